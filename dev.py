@@ -1,0 +1,239 @@
+#!/usr/bin/env python3
+"""Everything a fresh machine needs, from nothing but Python 3.11 or later and pip.
+
+    python3 dev.py example    set up, then run the main job on examples/quickstart.ipynb: snapshot, SIGKILL, restore
+    python3 dev.py test       set up, then pass the tests: ruff, mypy, pytest, and the core on the other Pythons found
+    python3 dev.py ci         what else the continuous integration runs: slow tests, the built wheel, oldest versions
+
+Virtual environments, the cache of downloads and every other file go into `.venv/` of this checkout, which git
+ignores, or into temporary folders. The interpreter's own packages, the home folder and the IPython profile in it are
+neither read nor written. A second run reuses what the first one installed as long as `pyproject.toml` is the same.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+import venv
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent
+VENVS = ROOT / ".venv"
+SUPPORTED = ("3.11", "3.12", "3.13")
+RUNNING = f"{sys.version_info[0]}.{sys.version_info[1]}"
+
+# The lower bounds of pyproject.toml, and the oldest front end that is supported.
+OLDEST = (
+    "ipython==8.18.*",
+    "ipykernel==6.29.*",
+    "dill==0.3.8",
+    "cloudpickle==3.0.*",
+    "blake3==0.4.*",
+    "zstandard==0.22.*",
+)
+
+# What pip says when the network, not the request, was at fault: worth another try.
+PASSING_TROUBLE = re.compile(
+    r"timed? ?out|temporary failure|connection (?:reset|aborted|refused|broken|error)|incompleteread|protocolerror"
+    r"|remote end closed|max retries|ssl.*eof|\b(?:429|500|502|503|504)\b",
+    re.IGNORECASE,
+)
+
+
+class Failed(Exception):
+    """A step that did not pass; the message is for the person at the terminal."""
+
+
+def say(text: str) -> None:
+    """Print one line of dev.py's own, apart from what the steps print."""
+    print(f"\n== {text}", flush=True)
+
+
+def environment() -> dict[str, str]:
+    """The caller's environment, less what would let other Pythons' packages in."""
+    kept = {
+        name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV")
+    }
+    kept["PYTHONNOUSERSITE"] = "1"
+    kept["PIP_CACHE_DIR"] = os.environ.get("PIP_CACHE_DIR", str(VENVS / "pip-cache"))
+    kept["PIP_DISABLE_PIP_VERSION_CHECK"] = "1"
+    return kept
+
+
+def run(*command: str | Path, cwd: Path = ROOT) -> None:
+    """Run a command in the open: its output is the user's to read."""
+    words = [str(word) for word in command]
+    if subprocess.run(words, cwd=cwd, env=environment(), check=False).returncode:
+        raise Failed("failed: " + " ".join(words))
+
+
+def pip(python: Path, *arguments: str | Path, tries: int = 4) -> None:
+    """Run pip quietly; try again, a little later each time, when the network failed for a moment."""
+    command = [str(python), "-m", "pip", *map(str, arguments)]
+    for attempt in range(1, tries + 1):
+        done = subprocess.run(command, cwd=ROOT, env=environment(), capture_output=True, text=True, check=False)
+        if done.returncode == 0:
+            return
+        told = done.stdout + done.stderr
+        if attempt == tries or not PASSING_TROUBLE.search(told):
+            print(told, flush=True)
+            raise Failed("failed: " + " ".join(command))
+        print(f"   the network failed for a moment; try {attempt + 1} of {tries} in {5 * attempt} s", flush=True)
+        time.sleep(5 * attempt)
+
+
+def make_venv(name: str, interpreter: str | Path, *wanted: str | Path) -> Path:
+    """Return the Python of the virtual environment `.venv/NAME` with `wanted` installed into it.
+
+    A stamp beside it holds the hash of what was asked for; the same again costs nothing, anything else starts anew.
+    """
+    folder = VENVS / name
+    python = folder / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
+    stamp = folder / "nbsnap-stamp"
+    asked = (ROOT / "pyproject.toml").read_bytes() + "\n".join(map(str, (interpreter, *wanted))).encode()
+    mark = hashlib.sha256(asked).hexdigest()
+    if python.exists() and stamp.exists() and stamp.read_text() == mark:
+        say(f"using .venv/{name}")
+        return python
+    say(f"setting up .venv/{name}: {' '.join(map(str, wanted))}")
+    started = time.monotonic()
+    shutil.rmtree(folder, ignore_errors=True)
+    if str(interpreter) == sys.executable:
+        venv.create(folder, with_pip=True)
+    else:
+        run(interpreter, "-m", "venv", folder)
+    pip(python, "install", "--quiet", "--no-compile", *wanted)  # most modules are never imported here
+    stamp.write_text(mark)
+    print(f"   ready after {time.monotonic() - started:.0f} s", flush=True)
+    return python
+
+
+def version_of(interpreter: Path) -> str:
+    """`3.12` for an interpreter that starts, "" for one that does not (a launcher that points nowhere)."""
+    ask = "import sys; print('%d.%d' % sys.version_info[:2], sys.implementation.name)"
+    try:
+        done = subprocess.run([interpreter, "-c", ask], capture_output=True, text=True, timeout=30, check=False)
+    except (OSError, subprocess.TimeoutExpired):
+        return ""
+    version, _, kind = done.stdout.strip().partition(" ")
+    return version if done.returncode == 0 and kind == "cpython" else ""
+
+
+def find_python(version: str) -> Path | None:
+    """A CPython of that version: beside the running one (as version managers lay them out), or on PATH."""
+    beside = sorted(Path(sys.base_prefix).parent.glob(f"*{version}*/bin/python{version}"), reverse=True)
+    on_path = shutil.which(f"python{version}")
+    for candidate in [*beside, *([Path(on_path)] if on_path else [])]:
+        if version_of(candidate) == version:
+            return candidate
+    return None
+
+
+def example() -> None:
+    """Run the main job on the quickstart notebook, in real kernels."""
+    python = make_venv(f"example-{RUNNING}", sys.executable, "-e", ".[example]")
+    run(python, ROOT / "examples" / "run.py", ROOT / "examples" / "quickstart.ipynb")
+
+
+def test() -> None:
+    """Lint, types, the whole quick suite here, and the suites that need no kernel on the other Pythons."""
+    found = {version: find_python(version) for version in SUPPORTED if version != RUNNING}
+    others = {version: interpreter for version, interpreter in found.items() if interpreter is not None}
+    with ThreadPoolExecutor(max_workers=2) as pool:  # pip waits for the network half of the time
+        main_venv = pool.submit(make_venv, f"dev-{RUNNING}", sys.executable, "-e", ".[dev]")
+        venvs = {v: pool.submit(make_venv, f"test-{v}", others[v], "-e", ".[test]") for v in others}
+    python = main_venv.result()
+    say("ruff")
+    run(python, "-m", "ruff", "check", ".")
+    run(python, "-m", "ruff", "format", "--check", ".")
+    say("mypy")
+    run(python, "-m", "mypy")
+    say(f"pytest on Python {RUNNING}")
+    run(python, "-m", "pytest", "-q", "-m", "not slow")
+    with ThreadPoolExecutor(max_workers=2) as pool:
+        for outcome in [pool.submit(test_on, version, venvs[version].result()) for version in others]:
+            print(outcome.result(), flush=True)
+    for version in sorted(set(found) - set(others)):
+        say(f"Python {version} was not found beside {sys.base_prefix} nor on PATH: NOT tested on it")
+
+
+def test_on(version: str, python: Path) -> str:
+    """Run the suites that need no kernel on another Python; return what pytest said, or raise with it."""
+    say(f"pytest on Python {version}: started")
+    command = [str(python), "-m", "pytest", "-q", "-m", "not slow and not kernel"]
+    done = subprocess.run(command, cwd=ROOT, env=environment(), capture_output=True, text=True, check=False)
+    told = f"\n== pytest on Python {version}\n{done.stdout}{done.stderr}"
+    if done.returncode:
+        print(told, flush=True)
+        raise Failed(f"the tests on Python {version}")
+    return told
+
+
+def ci() -> None:
+    """The slow tests, the wheel as a user installs it, and the oldest versions that are promised."""
+    python = make_venv(f"dev-{RUNNING}", sys.executable, "-e", ".[dev]")
+    say("the slow tests")
+    run(python, "-m", "pytest", "-q", "-m", "slow")
+    check_wheel(python)
+    oldest = make_venv(f"oldest-{RUNNING}", sys.executable, "-e", ".[test]", *OLDEST)
+    say("the oldest versions promised: " + " ".join(OLDEST))
+    run(oldest, "-m", "pytest", "-q", "-m", "not slow")
+
+
+def check_wheel(python: Path) -> None:
+    """Build the wheel, install it alone in a clean environment, and save and restore with it in two processes."""
+    say("the wheel, in a clean environment")
+    with tempfile.TemporaryDirectory(prefix="nbsnap-wheel-") as name:
+        scratch = Path(name)
+        pip(python, "wheel", "--quiet", "--no-deps", "--wheel-dir", scratch, ROOT)
+        (wheel,) = scratch.glob("nbsnap-*.whl")
+        clean = scratch / "clean"
+        run(sys.executable, "-m", "venv", clean)
+        scripts = clean / ("Scripts" if os.name == "nt" else "bin")
+        pip(scripts / "python", "install", "--quiet", wheel)
+        work = scratch / "work"
+        work.mkdir()
+        save = "import nbsnap; x = {'answer': 42}; y = x; f = lambda: x['answer']; assert nbsnap.snapshot().ok"
+        load = "import nbsnap; assert nbsnap.restore().ok; assert y is x; x = {'answer': 43}; assert f() == 43"
+        run(scripts / "python", "-I", "-c", save, cwd=work)
+        run(scripts / "python", "-I", "-c", load, cwd=work)
+        run(scripts / "nbsnap", "list", cwd=work)
+        run(scripts / "nbsnap", "check", cwd=work)
+        print(f"   {wheel.name}: {wheel.stat().st_size:,} bytes", flush=True)
+
+
+COMMANDS = {"example": example, "test": test, "ci": ci}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Parse the one argument, run the command, tell how long it took."""
+    if sys.version_info < (3, 11):
+        print(f"Python 3.11 or later is needed; this is {sys.version.split()[0]}", file=sys.stderr)
+        return 2
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("command", choices=sorted(COMMANDS))
+    command = parser.parse_args(arguments).command
+    started = time.monotonic()
+    try:
+        COMMANDS[command]()
+    except Failed as problem:
+        say(f"{command}: {problem}")
+        return 1
+    except KeyboardInterrupt:
+        say(f"{command}: interrupted")
+        return 130
+    say(f"{command}: passed in {time.monotonic() - started:.0f} s")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

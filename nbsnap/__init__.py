@@ -1,0 +1,99 @@
+"""Snapshots of a session's variables: `%snapshot` before a risky cell, `%restore` after the crash.
+
+In IPython and Jupyter: `%load_ext nbsnap`, then `%snapshot` and `%restore`. Anywhere: `nbsnap.snapshot()` and
+`nbsnap.restore()`, which act on `__main__`. `nbsnap --help` is the command line.
+
+Everything here is imported on first use (PEP 562), so that `import nbsnap` and the extension's start cost next to
+nothing, and so that the command line never loads a pickler.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from nbsnap.errors import (
+        DamageError,
+        NbSnapError,
+        SnapshotNotFound,
+        StoreError,
+        StoreNotFound,
+        StoreNotWritable,
+        StoreVersionError,
+        StrictError,
+        VariableNotFound,
+    )
+    from nbsnap.model import RestoreReport, Skip, SnapshotReport, Variable
+    from nbsnap.session import restore, snapshot
+    from nbsnap.store import Store
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "DamageError",
+    "NbSnapError",
+    "RestoreReport",
+    "Skip",
+    "SnapshotNotFound",
+    "SnapshotReport",
+    "Store",
+    "StoreError",
+    "StoreNotFound",
+    "StoreNotWritable",
+    "StoreVersionError",
+    "StrictError",
+    "Variable",
+    "VariableNotFound",
+    "__version__",
+    "load_ipython_extension",
+    "restore",
+    "snapshot",
+    "unload_ipython_extension",
+]
+
+_HOME = {
+    "snapshot": "session",
+    "restore": "session",
+    "Store": "store",
+    "SnapshotReport": "model",
+    "RestoreReport": "model",
+    "Skip": "model",
+    "Variable": "model",
+    "DamageError": "errors",
+    "NbSnapError": "errors",
+    "SnapshotNotFound": "errors",
+    "StoreError": "errors",
+    "StoreNotFound": "errors",
+    "StoreNotWritable": "errors",
+    "StoreVersionError": "errors",
+    "StrictError": "errors",
+    "VariableNotFound": "errors",
+}
+
+
+def __getattr__(name: str) -> Any:
+    home = _HOME.get(name)
+    if home is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(f"{__name__}.{home}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
+
+
+def load_ipython_extension(shell: Any) -> None:
+    """Register the magics: what `%load_ext nbsnap` calls."""
+    from nbsnap.magics import load
+
+    load(shell)
+
+
+def unload_ipython_extension(shell: Any) -> None:
+    """Take the magics out again: what `%unload_ext nbsnap` calls."""
+    from nbsnap.magics import unload
+
+    unload(shell)

@@ -1,0 +1,207 @@
+"""What streams call when they are loaded. Each name here stands in stored snapshots: it may gain arguments, lose none.
+
+A stream names these functions as `nbsnap.builders.NAME`. Two of them, `definition` and `member`, mean something only
+while a snapshot is being rebuilt, and are answered by the loader (`rebuild.Loader`), not by this module.
+
+Functions are built in two steps, empty and then filled, because what fills them (a closure cell, a default, an
+attribute) may lead back to the function itself.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib
+import logging
+import marshal
+import queue
+import sys
+import threading
+import types
+import typing
+import weakref
+from typing import Any
+
+from .errors import CannotLoad
+
+PYTHON = f"{sys.version_info[0]}.{sys.version_info[1]}"
+
+
+def definition(key: str) -> type:
+    """Return the class of the session that goes by `key`. Answered by the loader."""
+    raise CannotLoad(f"the class {key} belongs to a snapshot and cannot be loaded on its own")
+
+
+def member(key: str, index: int) -> object:
+    """Return the `index`-th member of the session's Enum `key`. Answered by the loader."""
+    raise CannotLoad(f"the Enum {key} belongs to a snapshot and cannot be loaded on its own")
+
+
+def code(python: str, data: bytes) -> types.CodeType:
+    """Return the code object that `data` (marshal, format 2) holds, if it was made by this Python."""
+    if python != PYTHON:
+        raise CannotLoad(f"holds functions compiled by Python {python}, which Python {PYTHON} cannot run")
+    loaded = marshal.loads(data)
+    if not isinstance(loaded, types.CodeType):
+        raise CannotLoad("holds something else where a function's code should be")
+    return loaded
+
+
+def cell() -> types.CellType:
+    """Return an empty closure cell."""
+    return types.CellType()
+
+
+def fill_cell(target: types.CellType, contents: tuple[Any, ...]) -> None:
+    """Put the one value in `contents` into the cell; none leaves it empty."""
+    if contents:
+        target.cell_contents = contents[0]
+
+
+def function(
+    code: types.CodeType,
+    globals: dict[str, Any] | types.ModuleType,
+    name: str,
+    closure: tuple[types.CellType, ...] | None,
+) -> types.FunctionType:
+    """Return a function without defaults or attributes; a module stands for its own globals."""
+    names = vars(globals) if isinstance(globals, types.ModuleType) else globals
+    return types.FunctionType(code, names, name, None, closure)
+
+
+def fill_function(target: types.FunctionType, state: dict[str, Any]) -> None:
+    """Give `function`'s result what it carried: closure contents, defaults, attributes."""
+    for cell, contents in zip(target.__closure__ or (), state.pop("cells", ()), strict=False):
+        fill_cell(cell, contents)
+    attributes = state.pop("__dict__", None)
+    for name, value in state.items():
+        setattr(target, name, value)
+    if attributes:
+        target.__dict__.update(attributes)
+
+
+def module(name: str) -> types.ModuleType:
+    """Return the module, imported if need be."""
+    return importlib.import_module(name)
+
+
+def attribute(module: str, name: str) -> object:
+    """Return a module's attribute that is known by its place and not by its type: a sentinel, a singleton."""
+    return getattr(importlib.import_module(module), name)
+
+
+def builtin_type(name: str) -> object:
+    """Return a type that only the module `types` has a name for."""
+    return getattr(types, name)
+
+
+def new_module(name: str, doc: str | None) -> types.ModuleType:
+    """Return an empty module that is not in `sys.modules`."""
+    return types.ModuleType(name, doc)
+
+
+def fill_module(target: types.ModuleType, names: dict[str, Any]) -> None:
+    """Put a made module's names back."""
+    vars(target).update(names)
+
+
+def standard_stream(name: str) -> object:
+    """Return `sys.stdin`, `sys.stdout` or `sys.stderr` as they are now."""
+    return getattr(sys, name)
+
+
+def shell() -> object:
+    """Return the running IPython shell."""
+    ipython = sys.modules.get("IPython")
+    running = ipython.get_ipython() if ipython is not None else None
+    if running is None:
+        raise CannotLoad("needs a running IPython")
+    return running
+
+
+def lock() -> object:
+    """Return a fresh lock."""
+    return threading.Lock()
+
+
+def rlock() -> object:
+    """Return a fresh re-entrant lock."""
+    return threading.RLock()
+
+
+def local() -> object:
+    """Return fresh thread-local data."""
+    return threading.local()
+
+
+def simple_queue() -> object:
+    """Return an empty queue."""
+    return queue.SimpleQueue()
+
+
+def reference(target: object) -> object:
+    """Return a weak reference; the callback that it had is not kept."""
+    return weakref.ref(target)
+
+
+def dead_reference(cls: type) -> object:
+    """Return a weak reference whose referent is gone."""
+
+    class Gone:
+        pass
+
+    return weakref.ref(Gone())
+
+
+def logger(name: str) -> logging.Logger:
+    """Return the logger of that name as the running program has configured it."""
+    return logging.getLogger(name) if name else logging.getLogger()
+
+
+def lru_cache(function: Any, maxsize: int | None, typed: bool) -> object:
+    """Return the function with an empty cache around it."""
+    return functools.lru_cache(maxsize=maxsize, typed=typed)(function)
+
+
+def fill_attributes(target: Any, attributes: dict[str, Any]) -> None:
+    """Put an object's attributes back as they were."""
+    vars(target).update(attributes)
+
+
+def new_object(cls: Any, *arguments: Any) -> object:
+    """Return an object as its class makes it, uninitialised."""
+    return cls.__new__(cls, *arguments)
+
+
+def set_state(target: Any, state: Any) -> None:
+    """Set an object's state as pickle would, without asking the object."""
+    slots = None
+    if type(state) is tuple and len(state) == 2:
+        state, slots = state
+    if state:
+        object.__getattribute__(target, "__dict__").update(state)
+    for name, value in (slots or {}).items():
+        object.__setattr__(target, name, value)
+
+
+def array(data: Any, shape: Any, dtype: Any, order: Any, writeable: bool) -> object:
+    """Return a NumPy array right upon a buffer."""
+    made = importlib.import_module("numpy").ndarray(shape, dtype, data, 0, None, order)
+    if not writeable:
+        made.flags.writeable = False
+    return made
+
+
+def view(carrier: Any, offset: int, shape: Any, strides: Any, dtype: Any, writeable: bool) -> object:
+    """Return a NumPy array over the memory of another, `offset` bytes behind its beginning."""
+    flat = carrier if carrier.flags.c_contiguous else carrier.T  # the same memory in the order in which it lies
+    made = type(carrier)(shape, dtype, flat, offset, strides)
+    if not writeable:
+        made.flags.writeable = False
+    return made
+
+
+def type_variable(kind: str, name: str, constraints: tuple[Any, ...], options: dict[str, Any], module: str) -> object:
+    """Return a TypeVar, ParamSpec or TypeVarTuple."""
+    made = getattr(typing, kind)(name, *constraints, **options)
+    made.__module__ = module
+    return made

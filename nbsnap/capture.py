@@ -1,0 +1,440 @@
+"""A namespace → teams → streams → the sink, collecting skips.
+
+Two steps, so that a dry run and `strict` can stop between them: `take_apart` pickles everything into memory (streams
+are small, big buffers stay where they are), and `Taken.write` hands streams and buffers to the store.
+
+`take_apart` keeps a queue of teams, at first one for each variable. A team that touches another is merged with it and
+queued again. A variable that cannot be pickled leaves its team with a Skip, and the rest of the team is queued again.
+Classes of the session join the queue as they are met. So every team ends pickled, merged or empty, and each step makes
+the partition coarser or smaller.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import io
+import linecache
+import pickle
+import re
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from . import definitions, describe, paths, reducers
+from .builders import PYTHON
+from .errors import CannotSave
+from .memory import Memory
+from .model import Content, Definition, Group, Skip, Variable
+from .pickling import Desk, Record, diagnose, pickler, reason
+from .quiet import unhurried
+from .sharing import LEAVES, Ownership, Team, Touch, is_tree
+
+Sink = Callable[[Any], Content]
+
+#: Engines tried in turn for each setting.
+_ENGINES = {"auto": ("pickle", "dill"), "cloudpickle": ("cloudpickle", "pickle", "dill"), "dill": ("dill", "pickle")}
+
+
+@dataclass
+class _Pickled:
+    """A team's stream, while the partition is not final."""
+
+    team: Team
+    engine: str
+    stream: bytes
+    buffers: list[pickle.PickleBuffer]
+    desk: Desk
+    notes: dict[str, tuple[str, ...]]
+    keep: object  # the pickler: its memo holds the temporaries whose ids are claimed
+
+
+@dataclass
+class _Class:
+    """A class of the session and its skeleton's stream."""
+
+    cls: type
+    key: str
+    stream: bytes
+    needs: tuple[str, ...]
+    dropped: set[str] = field(default_factory=set)  # attributes that could not be saved
+
+
+class _Failed(Exception):
+    """A record of a team that could not be pickled."""
+
+    def __init__(self, record: Record, cause: BaseException) -> None:
+        super().__init__(record)
+        self.record = record
+        self.cause = cause
+
+
+@dataclass(frozen=True)
+class Taken:
+    """A namespace taken apart: what `write` will put into the store, and what could not be taken."""
+
+    variables: tuple[Variable, ...]  # with `group` set as it will be
+    skips: tuple[Skip, ...]
+    sources: tuple[tuple[str, str], ...]
+    size: int
+    _groups: tuple[tuple[Group, bytes, list[pickle.PickleBuffer]], ...]
+    _definitions: tuple[tuple[Definition, bytes], ...]
+
+    def write(self, sink: Sink) -> tuple[tuple[Group, ...], tuple[Definition, ...]]:
+        """Put all content into the sink and return the records that name it."""
+        written = []
+        for group, stream, buffers in self._groups:
+            contents = tuple(sink(buffer.raw()) for buffer in buffers)
+            written.append(_replace(group, stream=sink(stream), buffers=contents))
+        defined = tuple(_replace(definition, stream=sink(stream)) for definition, stream in self._definitions)
+        return tuple(written), defined
+
+
+def _replace(record: Any, **changes: Any) -> Any:
+    return dataclasses.replace(record, **changes)
+
+
+def take_apart(
+    namespace: dict[str, Any],
+    names: Sequence[str],
+    *,
+    engine: str = "auto",
+    made: Mapping[str, tuple[int, str]] | None = None,
+) -> Taken:
+    """Pickle the variables `names` of a namespace, which is only read.
+
+    `made` tells for a name the cell that bound it (execution count and first line), for the report.
+    """
+    with unhurried():
+        return _Capture(namespace, names, engine, made or {}).run()
+
+
+class _Capture:
+    def __init__(
+        self, namespace: dict[str, Any], names: Sequence[str], engine: str, made: Mapping[str, tuple[int, str]]
+    ) -> None:
+        self.namespace = namespace
+        self.values = {name: namespace[name] for name in names if name in namespace}
+        self.order = {name: place for place, name in enumerate(self.values)}
+        self.engines = _ENGINES[engine]
+        self.made = made
+        self.ownership = Ownership()
+        self.plans: dict[str, dict[type, reducers.Plan]] = {}
+        self.queue: deque[Team] = deque(Team([name], []) for name in self.values)
+        self.done: dict[Team, _Pickled] = {}
+        self.classes: dict[str, _Class] = {}
+        self.keys: dict[int, str] = {}
+        self.refused: dict[str, str] = {}
+        self.skips: dict[str, Skip] = {}
+        self.partly: list[Skip] = []
+        self.files: dict[str, str] = {}
+        self.sources: dict[str, str] = {}
+        self.idle = self.desk(Team([], []), None)
+
+    def run(self) -> Taken:
+        while self.queue:
+            team = self.queue.popleft()
+            try:
+                self.done[team] = self.attempt(team)
+            except Touch as touch:
+                self.merge(team, touch.other)
+            except _Failed as failure:
+                self.fail(team, failure)
+        return self.result()
+
+    # --- one team -------------------------------------------------------------------------------------------------
+
+    def attempt(self, team: Team) -> _Pickled:
+        """Pickle a team with the first engine that can."""
+        if self.engines[0] == "pickle" and (plain := self.attempt_plain(team)) is not None:
+            return plain
+        first: _Failed | None = None
+        for engine in self.engines:
+            try:
+                done = self.attempt_with(engine, team, None)
+                if shared := done.desk.memory.shared():
+                    self.ownership.release(team)
+                    done = self.attempt_with(engine, team, Memory(shared))
+                return done
+            except _Failed as failure:
+                self.ownership.release(team)
+                first = first or failure
+                if not _worth_another(failure.cause):
+                    break
+            except BaseException:
+                self.ownership.release(team)
+                raise
+        assert first is not None
+        raise first
+
+    def attempt_plain(self, team: Team) -> _Pickled | None:
+        """Pickle a lone variable of plain data without watching; None if it is not that, or nested too deeply."""
+        if len(team.variables) != 1 or team.definitions:
+            return None
+        name = team.variables[0]
+        value = self.values[name]
+        if value is self.namespace or not is_tree(value):
+            return None
+        if type(value) not in LEAVES:
+            self.ownership.claim(value, team)
+        file = io.BytesIO()
+        writer = pickle.Pickler(file, protocol=5)
+        try:
+            writer.dump([("var", name)])
+            writer.dump(value)
+        except (RecursionError, MemoryError, RuntimeError):  # the last: changed by another thread meanwhile
+            self.ownership.release(team)
+            return None
+        return _Pickled(team, "pickle", file.getvalue(), [], self.idle, {}, None)
+
+    def attempt_with(self, engine: str, team: Team, memory: Memory | None) -> _Pickled:
+        desk = self.desk(team, self.ownership, memory)
+        file = io.BytesIO()
+        buffers: list[pickle.PickleBuffer] = []
+        writer = pickler(engine, desk, self.plans.setdefault(engine, {}), file, buffers)
+        records = self.records(team)
+        notes: dict[str, tuple[str, ...]] = {}
+        writer.dump(list(records))
+        for record in records:
+            desk.notes = set()
+            try:
+                writer.dump(self.value(record))
+            except (Exception, SystemExit) as error:
+                raise _Failed(record, error) from error
+            if desk.notes and record[0] == "var":
+                notes[record[1]] = tuple(sorted(desk.notes))
+        return _Pickled(team, engine, file.getvalue(), buffers, desk, notes, writer)
+
+    def records(self, team: Team) -> list[Record]:
+        """Return the table of a team: classes first, what their loading may call before what is loaded."""
+        records: list[Record] = []
+        for key in team.definitions:
+            found = self.classes[key]
+            records.extend(
+                ("set", key, name) for name in definitions.state_names(found.cls) if name not in found.dropped
+            )
+            if definitions.is_enum(found.cls):
+                records.append(("members", key))
+            if definitions.registered(found.cls) and "register" not in found.dropped:
+                records.append(("register", key))
+        records.sort(key=lambda record: not self.is_code(record))
+        records.extend(("var", name) for name in team.variables)
+        return records
+
+    def is_code(self, record: Record) -> bool:
+        return record[0] == "set" and definitions.is_code(vars(self.classes[record[1]].cls)[record[2]])
+
+    def value(self, record: Record) -> Any:
+        match record:
+            case ("var", name):
+                return self.values[name]
+            case ("set", key, name):
+                return definitions.state(self.classes[key].cls, name)
+            case ("members", key):
+                return definitions.take_member_states(self.classes[key].cls)
+            case _:
+                return definitions.registered(self.classes[record[1]].cls)
+
+    def desk(self, team: Team, ownership: Ownership | None, memory: Memory | None = None) -> Desk:
+        return Desk(
+            namespace=self.namespace,
+            define=self.define,
+            enum_member=self.enum_member,
+            file_name=self.file_name,
+            ownership=ownership,
+            team=team,
+            memory=memory,
+        )
+
+    def merge(self, team: Team, other: Team) -> None:
+        self.done.pop(other, None)
+        self.ownership.release(other)
+        if other in self.queue:
+            self.queue.remove(other)
+        variables = sorted({*team.variables, *other.variables}, key=self.order.__getitem__)
+        self.queue.append(Team(variables, [*other.definitions, *team.definitions]))
+
+    def fail(self, team: Team, failure: _Failed) -> None:
+        """Take what cannot be saved out of its team and queue the rest."""
+        kind, key, *rest = failure.record
+        if kind == "var":
+            self.skips[key] = self.skip(key, self.values[key], failure.cause)
+            variables = [name for name in team.variables if name != key]
+        else:
+            found = self.classes[key]
+            what = rest[0] if rest else kind
+            skip = self.skip(key, self.value(failure.record), failure.cause, f"{key}.{what}", "partly")
+            if kind == "members":
+                self.refuse(key, skip.reason)
+                team = Team(team.variables, [other for other in team.definitions if other != key])
+            else:
+                found.dropped.add(what)
+                self.partly.append(_replace(skip, type=describe.type_name(found.cls)))
+            variables = team.variables
+        if variables or team.definitions:
+            self.queue.append(Team(variables, team.definitions))
+
+    def refuse(self, key: str, why: str) -> None:
+        """Give up a class that others may refer to already: what does is pickled again, and fails."""
+        self.refused[key] = why
+        for team, item in list(self.done.items()):
+            if key in _closure(item.desk.needs, self.classes):
+                del self.done[team]
+                self.ownership.release(team)
+                self.queue.append(team)
+
+    def skip(self, name: str, value: object, cause: BaseException, path: str = "", kind: str = "skipped") -> Skip:
+        found = cause if isinstance(cause, CannotSave) else None
+        if found is None and not isinstance(cause, RecursionError | MemoryError):
+            found = diagnose(self.desk(Team([], []), None), value)
+        where = path or name
+        why = reason(found or cause)
+        if found is not None and found.culprit is not None and found.culprit is not value:
+            where = paths.find(where, value, found.culprit)
+            why = f"{where} is {describe.with_article(describe.type_name(found.culprit))}: {why}"
+        count, line = self.made.get(name, (None, ""))
+        return Skip(name, describe.type_name(value), where, why, kind, cell=count, code=line)
+
+    # --- classes of the session -----------------------------------------------------------------------------------
+
+    def define(self, cls: type) -> str:
+        """Take a class of the session into the snapshot, once, and return its key."""
+        if (key := self.keys.get(id(cls))) is not None:
+            if key in self.refused:
+                raise CannotSave(f"its class {cls.__qualname__} cannot be saved: {self.refused[key]}", cls)
+            return key
+        key = self.keys[id(cls)] = self.new_key(cls)
+        team = Team([], [key])
+        desk = self.desk(team, None)
+        file = io.BytesIO()
+        try:
+            pickler("pickle", desk, {}, file, []).dump(definitions.take_skeleton(cls))
+        except (Exception, SystemExit) as error:
+            del self.keys[id(cls)]
+            raise CannotSave(f"its class {cls.__qualname__} cannot be saved: {reason(error)}", cls) from error
+        self.classes[key] = _Class(cls, key, file.getvalue(), tuple(sorted(desk.needs - {key})))
+        self.queue.append(team)
+        return key
+
+    def new_key(self, cls: type) -> str:
+        name = cls.__qualname__
+        taken = set(self.keys.values())
+        bound = self.namespace.get(name)
+        if name not in taken and (bound is cls or not describe.is_a(bound, type)):
+            return name
+        number = 2
+        while f"{name}#{number}" in taken:
+            number += 1
+        return f"{name}#{number}"
+
+    def enum_member(self, cls: type, value: Any) -> tuple[str, int]:
+        for place, member in enumerate(definitions.members_of(cls)):
+            if member is value:
+                return self.keys[id(cls)], place
+        raise CannotSave(f"a member that its Enum {cls.__qualname__} does not know", value)
+
+    # --- sources --------------------------------------------------------------------------------------------------
+
+    def file_name(self, name: str) -> str:
+        """Return a name for a code object's file that is the same in every process; keep the cell's text under it."""
+        known = self.files.get(name)
+        if known is not None:
+            return known
+        entry = linecache.cache.get(name)
+        if _CELL_FILE.search(name) and entry is not None and len(entry) == 4:
+            text = "".join(entry[2])
+            known = f"<nbsnap-cell-{hashlib.sha256(text.encode('utf-8', 'surrogatepass')).hexdigest()[:16]}>"
+            self.sources[known] = text
+        elif name.startswith("<nbsnap-cell-") and entry is not None and len(entry) == 4:
+            known = name
+            self.sources[known] = "".join(entry[2])
+        else:
+            known = name
+        self.files[name] = known
+        return known
+
+    # --- the end --------------------------------------------------------------------------------------------------
+
+    def result(self) -> Taken:
+        pickled = sorted(self.done.values(), key=lambda p: min((self.order[n] for n in p.team.variables), default=-1))
+        pickled = _reachable(pickled, self.classes)
+        groups = []
+        variables: dict[str, Variable] = {}
+        home: dict[str, str] = {}
+        total = 0
+        for number, item in enumerate(pickled):
+            group = f"g{number}"
+            size = len(item.stream) + sum(buffer.raw().nbytes for buffer in item.buffers)
+            total += size
+            home.update((key, group) for key in item.team.definitions)
+            groups.append((self.group(group, item), item.stream, item.buffers))
+            share = size // max(1, len(item.team.variables))
+            for name in item.team.variables:
+                variables[name] = self.variable(name, share, group, item.notes.get(name, ()))
+        kept = sorted(key for key in self.classes if key in home)
+        defined = tuple(
+            (Definition(key, Content(0), home[key], self.classes[key].needs), self.classes[key].stream) for key in kept
+        )
+        total += sum(len(stream) for _, stream in defined)
+        return Taken(
+            variables=tuple(variables[name] for name in self.values if name in variables),
+            skips=tuple(self.skips[name] for name in self.values if name in self.skips)
+            + tuple(skip for skip in self.partly if skip.name in home),
+            sources=tuple(sorted(self.sources.items())),
+            size=total,
+            _groups=tuple(groups),
+            _definitions=defined,
+        )
+
+    def group(self, id: str, item: _Pickled) -> Group:
+        modules = {describe.module_of(cls).partition(".")[0] for cls in item.desk.types}
+        return Group(
+            id=id,
+            variables=tuple(item.team.variables),
+            definitions=tuple(item.team.definitions),
+            engine=item.engine,
+            stream=Content(0),
+            needs=tuple(sorted(item.desk.needs | set(item.team.definitions))),
+            modules=tuple(sorted(modules - {"", "builtins", "__main__"})),
+            python=PYTHON if item.desk.bytecode else "",
+        )
+
+    def variable(self, name: str, size: int, group: str, notes: tuple[str, ...]) -> Variable:
+        value = self.values[name]
+        count, line = self.made.get(name, (None, ""))
+        return Variable(name, describe.type_name(value), size, describe.summary(value), group, count, line, notes)
+
+
+#: File names that IPython, ipykernel and Python's own prompt give to what is typed.
+_CELL_FILE = re.compile(r"<ipython-input-|ipykernel_\d+[/\\]|<python-input-|<stdin>")
+
+
+def _worth_another(cause: BaseException) -> bool:
+    """Tell whether another engine may do better: not with what is refused, nor for a lack of stack or memory."""
+    return not isinstance(cause, CannotSave | RecursionError | MemoryError)
+
+
+def _reachable(pickled: list[_Pickled], classes: Mapping[str, _Class]) -> list[_Pickled]:
+    """Leave out classes that were met only on the way to something that could not be saved."""
+    home = {key: item for item in pickled for key in item.team.definitions}
+    wanted: set[int] = set()
+    todo: list[_Pickled] = [item for item in pickled if item.team.variables]
+    while todo:
+        item = todo.pop()
+        if id(item) in wanted:
+            continue
+        wanted.add(id(item))
+        todo.extend(home[key] for key in _closure(item.desk.needs, classes) if key in home)
+    return [item for item in pickled if id(item) in wanted]
+
+
+def _closure(keys: Iterable[str], classes: Mapping[str, _Class]) -> set[str]:
+    found: set[str] = set()
+    todo = list(keys)
+    while todo:
+        key = todo.pop()
+        if key not in found:
+            found.add(key)
+            todo.extend(classes[key].needs)
+    return found

@@ -1,0 +1,253 @@
+"""The command line: `nbsnap list | show | check | enable | disable`.
+
+Nothing here unpickles anything, so that it is safe on a store of unknown origin; and it starts without IPython, numpy
+or pickle. Each command is a function from its arguments to an exit code; what it says goes to stdout (text, or with
+`--json` one JSON document), and what went wrong to stderr in one line.
+
+    0   done
+    1   something else went wrong
+    2   the command was not understood
+    3   no such snapshot
+    4   no such store, or it cannot be read
+    5   made by a later nbsnap
+    6   damage was found
+    130 stopped by Ctrl-C
+"""
+
+from __future__ import annotations
+
+import argparse
+import difflib
+import json
+import os
+import shutil
+import sys
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from nbsnap import __version__
+from nbsnap.errors import DamageError, NbSnapError, SnapshotNotFound
+
+if TYPE_CHECKING:
+    from nbsnap.layout import Sheet
+    from nbsnap.maintenance import CheckReport
+    from nbsnap.profile import Change
+    from nbsnap.store import Store
+
+__all__ = ["main", "parser"]
+
+Command = Callable[[argparse.Namespace], int]
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit code."""
+    try:
+        args = parser().parse_args(arguments)
+        command: Command = args.run
+        code = command(args)
+        sys.stdout.flush()
+        return code
+    except NbSnapError as error:
+        return _failed(str(error), error.exit_code)
+    except BrokenPipeError:  # the reader (`| head`) has seen enough; spare Python's own complaint at exit
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except OSError as error:
+        return _failed(f"{error.filename or ''}: {error.strerror or error}".lstrip(": "), 1)
+    except KeyboardInterrupt:
+        return _failed("interrupted", 130)
+
+
+def _failed(message: str, code: int) -> int:
+    from nbsnap.wording import clean, encodable
+
+    print(f"nbsnap: {encodable(clean(message), sys.stderr.encoding)}", file=sys.stderr)
+    return code
+
+
+# ---- arguments -------------------------------------------------------------------------------------------------------
+
+
+def parser() -> argparse.ArgumentParser:
+    """Return the parser that says all that can be asked."""
+    top = argparse.ArgumentParser(
+        "nbsnap",
+        description="Look after the snapshots that %snapshot made. Nothing here loads what they hold.",
+        allow_abbrev=False,
+    )
+    top.add_argument("--version", action="version", version=f"nbsnap {__version__}")
+    commands = top.add_subparsers(title="commands", metavar="COMMAND", required=True)
+
+    _command(commands, "list", _list, "List the snapshots of a store, oldest first.", store=True, notebook=True)
+
+    one = _command(commands, "show", _show, "Show what is in a snapshot, and what is not.", store=True, notebook=True)
+    one.add_argument(
+        "snapshot",
+        metavar="SNAPSHOT",
+        nargs="?",
+        default="latest",
+        help="a name, the beginning of an id, latest (the default), or latest~2",
+    )
+    one.add_argument("-v", "--verbose", action="store_true", help="every variable, and the versions of packages")
+
+    one = _command(commands, "check", _check, "Read everything in a store and say what is damaged.", store=True)
+    one.add_argument("--quick", action="store_true", help="look at records and lengths only")
+
+    text = "Let every IPython and kernel of a profile load nbsnap when it starts."
+    one = _command(commands, "enable", _enable, text)
+    one.add_argument("--profile", metavar="NAME", default="default", help="the IPython profile (default: default)")
+
+    one = _command(commands, "disable", _disable, "Take out of the profile what enable put in.")
+    one.add_argument("--profile", metavar="NAME", default="default", help="the IPython profile (default: default)")
+    return top
+
+
+def _command(
+    commands: Any, name: str, run: Command, text: str, *, store: bool = False, notebook: bool = False
+) -> argparse.ArgumentParser:
+    help_text = text[0].lower() + text[1:].rstrip(".")
+    one: argparse.ArgumentParser = commands.add_parser(name, help=help_text, description=text, allow_abbrev=False)
+    one.set_defaults(run=run)
+    if store:
+        one.add_argument("--store", metavar="PLACE", help="the store (default: $NBSNAP_STORE, else ./.nbsnap)")
+    if notebook:
+        one.add_argument("--notebook", metavar="NAME", help="only the snapshots of this notebook (default: of all)")
+    one.add_argument("--json", action="store_true", help="print JSON, for programs")
+    return one
+
+
+# ---- commands --------------------------------------------------------------------------------------------------------
+
+
+def _list(args: argparse.Namespace) -> int:
+    store = _opened(args)
+    notebook = _notebook(store, args.notebook)
+    heads = store.heads(notebook)
+    problems = list(store.problems)
+    if args.json:
+        _print_json({"store": store.place, "snapshots": [head.to_dict() for head in heads], "problems": problems})
+    else:
+        from nbsnap.render import list_sheet
+
+        _print(list_sheet(heads, place=store.place, notebooks=notebook is None))
+    for problem in problems:
+        _failed(problem, 0)
+    return 0
+
+
+def _show(args: argparse.Namespace) -> int:
+    store = _opened(args)
+    snapshot = store.load(store.resolve(args.snapshot, _notebook(store, args.notebook)).id)
+    if args.json:
+        known = ("head", "variables", "skips", "packages", "history", "cwd")  # the rest is how it is kept
+        record = snapshot.to_dict()
+        _print_json({key: record[key] for key in known})
+    else:
+        from nbsnap.render import show_sheet
+
+        _print(show_sheet(snapshot, verbose=args.verbose))
+    return 0
+
+
+def _check(args: argparse.Namespace) -> int:
+    from nbsnap.maintenance import check
+
+    report = check(_opened(args), read=not args.quick)
+    if args.json:
+        _print_json({"ok": report.ok, **report.to_dict()})
+    else:
+        _print(_check_sheet(report))
+    return 0 if report.ok else DamageError.exit_code
+
+
+def _check_sheet(report: CheckReport) -> Sheet:
+    from nbsnap.layout import Sheet
+    from nbsnap.wording import count, short_id, size
+
+    facts = [count(report.snapshots, "snapshot"), f"{count(report.pieces, 'piece')}, {size(report.size)}"]
+    if report.unused:
+        facts.append(f"{size(report.unused)} that no snapshot needs")
+    facts.append("all of it read" if report.read else "records and lengths only")
+    facts.append(f"{count(len(report.problems), 'problem')}" if report.problems else "all is well")
+    lines = []
+    for problem in report.problems:
+        said = problem.what if problem.what.startswith(problem.file) else f"{problem.file}: {problem.what}"
+        hurt = [f"{name} ({short_id(id)})" if name else short_id(id) for id, name in problem.snapshots]
+        if hurt:
+            said += f"; hurts {_some(hurt)}" + (f": {_some(problem.variables)}" if problem.variables else "")
+        lines.append(said)
+    return Sheet("Checked", "", "", tuple(facts), report.store, (), tuple(lines))
+
+
+def _some(names: Sequence[str]) -> str:
+    return ", ".join(names[:8]) + (f" and {len(names) - 8:,} more" if len(names) > 8 else "")
+
+
+def _enable(args: argparse.Namespace) -> int:
+    from nbsnap.profile import enable
+
+    return _changed(enable(args.profile), args)
+
+
+def _disable(args: argparse.Namespace) -> int:
+    from nbsnap.profile import disable
+
+    return _changed(disable(args.profile), args)
+
+
+def _changed(change: Change, args: argparse.Namespace) -> int:
+    if args.json:
+        _print_json(change.to_dict())
+        return 0
+    from nbsnap.wording import clean
+
+    loads = "loads nbsnap" if change.enabled else "does not load nbsnap"
+    if change.changed:
+        loads = "now loads nbsnap" if change.enabled else "no longer loads nbsnap"
+    what = change.what if change.changed else "nothing to change"
+    _say(clean(f"{change.file}: {what}; IPython's profile {change.profile} {loads}"))
+    return 0
+
+
+# ---- shared ----------------------------------------------------------------------------------------------------------
+
+
+def _opened(args: argparse.Namespace) -> Store:
+    from nbsnap.store import Store
+
+    return Store.open(args.store or os.environ.get("NBSNAP_STORE") or ".nbsnap")
+
+
+def _notebook(store: Store, asked: str | None) -> str | None:
+    """Return the notebook as the store knows it: the whole name as it was asked for, else the only one that ends so."""
+    if asked is None:
+        return None
+    known = sorted({head.notebook for head in store.heads()})
+    if asked in known:
+        return asked
+    ends = [name for name in known if name.endswith((f"/{asked}", f"/{asked}.ipynb"))]
+    ends += [name for name in known if name == f"{asked}.ipynb"]
+    if len(ends) == 1:
+        return ends[0]
+    if ends:
+        raise SnapshotNotFound(f"{asked!r} may be {' or '.join(ends[:5])}")
+    close = difflib.get_close_matches(asked, known, n=3)
+    help_line = f"did you mean {' or '.join(close)}?" if close else "nbsnap list shows what there is"
+    raise SnapshotNotFound(f"no snapshot of notebook {asked!r} in {store.place}; {help_line}")
+
+
+def _print(sheet: Sheet) -> None:
+    from nbsnap.layout import to_text
+
+    width = max(50, shutil.get_terminal_size().columns) if sys.stdout.isatty() else None
+    _say(to_text(sheet, width))
+
+
+def _say(text: str) -> None:
+    from nbsnap.wording import encodable
+
+    print(encodable(text, sys.stdout.encoding))
+
+
+def _print_json(record: Any) -> None:
+    print(json.dumps(record, ensure_ascii=True, indent=2))

@@ -1,0 +1,100 @@
+"""Everything that nbsnap raises on purpose.
+
+    NbSnapError                      exit code 1
+    ├── SnapshotNotFound             3   also a LookupError
+    ├── VariableNotFound             3   also a LookupError
+    ├── StoreError                   4   the place where snapshots are kept
+    │   ├── StoreNotFound            4   nothing there
+    │   ├── StoreNotWritable         4   also a PermissionError's meaning: it can be read, not written
+    │   ├── StoreVersionError        5   made by a later nbsnap
+    │   └── DamageError              6   bytes that are not what their name says
+    ├── StrictError                  7   --strict, and something would be lost
+    ├── CannotSave                   1   one object refuses; becomes a Skip, never reaches the user as itself
+    └── CannotLoad                   1   one group refuses; the same
+
+Each carries `exit_code`, which the command line returns, and a message of one line that says what to do next.
+"""
+
+from __future__ import annotations
+
+__all__ = [
+    "CannotLoad",
+    "CannotSave",
+    "DamageError",
+    "NbSnapError",
+    "SnapshotNotFound",
+    "StoreError",
+    "StoreNotFound",
+    "StoreNotWritable",
+    "StoreVersionError",
+    "StrictError",
+    "VariableNotFound",
+]
+
+
+class NbSnapError(Exception):
+    """Base of all errors of nbsnap."""
+
+    exit_code = 1
+
+
+class SnapshotNotFound(NbSnapError, LookupError):
+    """No snapshot goes by that name or id, or more than one id begins so."""
+
+    exit_code = 3
+
+
+class VariableNotFound(NbSnapError, LookupError):
+    """A name or pattern that matches no variable."""
+
+    exit_code = 3
+
+
+class StoreError(NbSnapError):
+    """The store cannot do what was asked."""
+
+    exit_code = 4
+
+
+class StoreNotFound(StoreError):
+    """There is no store at that place."""
+
+
+class StoreNotWritable(StoreError):
+    """The store's place cannot be written."""
+
+
+class StoreVersionError(StoreError):
+    """The store or a snapshot is of a format that this nbsnap does not know."""
+
+    exit_code = 5
+
+
+class DamageError(StoreError):
+    """A file of the store is missing, cut short or altered."""
+
+    exit_code = 6
+
+
+class StrictError(NbSnapError):
+    """`strict` was asked for, and at least one variable could not be saved or restored."""
+
+    exit_code = 7
+
+
+class CannotSave(NbSnapError):
+    """An object that cannot be taken apart; `culprit` is that object, `reason` is for the report."""
+
+    def __init__(self, reason: str, culprit: object = None) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.culprit = culprit
+
+
+class CannotLoad(NbSnapError):
+    """A group that cannot be rebuilt; `reason` is for the report, `hint` says what would help."""
+
+    def __init__(self, reason: str, hint: str = "") -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.hint = hint

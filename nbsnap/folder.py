@@ -1,0 +1,322 @@
+"""A backend in a local folder.
+
+Temporary files are `tmp/<host>-<pid>-<random>`, each locked by the process that writes it (flock: the lock dies with
+the process). A sweep removes those of this host whose lock is free, and any older than a day. Where there is no flock
+(Windows: an open file cannot be removed there anyway), only age counts.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import re
+import secrets
+import socket
+import stat
+import sys
+import threading
+import time
+from collections import OrderedDict
+from types import ModuleType
+
+from nbsnap.backends import OURS, Sink, check_name
+from nbsnap.digest import Bytes
+
+__all__ = ["FolderBackend"]
+
+_fcntl: ModuleType | None
+try:
+    import fcntl as _fcntl
+except ImportError:  # Windows
+    _fcntl = None
+
+TMP = "tmp"
+_WORD = re.compile(r"[A-Za-z0-9._-]+")
+DAY = 86400.0
+_READ = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
+_WRITE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
+_HANDLES = 16
+_EARLY = 8 << 20  # see _FileSink._begin
+_CHUNK = 1 << 30  # no system call is asked for more: Linux stops at 2 GiB, macOS refuses
+
+
+def _host() -> str:
+    return re.sub(r"[^A-Za-z0-9.]+", "_", socket.gethostname())[:40].strip(".") or "host"
+
+
+def _flush(fd: int) -> None:
+    """Have the disk itself keep what was written: on macOS fsync alone does not."""
+    full = getattr(_fcntl, "F_FULLFSYNC", None)
+    if _fcntl is not None and full is not None:
+        with contextlib.suppress(OSError):
+            _fcntl.fcntl(fd, full)
+            return
+    os.fsync(fd)
+
+
+def _flush_folder(path: str) -> None:
+    """Make a rename in this folder durable, where the system lets a folder be opened."""
+    if sys.platform == "win32":
+        return
+    fd = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(fd)
+    except OSError as error:  # some network file systems refuse; their renames are synchronous
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP):
+            raise
+    finally:
+        os.close(fd)
+
+
+def _lock(fd: int) -> bool | None:
+    """Try to lock an open file; None where that cannot be done here."""
+    if _fcntl is None:
+        return None
+    try:
+        _fcntl.flock(fd, _fcntl.LOCK_EX | _fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:
+        return None
+    return True
+
+
+class _Handle:
+    """An open file for reading; closed when the last user lets go of it."""
+
+    def __init__(self, path: str) -> None:
+        self.fd = -1
+        self.fd = fd = os.open(path, _READ)
+        self.lock = threading.Lock()
+        if not stat.S_ISREG(os.fstat(fd).st_mode):
+            raise OSError(errno.EINVAL, "not a regular file", path)
+
+    def __del__(self) -> None:
+        if self.fd >= 0:
+            os.close(self.fd)
+
+    def read_into(self, offset: int, buffer: memoryview) -> int:
+        done = 0
+        while done < len(buffer):
+            part = buffer[done : done + _CHUNK]
+            if hasattr(os, "preadv"):
+                count = os.preadv(self.fd, [part], offset + done)
+            else:
+                with self.lock:
+                    os.lseek(self.fd, offset + done, os.SEEK_SET)
+                    data = os.read(self.fd, len(part))
+                count = len(data)
+                part[:count] = data
+            if not count:
+                break
+            done += count
+        return done
+
+
+class FolderBackend:
+    """A store in a folder: folders are 0700 and files 0600 whatever the umask says; links are not followed."""
+
+    def __init__(self, place: str | os.PathLike[str]) -> None:
+        self.place = os.path.abspath(os.fspath(place))
+        self._handles: OrderedDict[str, _Handle] = OrderedDict()
+        self._guard = threading.Lock()
+
+    def describe(self, name: str) -> str:
+        return os.path.join(self.place, *name.split("/"))
+
+    def path(self, name: str) -> str:
+        """Return where `name` is; its folder is checked not to be a link that leads elsewhere."""
+        path = self.describe(check_name(name))
+        folder = os.path.dirname(path)
+        while len(folder) > len(self.place):
+            if os.path.islink(folder):
+                raise OSError(errno.ELOOP, "a link where a folder of the store should be", folder)
+            folder = os.path.dirname(folder)
+        return path
+
+    def prepare(self) -> None:
+        if not os.path.isdir(self.place):
+            os.makedirs(os.path.dirname(self.place), exist_ok=True)
+            self._folder(self.place)
+        folder = os.path.join(self.place, TMP)
+        self._folder(folder)
+        if not os.access(folder, os.W_OK | os.X_OK):
+            code = errno.EACCES if os.stat(folder).st_mode & stat.S_IWUSR == 0 else errno.EROFS
+            raise OSError(code, os.strerror(code), folder)
+
+    def foreign(self) -> bool:
+        try:
+            return not OURS.issuperset(os.listdir(self.place))
+        except FileNotFoundError:
+            return False
+
+    def list(self, folder: str) -> list[str]:
+        names: list[str] = []
+        folders = [folder.rstrip("/")]
+        while folders:
+            here = folders.pop()
+            try:
+                path = self.path(here) if here else self.place
+                with os.scandir(path) as entries:
+                    prefix, depth = here and here + "/", here.count("/") + 2 if here else 1
+                    for entry in entries:
+                        if depth > 3 or not _WORD.fullmatch(entry.name):
+                            continue
+                        if entry.is_file(follow_symlinks=False):
+                            names.append(prefix + entry.name)
+                        elif entry.is_dir(follow_symlinks=False) and prefix + entry.name != TMP:
+                            folders.append(prefix + entry.name)
+            except (FileNotFoundError, NotADirectoryError):
+                continue
+        return sorted(names)
+
+    def size(self, name: str) -> int:
+        return os.stat(self.path(name), follow_symlinks=False).st_size
+
+    def read(self, name: str, offset: int = 0, length: int | None = None) -> bytes:
+        handle = _Handle(self.path(name))
+        rest = max(0, os.fstat(handle.fd).st_size - offset)
+        data = bytearray(rest if length is None else min(rest, length))
+        return bytes(memoryview(data)[: handle.read_into(offset, memoryview(data))])
+
+    def read_into(self, name: str, offset: int, buffer: memoryview) -> int:
+        with self._guard:
+            handle = self._handles.get(name)
+            if handle is None:
+                handle = self._handles[name] = _Handle(self.path(name))
+                if len(self._handles) > _HANDLES:
+                    self._handles.popitem(last=False)
+            else:
+                self._handles.move_to_end(name)
+        return handle.read_into(offset, buffer)
+
+    def create(self, name: str) -> Sink:
+        path = self.path(name)
+        for _ in range(100):
+            temporary = os.path.join(self.place, TMP, f"{_host()}-{os.getpid()}-{secrets.token_hex(8)}")
+            try:
+                fd = os.open(temporary, _WRITE, 0o600)
+            except FileNotFoundError:
+                self._folder(self.place)
+                self._folder(os.path.dirname(temporary))
+                continue
+            sink = _FileSink(self, path, temporary, fd)
+            if sink.hold():
+                return sink
+        raise OSError(errno.EAGAIN, "temporary files are removed as fast as they are made", self.place)
+
+    def delete(self, name: str) -> None:
+        with self._guard:
+            self._handles.pop(name, None)
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(self.path(name))
+
+    def sweep(self) -> int:
+        folder = os.path.join(self.place, TMP)
+        mine, removed = _host() + "-", 0
+        try:
+            names = os.listdir(folder)
+        except FileNotFoundError:
+            return 0
+        for name in names:
+            path = os.path.join(folder, name)
+            with contextlib.suppress(OSError):  # gone, or in use: the next sweep sees to it
+                fd = os.open(path, _READ)
+                try:
+                    aged = abs(time.time() - os.fstat(fd).st_mtime) > DAY
+                    dead = name.startswith(mine) and _lock(fd) is True
+                finally:
+                    if sys.platform == "win32":
+                        os.close(fd)
+                try:
+                    if aged or dead:
+                        os.unlink(path)
+                        removed += 1
+                finally:
+                    if sys.platform != "win32":
+                        os.close(fd)
+        return removed
+
+    def close(self) -> None:
+        with self._guard:
+            self._handles.clear()
+
+    def _folder(self, path: str) -> None:
+        """Make one folder of the store, for the owner alone."""
+        try:
+            os.mkdir(path, 0o700)
+        except FileExistsError:
+            if (os.path.islink(path) and path != self.place) or not os.path.isdir(path):
+                raise OSError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), path) from None
+            return
+        os.chmod(path, 0o700)  # mkdir's mode went through the umask
+        _flush_folder(os.path.dirname(path))
+
+
+class _FileSink:
+    fd = -1
+
+    def __init__(self, backend: FolderBackend, path: str, temporary: str, fd: int) -> None:
+        self.backend, self.target, self.temporary, self.fd = backend, path, temporary, fd
+        self.written = self.begun = 0
+        self.guard = threading.Lock()  # one thread may abandon what another still writes: never into a closed file
+
+    def hold(self) -> bool:
+        """Give the file its mode and lock; False if a sweep was faster."""
+        if hasattr(os, "fchmod"):
+            os.fchmod(self.fd, 0o600)
+        _lock(self.fd)
+        if os.path.lexists(self.temporary):
+            return True
+        self.abandon()
+        return False
+
+    def write(self, data: Bytes) -> None:
+        view = memoryview(data)
+        with self.guard:
+            while len(view):
+                count = os.write(self.fd, view[:_CHUNK])
+                self.written += count
+                view = view[count:]
+        if self.written - self.begun >= _EARLY:
+            self._begin()
+
+    def _begin(self) -> None:
+        """Have the system begin to write to the disk, so that the flush at the end has little left to wait for.
+
+        Linux does so when told that dirty pages are not needed; it keeps them in memory (seen with mincore).
+        500 MB on a virtual disk, flushed: 0.95 s with this, 1.8 s without; O_DIRECT took 1.7 s.
+        """
+        if sys.platform == "linux":
+            with contextlib.suppress(OSError):
+                os.posix_fadvise(self.fd, self.begun, self.written - self.begun, os.POSIX_FADV_DONTNEED)
+        self.begun = self.written
+
+    def publish(self) -> None:
+        _flush(self.fd)
+        folder = os.path.dirname(self.target)
+        if not os.path.isdir(folder):
+            parent = os.path.dirname(folder)
+            if not os.path.isdir(parent):
+                self.backend._folder(parent)
+            self.backend._folder(folder)
+        if sys.platform == "win32":
+            self._close()  # an open file cannot be renamed there
+        os.replace(self.temporary, self.target)
+        self._close()
+        _flush_folder(folder)
+
+    def abandon(self) -> None:
+        self._close()
+        with contextlib.suppress(OSError):
+            os.unlink(self.temporary)
+
+    def __del__(self) -> None:
+        self._close()  # after an interrupt at a bad moment: the lock goes, and the next sweep removes the file
+
+    def _close(self) -> None:
+        if self.fd >= 0:
+            with self.guard, contextlib.suppress(OSError):
+                fd, self.fd = self.fd, -1
+                os.close(fd)

@@ -1,0 +1,116 @@
+"""Who runs us: a notebook's kernel, IPython in a terminal, or plain Python. Finds out without importing IPython.
+
+A notebook goes by its path as seen from the folder of its store, so that a project that is moved keeps its snapshots.
+Where the front end does not tell the path, the kind of host is the name: `ipython`, `kernel`, `python`, or the script.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path, PurePath
+from typing import Any
+
+from .errors import StoreNotWritable
+
+STORE_NAME = ".nbsnap"
+
+_started_in = os.getcwd()
+
+
+@dataclass(frozen=True)
+class Host:
+    """What a host has beside the namespace."""
+
+    hidden: Mapping[str, Any] | None  # what the shell calls its own (name → object); None outside of a shell
+    history: tuple[tuple[int, str], ...]  # (execution count, source as it was typed)
+    code: tuple[tuple[int, str], ...]  # the same as Python, with magics written out as calls
+
+
+def look(namespace: Mapping[str, Any]) -> Host:
+    """Return the host of a namespace: the running shell, if the namespace is its own."""
+    shell = running_shell()
+    if shell is None or shell.user_ns is not namespace:
+        return Host(None, (), ())
+    history = shell.history_manager
+    raw = tuple((n, text) for n, text in enumerate(getattr(history, "input_hist_raw", ())) if text)
+    code = tuple((n, text) for n, text in enumerate(getattr(history, "input_hist_parsed", ())) if text)
+    return Host(shell.user_ns_hidden, raw, code)
+
+
+def running_shell() -> Any:
+    """Return the running IPython shell, or None."""
+    ipython = sys.modules.get("IPython")
+    get = getattr(ipython, "get_ipython", None)
+    return get() if get is not None else None
+
+
+def _notebook_path() -> PurePath | None:
+    shell = running_shell()
+    names = shell.user_ns if shell is not None else {}
+    for told in (names.get("__vsc_ipynb_file__"), os.environ.get("JPY_SESSION_NAME")):
+        if isinstance(told, str) and told:
+            return PurePath(told)
+    return None
+
+
+def folder() -> Path:
+    """Return the folder of the default store: the notebook's, or the working directory when nbsnap was loaded."""
+    told = _notebook_path()
+    if told is not None and told.is_absolute() and os.path.isdir(told.parent):
+        return Path(told.parent)
+    return Path(_started_in)
+
+
+def default_notebook() -> str:
+    """Return what the snapshots of this session belong to."""
+    if told := os.environ.get("NBSNAP_NOTEBOOK"):
+        return told
+    path = _notebook_path()
+    if path is not None:
+        return _seen_from(path, folder())
+    shell = running_shell()
+    if shell is not None:
+        return "kernel" if hasattr(shell, "kernel") else "ipython"
+    script = getattr(sys.modules.get("__main__"), "__file__", None)
+    return _seen_from(PurePath(os.path.abspath(script)), folder()) if isinstance(script, str) else "python"
+
+
+def _seen_from(path: PurePath, base: Path) -> str:
+    if not path.is_absolute():
+        return path.as_posix()
+    try:
+        return path.relative_to(base).as_posix()
+    except ValueError:
+        return path.as_posix()
+
+
+def default_store() -> tuple[str, tuple[str, ...]]:
+    """Return the place of the default store, and lines for the user about it."""
+    if told := os.environ.get("NBSNAP_STORE"):
+        return told, ()
+    beside = folder() / STORE_NAME
+    if _can_write(beside):
+        return str(beside), ()
+    spare = _spare(folder())
+    return str(spare), (f"{beside} cannot be written, so snapshots are kept in {spare}",)
+
+
+def _can_write(place: Path) -> bool:
+    """Tell whether a store can be made or used at a place, without leaving a trace."""
+    if place.is_dir():
+        return os.access(place, os.W_OK | os.X_OK)
+    return place.parent.is_dir() and os.access(place.parent, os.W_OK | os.X_OK) and not place.exists()
+
+
+def _spare(base: Path) -> Path:
+    import platformdirs
+
+    key = hashlib.sha256(str(base).encode("utf-8", "surrogateescape")).hexdigest()[:12]
+    try:
+        return Path(platformdirs.user_data_dir("nbsnap", appauthor=False)) / "stores" / f"{base.name or 'root'}-{key}"
+    except OSError as error:  # no home folder at all
+        raise StoreNotWritable(f"{base / STORE_NAME} cannot be written: {error}") from error

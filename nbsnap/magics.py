@@ -1,0 +1,414 @@
+"""The magics: parse, call, show. The only module that imports IPython.
+
+`load` and `unload` are what `%load_ext` and `%unload_ext` come to. Loading imports no pickler, no compressor and no
+array library: those wait for the first `%snapshot` or `%restore`.
+
+The hint ("23 variables were saved here today …") is printed while loading where a user can see that: in a cell, or in a
+terminal. A kernel that loads the extension from its profile has nobody listening yet, so there the hint waits for the
+first cell. It is only a hint: whatever goes wrong on its way is passed over.
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+import shutil
+import sys
+import textwrap
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
+from typing import TYPE_CHECKING, Any, TypeVar, cast
+
+from IPython.core.error import UsageError
+from IPython.core.magic import Magics, line_magic, magics_class
+from IPython.core.magic_arguments import MagicHelpFormatter, argument, magic_arguments
+from traitlets import Enum, List, Unicode
+
+from nbsnap import host
+from nbsnap.errors import NbSnapError, VariableNotFound
+
+if TYPE_CHECKING:
+    from nbsnap.layout import Sheet
+    from nbsnap.model import RestoreReport, SnapshotReport
+
+__all__ = ["NbSnap", "load", "unload"]
+
+_MAGICS = ("snapshot", "restore")
+_REPORTS = ("SnapshotReport", "RestoreReport")
+
+_F = TypeVar("_F", bound=Callable[..., Any])
+_Argument = tuple[tuple[str, ...], dict[str, Any]]
+_declare: Any = magic_arguments  # these two have no types
+_declare_argument: Any = argument
+
+
+def _argument(*flags: str, **meaning: Any) -> _Argument:
+    return flags, meaning
+
+
+def _patterns(verb: str) -> tuple[_Argument, ...]:
+    """`--only` and `--exclude`, which mean the same to both magics."""
+    meaning: dict[str, Any] = {"metavar": "PATTERN", "nargs": "+", "action": "extend", "default": []}
+    only = f"{verb} only the variables of these names or globs (df_*); several go with spaces or commas between."
+    others = f"{verb} all but the variables of these names or globs."
+    return _argument("--only", **meaning, help=only), _argument("--exclude", **meaning, help=others)
+
+
+_SHOW = (
+    _argument("-q", "--quiet", action="store_true", help="Print nothing, unless something is amiss."),
+    _argument("-v", "--verbose", action="store_true", help="Show all rows, and every variable."),
+    _argument("-o", "--output", action="store_true", help="Return the report as an object, too."),
+)
+
+
+def _magic(*arguments: _Argument) -> Callable[[_F], _F]:
+    """Make a method a line magic that has these arguments; its help text is made from them."""
+
+    def make(function: _F) -> _F:
+        function = cast(_F, line_magic(function))
+        for flags, meaning in reversed(arguments):
+            function = _declare_argument(*flags, **meaning)(function)
+        function = _declare()(function)
+        parser = function.parser  # type: ignore[attr-defined]
+        parser.allow_abbrev = False
+        parser.usage = _usage(parser)
+        parser.formatter_class = partial(MagicHelpFormatter, width=96)
+        function.__doc__ = parser.format_help().replace("<PATTERN [PATTERN ...]>", "PATTERN…")
+        return function
+
+    return make
+
+
+def _usage(parser: Any) -> str:
+    """Return the line of usage with the name first, where it has to stand."""
+    words = []
+    for action in sorted(parser._actions, key=lambda action: bool(action.option_strings)):
+        value = "" if action.nargs == 0 else action.metavar + ("…" if action.nargs == "+" else "")
+        words.append(f"[{' '.join(filter(None, (*action.option_strings[:1], value)))}]")
+    return textwrap.fill(" ".join([parser.prog, *words]), 90, subsequent_indent=" " * 6, break_on_hyphens=False)
+
+
+@magics_class
+class NbSnap(Magics):
+    """Snapshots of the session's variables: %snapshot and %restore.
+
+    The settings are `c.NbSnap.…` in ipython_config.py, or `%config NbSnap.… = …` in a session.
+    """
+
+    store = Unicode(
+        "", help="Where snapshots are kept; empty: .nbsnap beside the notebook. NBSNAP_STORE overrides it."
+    ).tag(config=True)
+    notebook = Unicode("", help="The notebook that snapshots belong to; empty: as the front end tells.").tag(
+        config=True
+    )
+    exclude = List(Unicode(), help="Names and globs of variables that are never saved.").tag(config=True)
+    engine = Enum(
+        ["auto", "dill", "cloudpickle"],
+        default_value="auto",
+        help="The pickler: auto (the fast one, dill where only dill can), or dill or cloudpickle for everything.",
+    ).tag(config=True)
+
+    shown: object = None  # the report that was printed last: not to be printed in full again as Out[…]
+
+    @_magic(
+        _argument(
+            "name", metavar="NAME", nargs="?", help="A name for the snapshot; used again, it moves to the new one."
+        ),
+        _argument("-m", "--message", metavar="TEXT", default="", help="A note to keep with it, in quotes."),
+        *_patterns("Save"),
+        _argument("--strict", action="store_true", help="If anything would be lost, fail and write nothing."),
+        _argument("--dry-run", action="store_true", help="Say what would be saved, with sizes; write nothing."),
+        *_SHOW,
+    )
+    def snapshot(self, line: str) -> SnapshotReport | None:
+        """Save the variables of this session, to have them back with %restore.
+
+        All of the user's variables are saved: what %who lists, and _private names too. What cannot
+        be saved is named, with the reason, and costs nothing else. A second snapshot writes only
+        what changed.
+
+        NAME goes before --only and --exclude, which take all words up to the next option.
+
+            %snapshot                          everything
+            %snapshot before-train -m "lr 0.1"
+            %snapshot --only df model_*
+        """
+        args = self._parse(self.snapshot, line)
+        with self._errors("nothing was saved", args.name, [*args.only, *args.exclude]):
+            from nbsnap import render, session
+
+            report: SnapshotReport = session.snapshot(
+                self._ip.user_ns,
+                name=args.name,
+                message=args.message,
+                only=_split(args.only),
+                exclude=_split(args.exclude),
+                ignore=self.exclude,
+                strict=args.strict,
+                dry_run=args.dry_run,
+                store=self._place(),
+                notebook=self.notebook or None,
+                engine=self.engine,
+            )
+            if not args.quiet or report.skipped or report.notes:
+                self._show(report, render.snapshot_sheet(report, verbose=args.verbose))
+        return report if args.output else None
+
+    @_magic(
+        _argument(
+            "snapshot",
+            metavar="SNAPSHOT",
+            nargs="?",
+            default="latest",
+            help="A name, the beginning of an id, latest (the default), or latest~2: the second before it.",
+        ),
+        *_patterns("Restore"),
+        _argument("--exact", action="store_true", help="Also remove the variables that the snapshot does not have."),
+        _argument("--strict", action="store_true", help="If anything cannot be restored, fail and change nothing."),
+        _argument("--dry-run", action="store_true", help="Say what would be restored, with sizes; change nothing."),
+        *_SHOW,
+    )
+    def restore(self, line: str) -> RestoreReport | None:
+        """Bring the variables of a snapshot back, by default those of this notebook's latest.
+
+        Variables of the session that the snapshot does not have stay, unless --exact is given. What
+        cannot be restored is named, with what would help; its bytes stay in the store for another try.
+
+        A snapshot is made of pickles, which can run code when they are loaded: restore only what you
+        trust.
+
+        SNAPSHOT goes before --only and --exclude, which take all words up to the next option.
+
+            %restore                           the latest
+            %restore before-train --only df
+            %restore latest~1 --dry-run
+        """
+        args = self._parse(self.restore, line)
+        named = None if args.snapshot == "latest" else args.snapshot
+        with self._errors("nothing was restored", named, [*args.only, *args.exclude]):
+            from nbsnap import render, session
+
+            report: RestoreReport = session.restore(
+                args.snapshot,
+                self._ip.user_ns,
+                only=_split(args.only),
+                exclude=_split(args.exclude),
+                exact=args.exact,
+                strict=args.strict,
+                dry_run=args.dry_run,
+                store=self._place(),
+                notebook=self.notebook or None,
+            )
+            if not args.quiet or report.failed or report.not_saved or report.notes:
+                self._show(report, render.restore_sheet(report, verbose=args.verbose))
+        return report if args.output else None
+
+    # ---- the way in ----
+
+    @property
+    def _ip(self) -> Any:
+        return self.shell
+
+    def _parse(self, magic: Any, line: str) -> Any:
+        """Split the line as a shell does (so that quotes quote) and parse it by the magic's declared arguments."""
+        try:
+            words = shlex.split(line)
+        except ValueError as error:
+            raise UsageError(f"{error} in: {line}") from None
+        return magic.parser.parse_args(words)
+
+    def _place(self) -> str | None:
+        return os.environ.get("NBSNAP_STORE") or self.store or None
+
+    @contextmanager
+    def _errors(self, outcome: str, name: str | None, patterns: Sequence[str]) -> Iterator[None]:
+        """Turn nbsnap's own errors into one line without a traceback, and say what Ctrl-C left behind."""
+        try:
+            yield
+        except NbSnapError as error:
+            from nbsnap.wording import clean, encodable
+
+            said = clean(str(error))
+            if isinstance(error, VariableNotFound) and name is None and len(_split(patterns)) > 1:
+                said += " (the name of a snapshot goes before --only and --exclude)"
+            raise UsageError(encodable(said, sys.stderr.encoding)) from None
+        except KeyboardInterrupt:
+            print(f"nbsnap: interrupted; {outcome}, store and variables are as they were", file=sys.stderr)
+            raise KeyboardInterrupt from None
+
+    # ---- the way out ----
+
+    def _show(self, report: SnapshotReport | RestoreReport, sheet: Sheet) -> None:
+        from nbsnap.layout import Shown
+
+        self.shown = report
+        if _in_kernel(self._ip):
+            from IPython.display import display
+
+            display(Shown(sheet))  # type: ignore[no-untyped-call]
+        else:
+            _print(str(Shown(sheet, _width())))
+
+    def _sheet(self, report: Any) -> Sheet:
+        from nbsnap import render
+        from nbsnap.model import SnapshotReport
+
+        if isinstance(report, SnapshotReport):
+            return render.snapshot_sheet(report)
+        return render.restore_sheet(report)
+
+    def _report_text(self, report: Any, printer: Any, cycle: bool) -> None:
+        """Show a report that stands at the end of a cell: in full, unless the magic has printed it just now."""
+        from nbsnap import render
+        from nbsnap.layout import to_text
+
+        if report is self.shown or cycle:
+            printer.text(render.brief(report))
+        else:
+            printer.text(to_text(self._sheet(report)))
+
+    def _report_html(self, report: Any) -> str | None:
+        from nbsnap.layout import to_html
+
+        return None if report is self.shown else to_html(self._sheet(report))
+
+    # ---- the hint ----
+
+    def hint(self) -> str:
+        """Return the line for a session with nothing in it whose notebook has a snapshot; "" for any other."""
+        try:
+            from nbsnap.namespace import user_names
+
+            names, _ = user_names(self._ip.user_ns, self._ip.user_ns_hidden)
+            if names:
+                return ""
+            place = self._place() or host.default_store()[0]
+            if not os.path.isdir(place):
+                return ""
+            from nbsnap import startup
+
+            return startup.hint(place, self.notebook or host.default_notebook())
+        except Exception:
+            return ""  # a broken store is told about by whoever uses it, not by every start of a shell
+
+    def hint_now(self) -> None:
+        """Print the hint, if there is one."""
+        line = self.hint()
+        if line:
+            _print(line)
+
+    def hint_before_cell(self, info: Any) -> None:
+        """Print the hint before the first cell of a kernel, unless that cell restores already; then never again."""
+        self._ip.events.unregister("pre_run_cell", self.hint_before_cell)
+        if "restore" not in str(getattr(info, "raw_cell", "")):
+            self.hint_now()
+
+    # ---- completion ----
+
+    def complete_line(self, _: Any, event: Any) -> list[str]:
+        """Return what may stand at the cursor of a %snapshot or %restore line."""
+        magic = event.command.lstrip("%")
+        words = event.text_until_cursor.split()[1:]
+        typed = event.symbol
+        before = words[:-1] if words and not event.text_until_cursor[-1].isspace() else words
+        parser = getattr(self, magic).parser
+        if typed.startswith("-"):
+            return sorted(parser._option_string_actions)
+        option = next((word for word in reversed(before) if word.startswith("-")), "")
+        if option in ("--only", "--exclude"):
+            return self._variable_names(magic, before[0] if before and not before[0].startswith("-") else "latest")
+        return self._snapshot_names() if not before else sorted(parser._option_string_actions)
+
+    def _variable_names(self, magic: str, reference: str) -> list[str]:
+        if magic == "snapshot":
+            from nbsnap.namespace import user_names
+
+            return user_names(self._ip.user_ns, self._ip.user_ns_hidden)[0]
+        try:
+            store, notebook = self._opened()
+            snapshot = store.load(store.resolve(reference, notebook).id)
+            return [variable.name for variable in snapshot.variables]
+        except Exception:
+            return []
+
+    def _snapshot_names(self) -> list[str]:
+        try:
+            store, notebook = self._opened()
+            names = [head.name for head in reversed(store.heads(notebook)) if _one_word(head.name)]
+            return list(dict.fromkeys([*names, "latest"]))
+        except Exception:
+            return []
+
+    def _opened(self) -> tuple[Any, str]:
+        from nbsnap.store import Store
+
+        place = self._place() or host.default_store()[0]
+        return Store.open(place), self.notebook or host.default_notebook()
+
+
+def _split(patterns: Sequence[str]) -> tuple[str, ...]:
+    """Return the patterns of `--only a,b c`: a, b and c."""
+    return tuple(part for pattern in patterns for part in pattern.split(",") if part)
+
+
+def _one_word(name: str) -> bool:
+    return bool(name) and shlex.quote(name) == name
+
+
+def _in_kernel(shell: Any) -> bool:
+    return getattr(shell, "kernel", None) is not None
+
+
+def _width() -> int | None:
+    if not sys.stdout.isatty():
+        return None
+    return max(50, shutil.get_terminal_size().columns)
+
+
+def _print(text: str) -> None:
+    from nbsnap.wording import encodable
+
+    print(encodable(text, sys.stdout.encoding), flush=True)
+
+
+def _heard(shell: Any) -> bool:
+    """Tell whether somebody sees what is printed now: not in a kernel that has not been asked for anything yet."""
+    return not _in_kernel(shell) or bool(getattr(shell, "parent_header", None))
+
+
+def load(shell: Any) -> None:
+    """Register magics, settings, completion and the display of reports; show the hint."""
+    if isinstance(shell.magics_manager.registry.get("NbSnap"), NbSnap):
+        return
+    magics = NbSnap(shell=shell)
+    shell.register_magics(magics)
+    for name in _MAGICS:
+        shell.set_hook("complete_command", magics.complete_line, str_key=f"%{name}")
+    formatters = shell.display_formatter.formatters
+    for report in _REPORTS:
+        formatters["text/plain"].for_type_by_name("nbsnap.model", report, magics._report_text)
+        formatters["text/html"].for_type_by_name("nbsnap.model", report, magics._report_html)
+    if _heard(shell):
+        magics.hint_now()
+    else:
+        shell.events.register("pre_run_cell", magics.hint_before_cell)
+
+
+def unload(shell: Any) -> None:
+    """Take out everything that `load` put in."""
+    magics = shell.magics_manager.registry.pop("NbSnap", None)
+    if magics is None:
+        return
+    line_magics = shell.magics_manager.magics["line"]
+    for name in _MAGICS:
+        if getattr(line_magics.get(name), "__self__", None) is magics:
+            del line_magics[name]
+        shell.strdispatchers["complete_command"].strs.pop(f"%{name}", None)
+    if magics in shell.configurables:
+        shell.configurables.remove(magics)
+    for report in _REPORTS:
+        for kind in ("text/plain", "text/html"):
+            shell.display_formatter.formatters[kind].pop(f"nbsnap.model.{report}", None)
+    if magics.hint_before_cell in shell.events.callbacks["pre_run_cell"]:
+        shell.events.unregister("pre_run_cell", magics.hint_before_cell)

@@ -1,0 +1,110 @@
+"""NumPy arrays that look at the same memory come back looking at the same memory.
+
+Pickle saves each array by itself, and what was a view becomes a copy. Here a team that turns out to hold several
+arrays over one memory is pickled a second time, and then those arrays refer to one carrier:
+
+- the array that owns the memory, if it is itself a part of the session: then `view.base is owner` holds again;
+- else a block of bytes, as far as the arrays reach, and not the whole memory that happens to live behind them.
+
+Arrays of Python objects are left to NumPy. NumPy itself is never imported for this.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import pickle
+import sys
+from dataclasses import dataclass, field
+from typing import Any
+
+from . import builders
+
+
+@dataclass
+class _Seen:
+    """One memory: what owns it, and the arrays met that look at it. All are kept alive while their ids count."""
+
+    root: Any
+    arrays: dict[int, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class _Carrier:
+    """What arrays over one memory refer to, and where it lies."""
+
+    array: Any
+    start: int
+    end: int
+
+
+class Memory:
+    """The memories that one pickler meets, and those that are known to be shared."""
+
+    def __init__(self, shared: dict[int, _Carrier] | None = None) -> None:
+        self.carriers = shared or {}
+        self._seen: dict[int, _Seen] = {}
+
+    def reduce(self, array: Any, root: Any) -> Any:
+        """Return how to save an array over the memory of `root`: NotImplemented leaves it to NumPy."""
+        seen = self._seen.setdefault(id(root), _Seen(root))
+        seen.arrays[id(array)] = array
+        carrier = self.carriers.get(id(root))
+        if carrier is None:
+            return NotImplemented
+        if carrier.array is array:
+            return _owner(array)
+        start, end = reach(array)
+        if start < carrier.start or end > carrier.end:
+            return NotImplemented
+        offset = address(array) - carrier.start
+        return builders.view, (
+            carrier.array, offset, array.shape, array.strides, array.dtype, bool(array.flags.writeable),
+        )  # fmt: skip
+
+    def shared(self) -> dict[int, _Carrier]:
+        """Return a carrier for each memory that more than one array was seen to look at."""
+        return {key: _carrier(seen) for key, seen in self._seen.items() if len(seen.arrays) > 1}
+
+
+def root_of(array: Any) -> Any:
+    """Return the object at the end of an array's bases: what owns the memory."""
+    ndarray = sys.modules["numpy"].ndarray
+    root = array
+    while issubclass(type(root), ndarray) and root.base is not None:
+        root = root.base
+    return root
+
+
+def address(array: Any) -> int:
+    """Return where an array's first element lies."""
+    return int(array.__array_interface__["data"][0])
+
+
+def reach(array: Any) -> tuple[int, int]:
+    """Return the addresses of an array's first byte and of the first one behind it."""
+    start = end = address(array)
+    if array.size:
+        for length, stride in zip(array.shape, array.strides, strict=True):
+            start += min(0, (length - 1) * stride)
+            end += max(0, (length - 1) * stride)
+        end += array.itemsize
+    return start, end
+
+
+def _owner(array: Any) -> Any:
+    """Return how to save an array that others refer to: NumPy would put a hidden array between it and its memory."""
+    order = "C" if array.flags.c_contiguous else "F"
+    data = pickle.PickleBuffer(array.ravel(order).view("u1"))
+    return builders.array, (data, array.shape, array.dtype, order, bool(array.flags.writeable))
+
+
+def _carrier(seen: _Seen) -> _Carrier:
+    numpy = sys.modules["numpy"]
+    root = seen.root
+    whole = id(root) in seen.arrays and type(root) is numpy.ndarray and root.size
+    if whole and (root.flags.c_contiguous or root.flags.f_contiguous):
+        return _Carrier(root, *reach(root))
+    reaches = [reach(array) for array in seen.arrays.values()]
+    start, end = min(start for start, _ in reaches), max(end for _, end in reaches)
+    block = numpy.frombuffer((ctypes.c_char * (end - start)).from_address(start), dtype="u1")
+    return _Carrier(block, start, end)

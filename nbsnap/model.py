@@ -1,0 +1,188 @@
+"""The records that the parts of nbsnap hand each other. No behaviour beyond views of their own fields, no I/O.
+
+Sizes are in bytes, durations in seconds, times are ISO 8601 in UTC with microseconds
+(`2026-11-22T15:32:07.123456Z`). Tuples throughout, so that a record can be hashed and never changes under a reader.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from dataclasses import dataclass
+from typing import Any
+
+__all__ = [
+    "Content",
+    "Definition",
+    "Group",
+    "Head",
+    "Jsonable",
+    "RestoreReport",
+    "Skip",
+    "Snapshot",
+    "SnapshotReport",
+    "Variable",
+]
+
+
+class Jsonable:
+    """`to_dict` and `to_json` for the records that programs read."""
+
+    __slots__ = ()
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the record as plain dicts, lists, strings and numbers."""
+        return dataclasses.asdict(self)  # type: ignore[call-overload, no-any-return]
+
+    def to_json(self, indent: int | None = None) -> str:
+        """Return the record as JSON text (non-ASCII kept, keys in declared order)."""
+        return json.dumps(self.to_dict(), ensure_ascii=False, indent=indent)
+
+
+@dataclass(frozen=True, slots=True)
+class Content:
+    """Bytes kept in the store: their length and the ids of the pieces that they were cut into, in order.
+
+    Every piece but the last is `digest.PIECE_SIZE` bytes long. Empty content has no pieces.
+    """
+
+    size: int
+    pieces: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Definition:
+    """A class (or type variable) of the session: stored once, referred to by `key` from every group that needs it."""
+
+    key: str  # "Point", "Point#2" for a second class of that qualified name
+    stream: Content  # the skeleton: metaclass, name, bases, slots; no state
+    group: str  # id of the group that carries its state (methods, attributes)
+    needs: tuple[str, ...] = ()  # keys of the definitions that the skeleton refers to
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Variables and definitions that share mutable objects, pickled together."""
+
+    id: str  # "g0", "g1", … unique within the snapshot
+    variables: tuple[str, ...]
+    definitions: tuple[str, ...]  # keys of the definitions whose state is in here
+    engine: str  # who took it apart: "pickle" (C pickler, own and cloudpickle's reducers), "cloudpickle", "dill"
+    stream: Content
+    buffers: tuple[Content, ...] = ()
+    needs: tuple[str, ...] = ()  # keys of the definitions that it refers to
+    modules: tuple[str, ...] = ()  # top-level modules that loading imports, sorted
+    python: str = ""  # "3.11" where the stream holds bytecode; "" where any Python can load it
+
+
+@dataclass(frozen=True, slots=True)
+class Variable(Jsonable):
+    """One name of the namespace that was saved."""
+
+    name: str
+    type: str  # as shown: "DataFrame", "sqlite3.Connection"
+    size: int  # bytes of stream and buffers that are its own; a shared group is divided evenly
+    summary: str  # "1,797 × 64 float64", "len 12"; "" where there is nothing short to say
+    group: str  # id of its Group; "" in a dry run
+    cell: int | None = None  # the execution count of the cell that bound it
+    code: str = ""  # first line of the statement that bound it
+    notes: tuple[str, ...] = ()  # what came along in another form: "holds a lock: comes back fresh"
+
+
+@dataclass(frozen=True, slots=True)
+class Skip(Jsonable):
+    """One name that was not saved, or not restored, and why."""
+
+    name: str
+    type: str
+    path: str  # "model.callbacks[2].sock": where inside it the culprit sits; equal to `name` if it is the culprit
+    reason: str  # "a generator cannot be saved", "needs the package xgboost"
+    kind: str = "skipped"  # "skipped" (not saved), "partly" (saved with a hole), "failed" (saved, did not load)
+    hint: str = ""  # "pip install xgboost"
+    cell: int | None = None
+    code: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Head(Jsonable):
+    """What a listing shows of a snapshot: read without reading the rest of it."""
+
+    id: str  # 64 hexadecimal digits; see docs/format.md for what they are the hash of
+    time: str
+    notebook: str
+    name: str  # "" for a snapshot without a name
+    message: str
+    parent: str  # id of the snapshot before it in this notebook; "" for the first
+    variables: int
+    skipped: int
+    size: int  # bytes of all content it refers to, each group counted once
+    new_bytes: int  # bytes that its making added to the packs
+    seconds: float
+    python: str  # "3.11.7"
+    platform: str  # "linux-x86_64"
+    tool: str  # "nbsnap 0.1.0"
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot(Jsonable):
+    """One state of a namespace: everything but the bytes."""
+
+    head: Head
+    variables: tuple[Variable, ...]
+    groups: tuple[Group, ...]
+    definitions: tuple[Definition, ...]
+    skips: tuple[Skip, ...]
+    packages: tuple[tuple[str, str], ...]  # (distribution, version) of what was imported, sorted
+    history: tuple[tuple[int, str], ...]  # (execution count, source) of the input cells
+    sources: tuple[tuple[str, str], ...]  # (file name in code objects, text): what tracebacks of restored code show
+    cwd: str
+    signature: str = ""  # reserved: "hmac-blake3:<hex>" over the head's bytes; "" is unsigned
+
+
+@dataclass(frozen=True, slots=True)
+class SnapshotReport(Jsonable):
+    """What `%snapshot` did, or with `dry_run` what it would do."""
+
+    id: str  # "" in a dry run
+    name: str
+    message: str
+    time: str
+    notebook: str
+    store: str  # the place, as the user would write it
+    variables: tuple[Variable, ...]
+    skipped: tuple[Skip, ...]  # kinds "skipped" and "partly"
+    size: int
+    new_bytes: int
+    seconds: float
+    dry_run: bool = False
+    notes: tuple[str, ...] = ()  # lines for the user: the store's fallback place, …
+
+    @property
+    def ok(self) -> bool:
+        """True when nothing was skipped."""
+        return not self.skipped
+
+
+@dataclass(frozen=True, slots=True)
+class RestoreReport(Jsonable):
+    """What `%restore` did, or with `dry_run` what it would do."""
+
+    id: str
+    name: str
+    time: str  # when the snapshot was taken
+    notebook: str
+    store: str
+    restored: tuple[Variable, ...]
+    failed: tuple[Skip, ...]  # kind "failed": in the snapshot, could not be loaded now
+    not_saved: tuple[Skip, ...]  # the snapshot's own skips, among the names asked for
+    kept: tuple[str, ...]  # names of the live namespace that the snapshot does not have, left alone
+    removed: tuple[str, ...]  # the same, removed by `exact`
+    size: int
+    seconds: float
+    dry_run: bool = False
+    notes: tuple[str, ...] = ()
+
+    @property
+    def ok(self) -> bool:
+        """True when every variable asked for is there again."""
+        return not self.failed and not self.not_saved

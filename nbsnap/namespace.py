@@ -1,0 +1,161 @@
+"""Which names are the user's, and how a namespace is changed as a whole or not at all.
+
+Works on any dict with names for keys; has never heard of IPython. What a shell calls its own is handed in as `hidden`
+(name → object): a name is the shell's while it is still bound to that very object. The names in `SHELL` stay the
+shell's even when the user rebinds them, because a restore that bound them would break the shell that it runs in.
+"""
+
+from __future__ import annotations
+
+import difflib
+import fnmatch
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from .errors import VariableNotFound
+from .quiet import uninterrupted
+
+#: What Python itself keeps in the namespace of a module.
+MODULE = frozenset(
+    [
+        "__name__",
+        "__doc__",
+        "__package__",
+        "__loader__",
+        "__spec__",
+        "__builtins__",
+        "__builtin__",
+        "__file__",
+        "__cached__",
+        "__annotations__",
+        "__annotate__",
+        "__conditional_annotations__",
+        "__warningregistry__",
+        "__session__",
+        "__vsc_ipynb_file__",
+    ]
+)
+#: IPython's own.
+SHELL = frozenset(
+    [
+        "In",
+        "Out",
+        "get_ipython",
+        "exit",
+        "quit",
+        "_",
+        "__",
+        "___",
+        "_i",
+        "_ii",
+        "_iii",
+        "_ih",
+        "_oh",
+        "_dh",
+        "_exit_code",
+    ]
+)
+#: Of these, what everybody uses for values that nobody wants: left out without a word.
+THROWAWAY = frozenset(["_", "__", "___"])
+
+_OUTPUT = re.compile(r"_i?\d+\Z")
+
+
+def user_names(namespace: Mapping[Any, Any], hidden: Mapping[str, Any] | None = None) -> tuple[list[str], list[str]]:
+    """Return the user's names in the order of binding, and the shell's names that the user has bound to something else.
+
+    `hidden` is None outside of a shell: then the shell's names are names like any other.
+    """
+    names: list[str] = []
+    lost: list[str] = []
+    for name, value in list(namespace.items()):
+        if type(name) is not str or name in MODULE:
+            continue
+        if hidden is not None:
+            if name in hidden and hidden[name] is value:
+                continue
+            if name in SHELL:
+                if name not in THROWAWAY:
+                    lost.append(name)
+                continue
+        names.append(name)
+    return names, lost
+
+
+def select(names: Sequence[str], only: Iterable[str] = (), exclude: Iterable[str] = ()) -> list[str]:
+    """Return the `names` that match a pattern of `only` (all, if there is none) and none of `exclude`, in their order.
+
+    A pattern is a name or a shell glob. Raises VariableNotFound for a pattern that matches nothing.
+    """
+    wanted = _matches(names, only) if (only := tuple(only)) else set(names)
+    unwanted = _matches(names, exclude)
+    return [name for name in names if name in wanted and name not in unwanted]
+
+
+def _matches(names: Sequence[str], patterns: Iterable[str]) -> set[str]:
+    known = set(names)
+    found: set[str] = set()
+    for pattern in patterns:
+        if pattern in known:
+            found.add(pattern)
+            continue
+        hits = [name for name in names if fnmatch.fnmatchcase(name, pattern)] if re.search(r"[*?\[]", pattern) else []
+        if not hits:
+            raise VariableNotFound(unknown(pattern, names))
+        found.update(hits)
+    return found
+
+
+def matches_any(name: str, patterns: Iterable[str]) -> bool:
+    """Tell whether a name is, or is matched by, one of the patterns."""
+    return any(name == pattern or fnmatch.fnmatchcase(name, pattern) for pattern in patterns)
+
+
+def unknown(name: str, names: Sequence[str]) -> str:
+    """Return the message for a name that is not there, with its closest matches."""
+    close = difflib.get_close_matches(name, names, n=3)
+    if close:
+        return f"no variable {name!r}; did you mean {' or '.join(close)}?"
+    return f"no variable {name!r}; there {_are(len(names))}"
+
+
+def _are(count: int) -> str:
+    return "are none" if count == 0 else "is 1 variable" if count == 1 else f"are {count} variables"
+
+
+_ABSENT = object()
+
+
+class Journal:
+    """A namespace being changed: every change can be taken back, together.
+
+    `bind` and `remove` first remember what is there and then act; `undo` puts it back, wherever they were interrupted.
+    While it does, Ctrl-C waits.
+    """
+
+    def __init__(self, namespace: dict[str, Any]) -> None:
+        self.namespace = namespace
+        self._before: dict[str, Any] = {}
+
+    def bind(self, values: Mapping[str, Any]) -> None:
+        """Bind all of `values`."""
+        for name in values:
+            self._before.setdefault(name, self.namespace.get(name, _ABSENT))
+        self.namespace.update(values)
+
+    def remove(self, names: Iterable[str]) -> None:
+        """Remove the names that are there."""
+        for name in names:
+            self._before.setdefault(name, self.namespace.get(name, _ABSENT))
+            self.namespace.pop(name, None)
+
+    def undo(self) -> None:
+        """Put everything back as it was."""
+        with uninterrupted():
+            for name, value in self._before.items():
+                if value is _ABSENT:
+                    self.namespace.pop(name, None)
+                else:
+                    self.namespace[name] = value
+            self._before.clear()

@@ -1,0 +1,158 @@
+"""What the bytes of a pack and of its index mean. No I/O; see docs/format.md for the picture.
+
+A pack is pieces one after another (this module does not care in which order), then a copy of its index. The index
+beside the pack is those same last bytes, so that a lost or damaged index costs nothing. An index is
+
+    header   40 bytes   magic, version, size of a record, count, id of the pack, where the pieces end
+    records  52 each    id of the piece, offset, stored length, raw length, codec
+    tail     40 bytes   length of the whole index, BLAKE3 of all bytes before these last 32
+
+Everything is little-endian. Records are checked when they are looked up, not when the index is read: an index of
+100,000 pieces is then one hash and one pass in C."""
+
+from __future__ import annotations
+
+import struct
+import threading
+from collections.abc import Iterable
+from typing import NamedTuple
+
+import zstandard
+
+from nbsnap.digest import DIGEST_SIZE, PIECE_SIZE, Bytes, digest
+from nbsnap.errors import DamageError, StoreVersionError
+
+__all__ = [
+    "RAW",
+    "TAIL_SIZE",
+    "ZSTD",
+    "Index",
+    "Piece",
+    "compress",
+    "decode_index",
+    "decompress",
+    "encode_index",
+    "tail_length",
+]
+
+RAW, ZSTD = 0, 1
+SHORT = 1 << 13  # up to here setting the compressor up costs more than compressing: level -1 has smaller tables
+PAYS = 0.9  # compressed bytes are kept when they are at most this part of the raw ones
+
+_MAGIC = b"nbsnapIX"
+_VERSION = 1
+_HEADER = struct.Struct("<8sHHI16sQ")
+_RECORD = struct.Struct("<32sQIIB3x")
+_IDS = struct.Struct("<32s20x")
+_TAIL = struct.Struct("<Q32s")
+TAIL_SIZE = _TAIL.size
+
+
+class Piece(NamedTuple):
+    """One record of an index: where a piece lies in its pack, and how it is coded."""
+
+    id: bytes
+    offset: int
+    stored: int  # bytes in the pack
+    raw: int  # bytes in memory
+    codec: int
+
+
+class Index:
+    """The records of one pack, kept as the bytes that they were read from."""
+
+    __slots__ = ("count", "data", "end", "pack", "whole")
+
+    def __init__(self, pack: str, count: int, end: int, data: bytes) -> None:
+        self.pack = pack
+        self.count = count
+        self.end = end
+        self.data = data
+        self.whole = True  # False once the pack was seen to be shorter than it should be
+
+    def ids(self) -> list[bytes]:
+        """Return the ids of all pieces, in the order of the records."""
+        records = memoryview(self.data)[_HEADER.size : -_TAIL.size]
+        return [record[0] for record in _IDS.iter_unpack(records)]
+
+    def piece(self, number: int) -> Piece:
+        """Return one record, or raise DamageError if it cannot be true."""
+        piece = Piece._make(_RECORD.unpack_from(self.data, _HEADER.size + number * _RECORD.size))
+        if piece.codec not in (RAW, ZSTD):
+            raise StoreVersionError(f"a piece is coded in a way ({piece.codec}) unknown to this nbsnap: upgrade it")
+        if (
+            not 0 < piece.raw <= PIECE_SIZE
+            or not 0 < piece.stored <= piece.raw
+            or piece.offset + piece.stored > self.end
+            or (piece.codec == RAW and piece.stored != piece.raw)
+        ):
+            raise DamageError(f"record {number} of the index is nonsense")
+        return piece
+
+    def pieces(self) -> list[Piece]:
+        """Return all records."""
+        return [self.piece(number) for number in range(self.count)]
+
+
+def encode_index(pack: str, end: int, pieces: Iterable[Piece]) -> bytes:
+    """Return the index of the pack `pack` (32 hexadecimal digits), whose pieces end at `end`."""
+    records = [_RECORD.pack(*piece) for piece in pieces]
+    length = _HEADER.size + len(records) * _RECORD.size + _TAIL.size
+    header = _HEADER.pack(_MAGIC, _VERSION, _RECORD.size, len(records), bytes.fromhex(pack), end)
+    body = header + b"".join(records) + length.to_bytes(8, "little")
+    return body + digest(body)
+
+
+def decode_index(data: bytes, pack: str) -> Index:
+    """Return the index of the pack `pack` from its bytes; raise DamageError if they are not that."""
+    if len(data) < _HEADER.size + _TAIL.size:
+        raise DamageError("the index is cut short")
+    magic, version, size, count, owner, end = _HEADER.unpack_from(data)
+    length, check = _TAIL.unpack_from(data, len(data) - _TAIL.size)
+    if magic != _MAGIC:
+        raise DamageError("this is not an index")
+    if digest(memoryview(data)[:-DIGEST_SIZE]) != check:
+        raise DamageError("the index was altered or cut short: its checksum is wrong")
+    if version != _VERSION or size != _RECORD.size:
+        raise StoreVersionError(f"the index is of version {version}, which this nbsnap does not know: upgrade it")
+    if length != len(data) or length != _HEADER.size + count * size + _TAIL.size:
+        raise DamageError("the index does not have the length that it says")
+    if owner.hex() != pack:
+        raise DamageError(f"the index is that of another pack, {owner.hex()}")
+    return Index(pack, count, end, data)
+
+
+def tail_length(tail: bytes) -> int:
+    """Return how long the index is that ends with `tail` (the last TAIL_SIZE bytes of a pack or index)."""
+    return int(_TAIL.unpack(tail)[0])
+
+
+class _Coders(threading.local):
+    """A compressor and a decompressor for each thread: neither may be shared."""
+
+    def __init__(self) -> None:
+        self.compressor = zstandard.ZstdCompressor(level=1, write_checksum=False, write_content_size=True)
+        self.quick = zstandard.ZstdCompressor(level=-1, write_checksum=False, write_content_size=True)
+        self.decompressor = zstandard.ZstdDecompressor()
+
+
+_coders = _Coders()
+
+
+def compress(raw: Bytes) -> bytes | None:
+    """Return `raw` compressed, or None where that does not pay."""
+    stored = (_coders.compressor if len(raw) > SHORT else _coders.quick).compress(raw)
+    return stored if len(stored) <= len(raw) * PAYS else None
+
+
+def decompress(stored: Bytes, raw: int) -> bytes:
+    """Return the `raw` bytes that `stored` holds; raise DamageError without making more than that many."""
+    try:
+        if zstandard.frame_content_size(stored) != raw:
+            raise DamageError("a compressed piece is not of the length that the index says")
+        data = _coders.decompressor.decompress(stored, max_output_size=raw)
+    except zstandard.ZstdError as error:
+        raise DamageError(f"a compressed piece cannot be decompressed ({error})") from None
+    if len(data) != raw:
+        raise DamageError("a compressed piece is not of the length that the index says")
+    return data

@@ -1,0 +1,109 @@
+"""Where inside a value another object sits, written as the user would write it: `model.callbacks[2].sock`.
+
+Asked only after something could not be saved. The search goes breadth first, so the shortest way is told. It reads
+dicts, lists, attributes and closures directly and never calls the user's `__getattr__`, `__repr__` or `__eq__`.
+"""
+
+from __future__ import annotations
+
+import functools
+import gc
+import types
+from collections import deque
+from collections.abc import Iterator
+from typing import Any
+
+from .describe import is_a
+from .sharing import LEAVES
+
+_LIMIT = 500_000  # objects looked at before the search gives up
+_LEAVES = frozenset({*LEAVES, bytearray, types.ModuleType, types.CodeType})
+
+
+def find(name: str, value: object, culprit: object) -> str:
+    """Return the path from the variable `name`, bound to `value`, to `culprit`; just `name` where no way is found."""
+    if value is culprit:
+        return name
+    seen = {id(value)}
+    keep: list[object] = []  # what was made on the way lives as long as its id counts
+    queue: deque[tuple[str, object]] = deque([(name, value)])
+    while queue and len(seen) < _LIMIT:
+        path, holder = queue.popleft()
+        for step, child in children(holder):
+            if child is culprit:
+                return path + step
+            if id(child) in seen or type(child) in _LEAVES:
+                continue
+            seen.add(id(child))
+            keep.append(child)
+            queue.append((path + step, child))
+    return name
+
+
+def children(value: Any) -> Iterator[tuple[str, object]]:
+    """Yield what a value holds, each with the text that leads there."""
+    cls = type(value)
+    if is_a(value, dict):
+        for key, child in list(dict.items(value)):
+            yield f"[{_key(key)}]", child
+            if type(key) not in (str, int):
+                yield ".keys()", key
+    elif is_a(value, list, tuple):
+        sequence = list if is_a(value, list) else tuple
+        for i, child in enumerate(sequence.__iter__(value)):
+            yield f"[{i}]", child
+    elif is_a(value, set, frozenset, deque):
+        for child in list(gc.get_referents(value)):
+            if child is not cls:
+                yield "{…}", child
+    elif cls is types.FunctionType:
+        for cell_name, cell in zip(value.__code__.co_freevars, value.__closure__ or (), strict=False):
+            for child in gc.get_referents(cell):
+                yield f".<closure {cell_name}>", child
+        for child in value.__defaults__ or ():
+            yield ".<default>", child
+    elif cls is types.MethodType:
+        yield ".__self__", value.__self__
+        yield ".__func__", value.__func__
+    elif is_a(value, functools.partial):
+        yield ".func", value.func
+        yield ".args", value.args
+        yield ".keywords", value.keywords
+    elif is_a(value, type):
+        for key, child in list(type.__dict__["__dict__"].__get__(value).items()):
+            yield f".{key}", child
+        return
+    named = False
+    for key, child in _attributes(value):
+        named = True
+        yield f".{key}", child
+    if not named and not is_a(value, dict, list, tuple, set, frozenset, deque) and cls not in _OWN:
+        for child in gc.get_referents(value):
+            if child is not cls:
+                yield ".…", child
+
+
+_OWN = (types.FunctionType, types.MethodType)
+
+
+def _attributes(value: object) -> Iterator[tuple[str, object]]:
+    try:
+        names = object.__getattribute__(value, "__dict__")
+    except AttributeError:
+        names = None
+    if type(names) is dict:
+        yield from ((key, child) for key, child in list(names.items()) if type(key) is str)
+    for base in type(value).__mro__:
+        for key, slot in vars(base).items():
+            if type(slot) is types.MemberDescriptorType:
+                try:
+                    yield key, slot.__get__(value, base)
+                except (AttributeError, TypeError):
+                    continue
+
+
+def _key(key: object) -> str:
+    if type(key) in (str, int, float, bool, type(None)):
+        text = repr(key)
+        return text if len(text) <= 40 else text[:39] + "…"
+    return "…"

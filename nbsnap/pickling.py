@@ -1,0 +1,263 @@
+"""One team of variables ↔ one small stream and its big out-of-band buffers (PEP 574).
+
+Three engines write streams, and all go through the same guard (`_Guard`), so that they give the same guarantees:
+
+    pickle        the C pickler with the reducers of this package, then cloudpickle's, then the objects' own
+    cloudpickle   the same, with cloudpickle's reducers before those of this package
+    dill          dill's pickler, which is written in Python: slow, and able to take apart what no other can
+
+The guard's two hooks see every object that matters. `persistent_id` sees exact dicts, lists and sets, which no other
+hook is shown: it claims them for the team, and writes a reference where a dict is the live namespace itself.
+`reducer_override` sees everything else: it refuses handles, binds functions and classes to the session, and claims
+instances. Both run in Python for each object, so both decide by exact type first.
+
+A stream is a row of pickles that one pickler wrote and one unpickler reads, memo and all. The first is a table, a
+list of records, and each record then follows as a pickle of its own:
+
+    ("set", KEY, NAME)     an attribute of the class KEY
+    ("members", KEY)       what the members of the Enum KEY carry
+    ("register", KEY)      the virtual subclasses of the abstract base class KEY
+    ("var", NAME)          the value of a variable
+"""
+
+from __future__ import annotations
+
+import builtins
+import io
+import pickle
+import sys
+import types
+from _thread import LockType, RLock
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import cloudpickle
+
+from .errors import CannotSave
+from .memory import Memory
+from .reducers import Plan, plan_for
+from .sharing import ATOMS, PLAIN, Ownership, Team
+
+ENGINES = ("auto", "dill", "cloudpickle")
+
+#: Buffers shorter than this stay in the stream: a piece of its own would cost more than it saves.
+BUFFER_MINIMUM = 32 * 1024
+
+Record = tuple[str, ...]
+
+
+class Desk:
+    """What one pickler and the plans it calls need to know. One desk per attempt at a team."""
+
+    def __init__(
+        self,
+        *,
+        namespace: dict[str, Any],
+        define: Callable[[type], str],
+        enum_member: Callable[[type, Any], tuple[str, int]],
+        file_name: Callable[[str], str],
+        ownership: Ownership | None,
+        team: Team,
+        memory: Memory | None = None,
+    ) -> None:
+        self.define_class = define
+        self.member_of = enum_member
+        self.file_name = file_name
+        self.filled_by_function: set[int] = set()
+        self.needs: set[str] = set()
+        self.types: set[type] = set()
+        self.bytecode = False
+        self.memory = memory or Memory()
+        self.notes: set[str] = set()
+        #: Claims a mutable object for the team; raises Touch if another team has it.
+        self.claim: Callable[[object], None] = ownership.claimer(team) if ownership is not None else _claim_nothing
+        self._live = {
+            id(vars(builtins)): "builtins",
+            id(vars(sys.modules["__main__"])): "main",
+            id(namespace): "session",
+        }
+
+    def live(self, names: dict[str, Any]) -> str | None:
+        """Return which live namespace a dict is: "session", "main", "builtins", or None."""
+        return self._live.get(id(names))
+
+    def define(self, cls: type) -> str:
+        """Return the key of a class of the session, after having taken it into the snapshot."""
+        key = self.define_class(cls)
+        self.needs.add(key)
+        return key
+
+    def enum_member(self, cls: type, value: Any) -> tuple[str, int]:
+        """Return the key of the member's class and the member's place in it."""
+        self.define(cls)
+        return self.member_of(cls, value)
+
+    def needs_this_python(self) -> None:
+        """Note that the stream holds bytecode."""
+        self.bytecode = True
+
+    def note(self, text: str) -> None:
+        """Note for the report that something comes back in another form."""
+        self.notes.add(text)
+
+
+def _claim_nothing(value: object) -> None:
+    """Watch nothing: what is pickled is a part of a class, or only being looked at."""
+
+
+class _Guard:
+    """The two hooks, as a mixin before a pickler class."""
+
+    def __init__(
+        self,
+        desk: Desk,
+        plans: dict[type, Plan],
+        file: io.BytesIO,
+        buffers: list[pickle.PickleBuffer],
+        native: frozenset[type],
+    ) -> None:
+        self._desk = desk
+        self._plans = plans
+        self._native = native
+        self._claim = desk.claim
+
+        def take(buffer: pickle.PickleBuffer) -> bool:
+            """Keep a buffer out of the stream; true leaves it in."""
+            if buffer.raw().nbytes < BUFFER_MINIMUM:
+                return True
+            buffers.append(buffer)
+            return False
+
+        super().__init__(file, protocol=5, buffer_callback=take)  # type: ignore[call-arg]
+
+    def persistent_id(self, value: Any) -> Any:
+        cls = type(value)
+        if cls in PLAIN:
+            if cls is dict and (live := self._desk.live(value)) is not None:
+                return ("namespace", live)
+            self._claim(value)
+        return None
+
+    def reducer_override(self, value: Any) -> Any:
+        cls = type(value)
+        plan = self._plans.get(cls)
+        if plan is None:
+            plan = self._plans[cls] = plan_for(cls, self._native)
+        self._desk.types.add(cls)
+        return plan(self._desk, value)
+
+
+class _Diagnosis(_Guard):
+    """A guard that also calls the object's own `__reduce_ex__` itself, and so knows whose fault a failure is."""
+
+    def reducer_override(self, value: Any) -> Any:
+        cls = type(value)
+        reduction = super().reducer_override(value)
+        if reduction is not NotImplemented or cls in ATOMS or cls in PLAIN or issubclass(cls, type):
+            return reduction
+        try:
+            reduce = self.dispatch_table.get(cls)  # type: ignore[attr-defined]
+            reduction = reduce(value) if reduce is not None else cls.__reduce_ex__(value, 5)  # type: ignore[call-arg]
+        except CannotSave:
+            raise
+        except RecursionError:
+            raise
+        except (Exception, SystemExit) as error:
+            raise CannotSave(reason(error), value) from error
+        if isinstance(reduction, str):
+            return NotImplemented
+        if not isinstance(reduction, tuple) or not 2 <= len(reduction) <= 6:
+            raise CannotSave("its __reduce_ex__ returned something that pickle does not understand", value)
+        return reduction
+
+
+class _FastPickler(_Guard, cloudpickle.Pickler):  # type: ignore[misc]
+    def dump(self, value: Any) -> None:
+        pickle.Pickler.dump(self, value)  # cloudpickle's own hides which error it was
+
+
+class _DiagnosisPickler(_Diagnosis, cloudpickle.Pickler):  # type: ignore[misc]
+    pass
+
+
+def reason(error: BaseException) -> str:
+    """Return one line for the report about an error that pickling or unpickling an object raised."""
+    if isinstance(error, CannotSave):
+        return error.reason
+    if isinstance(error, RecursionError):
+        return "is nested too deeply"
+    if isinstance(error, MemoryError):
+        return "did not fit into the memory"
+    try:
+        text = " ".join(str(error).split())
+    except (Exception, SystemExit):  # the user's exception, the user's __str__
+        text = ""
+    if len(text) > 160:
+        text = text[:159] + "…"
+    if isinstance(error, TypeError) and text.startswith("cannot pickle"):
+        return "cannot be pickled"
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__
+
+
+def pickler(
+    engine: str, desk: Desk, plans: dict[type, Plan], file: io.BytesIO, buffers: list[pickle.PickleBuffer]
+) -> pickle.Pickler:
+    """Return a pickler of that engine ("pickle", "cloudpickle" or "dill") that writes to `file` and `buffers`."""
+    if engine == "dill":
+        return _dill_pickler()(desk, plans, file, buffers, _dill_types())  # type: ignore[no-any-return]
+    native = frozenset(cloudpickle.Pickler.dispatch_table) - _ALWAYS_OURS if engine == "cloudpickle" else frozenset()
+    return _FastPickler(desk, plans, file, buffers, native)
+
+
+def diagnose(desk: Desk, value: object) -> CannotSave | None:
+    """Return what in `value` refuses to be saved, with the object at fault, or None if that cannot be told."""
+    try:
+        _DiagnosisPickler(desk, {}, io.BytesIO(), [], frozenset()).dump(value)
+    except CannotSave as error:
+        return error
+    except (Exception, SystemExit):
+        return None
+    return None
+
+
+#: What no engine may do its own way: the result would not be bound to the live session.
+_ALWAYS_OURS = frozenset({types.CodeType, types.CellType, types.MethodType, types.ModuleType, LockType, RLock})
+
+
+def _dill_types() -> frozenset[type]:
+    import dill
+
+    return frozenset(cls for cls in dill.Pickler.dispatch if isinstance(cls, type)) - _ALWAYS_OURS
+
+
+_DILL: list[type] = []
+
+
+def _dill_pickler() -> type:
+    """Return the guarded dill pickler; dill is imported when it is first needed."""
+    if not _DILL:
+        import dill
+
+        class _DillPickler(_Guard, dill.Pickler):  # type: ignore[misc]
+            pass
+
+        _DILL.append(_DillPickler)
+    return _DILL[0]
+
+
+class Unpickler(pickle.Unpickler):
+    """Reads a row of pickles. Classes and namespaces of the session come from the loader that is handed in."""
+
+    def __init__(self, stream: bytes | bytearray, buffers: Iterable[Any], loader: Any) -> None:
+        super().__init__(io.BytesIO(stream), buffers=buffers)
+        self._loader = loader
+
+    def find_class(self, module: str, name: str) -> Any:
+        if module == "nbsnap.builders" and name in ("definition", "member"):
+            return getattr(self._loader, name)
+        if module == "__main__":
+            return self._loader.named(name)
+        return super().find_class(module, name)
+
+    def persistent_load(self, reference: Any) -> Any:
+        return self._loader.live(reference)

@@ -1,0 +1,94 @@
+"""Which cell bound a name: read from the text of the cells when it is asked for, never tracked while they run.
+
+A cell binds a name where its top level assigns, imports, defines, loops over or catches it. The last cell that does
+counts. What a cell binds by other means (`exec`, `%run`, `globals()[…]`) is not seen, and then there is no answer.
+"""
+
+from __future__ import annotations
+
+import ast
+import functools
+from collections.abc import Iterable, Iterator
+
+#: Cell magics whose body is Python that runs in the user's namespace.
+_PYTHON_MAGICS = frozenset(["time", "timeit", "capture", "prun", "snapshot"])
+
+
+def binders(history: Iterable[tuple[int, str]]) -> dict[str, tuple[int, str]]:
+    """Return, for each name that a cell of `history` (execution count, source) binds, its count and the line."""
+    found: dict[str, tuple[int, str]] = {}
+    for count, source in history:
+        for name, line in _bound(source):
+            found[name] = (count, line)
+    return found
+
+
+@functools.lru_cache(maxsize=4096)
+def _bound(source: str) -> tuple[tuple[str, str], ...]:
+    try:
+        tree = ast.parse(source)
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return ()
+    lines = source.split("\n")
+    found: list[tuple[str, str]] = []
+    for statement in tree.body:
+        body = _magic_body(statement)
+        if body is not None:
+            found.extend(_bound(body))
+            continue
+        line = _first_line(lines, statement)
+        found.extend((name, line) for name in _names(statement))
+    return tuple(found)
+
+
+def _first_line(lines: list[str], statement: ast.stmt) -> str:
+    """Return a statement's text as far as its first line goes, without what stands before or behind it."""
+    if statement.lineno > len(lines):
+        return ""
+    line = lines[statement.lineno - 1].encode()
+    end = statement.end_col_offset if statement.end_lineno == statement.lineno else None
+    return line[statement.col_offset : end].decode().strip()
+
+
+def _magic_body(statement: ast.stmt) -> str | None:
+    """Return the Python inside `get_ipython().run_cell_magic('time', '', body)`, as IPython writes a cell magic."""
+    match statement:
+        case ast.Expr(
+            value=ast.Call(
+                func=ast.Attribute(attr="run_cell_magic"),
+                args=[ast.Constant(value=str(magic)), ast.Constant(), ast.Constant(value=str(body))],
+            )
+        ) if magic in _PYTHON_MAGICS:
+            return body
+    return None
+
+
+def _names(node: ast.AST) -> Iterator[str]:
+    match node:
+        case ast.FunctionDef(name=name) | ast.AsyncFunctionDef(name=name) | ast.ClassDef(name=name):
+            yield name
+            yield from _declared_global(node)
+            return
+        case ast.Lambda():
+            return
+        case ast.Name(id=name, ctx=ast.Store()):
+            yield name
+        case ast.Import(names=aliases):
+            yield from (alias.asname or alias.name.partition(".")[0] for alias in aliases)
+        case ast.ImportFrom(names=aliases):
+            yield from (alias.asname or alias.name for alias in aliases if alias.name != "*")
+        case ast.ExceptHandler(name=str(name)) | ast.MatchAs(name=str(name)) | ast.MatchStar(name=str(name)):
+            yield name
+        case ast.MatchMapping(rest=str(name)):
+            yield name
+        case ast.ListComp() | ast.SetComp() | ast.DictComp() | ast.GeneratorExp():
+            yield from (n.target.id for n in ast.walk(node) if isinstance(n, ast.NamedExpr))
+            return
+    for child in ast.iter_child_nodes(node):
+        yield from _names(child)
+
+
+def _declared_global(node: ast.AST) -> Iterator[str]:
+    for inner in ast.walk(node):
+        if isinstance(inner, ast.Global):
+            yield from inner.names

@@ -1,0 +1,260 @@
+"""A snapshot and a source → values, group by group; what fails costs its own group.
+
+The loader makes all skeletons that are needed first, then fills the classes, then loads the variables. A group that is
+asked for while another loads (an instance whose class has no state yet) is loaded on the spot. Each group's values are
+handed to `stand` as soon as they are whole, because a user's `__setstate__` may read globals; who hands in `stand` must
+be able to take them back (`namespace.Journal`).
+
+Nothing of a stream is unpickled before the source has verified all of it.
+"""
+
+from __future__ import annotations
+
+import builtins
+import contextlib
+import sys
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from . import definitions
+from .builders import PYTHON
+from .errors import CannotLoad, DamageError
+from .model import Content, Definition, Group, Snapshot
+from .pickling import Record, Unpickler, reason
+from .quiet import unhurried
+
+Source = Callable[[Content], bytearray]
+Stand = Callable[[Mapping[str, Any]], None]
+
+
+@dataclass
+class Rebuilt:
+    """What came back, and what did not."""
+
+    values: dict[str, Any] = field(default_factory=dict)
+    failed: dict[str, CannotLoad] = field(default_factory=dict)
+
+
+def rebuild(
+    snapshot: Snapshot,
+    names: Iterable[str],
+    source: Source,
+    namespace: dict[str, Any],
+    *,
+    stand: Stand,
+    known: Mapping[str, type] | None = None,
+) -> Rebuilt:
+    """Load the variables `names` of a snapshot.
+
+    `namespace` is what functions of the session become bound to; it is changed only through `stand`. `known` gives live
+    classes to be used for their keys instead of loading them again.
+    """
+    with unhurried():
+        return _Loader(snapshot, set(names), source, namespace, stand, known or {}).run()
+
+
+class _Loader:
+    def __init__(
+        self,
+        snapshot: Snapshot,
+        wanted: set[str],
+        source: Source,
+        namespace: dict[str, Any],
+        stand: Stand,
+        known: Mapping[str, type],
+    ) -> None:
+        self.snapshot = snapshot
+        self.wanted = wanted
+        self.source = source
+        self.namespace = namespace
+        self.stand = stand
+        self.groups = {group.id: group for group in snapshot.groups}
+        self.specs = {spec.key: spec for spec in snapshot.definitions}
+        self.classes: dict[str, type] = dict(known)
+        self.members: dict[str, tuple[object, ...]] = {
+            key: tuple(definitions.members_of(cls)) for key, cls in known.items() if definitions.is_enum(cls)
+        }
+        self.broken: dict[str, CannotLoad] = {}  # definitions whose skeleton or state failed
+        self.making: set[str] = set()
+        self.started: set[str] = {self.specs[key].group for key in known if key in self.specs}
+        self.rebuilt = Rebuilt()
+
+    def run(self) -> Rebuilt:
+        wanted = [group for group in self.snapshot.groups if self.wanted.intersection(group.variables)]
+        self.started -= {group.id for group in wanted}
+        needed = self.needed(wanted)
+        for key in needed:
+            if self.specs[key].group not in self.started:
+                with contextlib.suppress(CannotLoad):  # it costs what needs it, not the rest
+                    self.skeleton(key)
+        for key in needed:
+            self.try_group(self.groups[self.specs[key].group])
+        kinds = {variable.name: variable.type for variable in self.snapshot.variables}
+        for group in sorted(wanted, key=lambda group: _turn(group, kinds)):
+            self.try_group(group)
+        return self.rebuilt
+
+    def needed(self, groups: Iterable[Group]) -> list[str]:
+        """Return the keys of the definitions that the groups need, directly or not, in the snapshot's order."""
+        found: set[str] = set()
+        todo = [key for group in groups for key in (*group.needs, *group.definitions)]
+        while todo:
+            key = todo.pop()
+            spec = self.specs.get(key)
+            if key in found or spec is None:
+                continue
+            found.add(key)
+            group = self.groups[spec.group]
+            todo.extend((*spec.needs, *group.needs, *group.definitions))
+        return [spec.key for spec in self.snapshot.definitions if spec.key in found]
+
+    def named(self, name: str) -> Any:
+        """Return what a stream calls `__main__.name`: some objects of libraries are saved as no more than that."""
+        for names in (self.namespace, vars(sys.modules["__main__"])):
+            if name in names:
+                return names[name]
+        raise CannotLoad(f"was saved as no more than a reference to {name}, which is not there")
+
+    # --- what streams ask for -------------------------------------------------------------------------------------
+
+    def live(self, reference: Any) -> dict[str, Any]:
+        """Return the live namespace that a stream refers to."""
+        match reference:
+            case ("namespace", "session"):
+                return self.namespace
+            case ("namespace", "main"):
+                return vars(sys.modules["__main__"])
+            case ("namespace", "builtins"):
+                return vars(builtins)
+        raise CannotLoad(f"refers to something that this version of nbsnap does not know: {reference!r:.60}")
+
+    def definition(self, key: str) -> type:
+        """Return a class of the session, filled if that can be."""
+        cls = self.skeleton(key)
+        spec = self.specs.get(key)
+        if spec is not None and not self.making:
+            self.try_group(self.groups[spec.group])
+        if key in self.broken:
+            raise self.broken[key]
+        return cls
+
+    def member(self, key: str, index: int) -> object:
+        """Return a member of a session's Enum."""
+        self.definition(key)
+        return self.members[key][index]
+
+    def skeleton(self, key: str) -> type:
+        """Return a class of the session, made if need be, filled or not."""
+        if (cls := self.classes.get(key)) is not None:
+            return cls
+        if key in self.broken:
+            raise self.broken[key]
+        spec: Definition | None = self.specs.get(key)
+        if spec is None:
+            raise CannotLoad(f"needs the class {key}, which the snapshot does not have")
+        if key in self.making:
+            raise CannotLoad(f"needs the class {key}, which needs itself")
+        self.making.add(key)
+        try:
+            fields = Unpickler(self.source(spec.stream), (), self).load()
+            self.classes[key], self.members[key] = definitions.make(fields)
+        except (Exception, SystemExit) as error:
+            problem = self.problem(error)
+            self.broken[key] = CannotLoad(
+                f"needs the class {key}, which could not be loaded: {problem.reason}", problem.hint
+            )
+            raise self.broken[key] from error
+        finally:
+            self.making.discard(key)
+        return self.classes[key]
+
+    # --- groups ---------------------------------------------------------------------------------------------------
+
+    def try_group(self, group: Group) -> None:
+        """Load a group if it is not loaded yet; note what fails."""
+        if group.id in self.started:
+            return
+        self.started.add(group.id)
+        try:
+            values = self.load(group)
+        except (Exception, SystemExit) as error:
+            problem = self.problem(error)
+            for name in group.variables:
+                self.rebuilt.failed[name] = problem
+            for key in group.definitions:
+                text = f"needs the class {key}, which could not be loaded: {problem.reason}"
+                self.broken.setdefault(key, CannotLoad(text, problem.hint))
+            return
+        values = {name: value for name, value in values.items() if name in self.wanted}
+        self.rebuilt.values.update(values)
+        self.stand(values)
+
+    def load(self, group: Group) -> dict[str, Any]:
+        if group.python and group.python != PYTHON:
+            raise CannotLoad(f"holds functions compiled by Python {group.python}, which Python {PYTHON} cannot run")
+        stream = self.source(group.stream)
+        buffers = [self.source(content) for content in group.buffers]
+        reader = Unpickler(stream, buffers, self)
+        values: dict[str, Any] = {}
+        table: list[Record] = reader.load()
+        for record in table:
+            value = reader.load()
+            match record:
+                case ("var", name):
+                    values[name] = value
+                case ("set", key, name):
+                    definitions.set_attribute(self.skeleton(key), name, value)
+                case ("members", key):
+                    definitions.fill_members(self.members[key], value)
+                case ("register", key):
+                    for cls in value:
+                        self.skeleton(key).register(cls)  # type: ignore[attr-defined]
+                case _:
+                    raise CannotLoad("holds something that this version of nbsnap does not know")
+        return values
+
+    def problem(self, error: BaseException) -> CannotLoad:
+        """Return an error of loading as the report tells it."""
+        if isinstance(error, CannotLoad):
+            return error
+        if isinstance(error, ModuleNotFoundError) and error.name:
+            package = error.name.partition(".")[0]
+            if package in sys.stdlib_module_names:
+                return CannotLoad(f"needs the module {error.name}, which this Python does not have")
+            return CannotLoad(
+                f"needs the package {package}, which is not installed", f"pip install {distribution(package)}"
+            )
+        if isinstance(error, DamageError):
+            return CannotLoad(f"is damaged in the store: {error}")
+        return CannotLoad(reason(error))
+
+
+#: Packages that are imported by another name than they are installed by.
+_DISTRIBUTIONS = {
+    "bs4": "beautifulsoup4",
+    "cv2": "opencv-python",
+    "dateutil": "python-dateutil",
+    "dotenv": "python-dotenv",
+    "fitz": "PyMuPDF",
+    "google": "google-api-python-client",
+    "jose": "python-jose",
+    "PIL": "pillow",
+    "serial": "pyserial",
+    "skimage": "scikit-image",
+    "sklearn": "scikit-learn",
+    "umap": "umap-learn",
+    "yaml": "PyYAML",
+    "zmq": "pyzmq",
+}
+
+
+def distribution(package: str) -> str:
+    """Return what to install for an imported package, as far as it is known."""
+    return _DISTRIBUTIONS.get(package, package)
+
+
+def _turn(group: Group, kinds: Mapping[str, str]) -> int:
+    """Return when a group is loaded: modules, then functions, then the rest, so that code finds what it reads."""
+    types = {kinds.get(name, "") for name in group.variables}
+    return 0 if types <= {"module"} else 1 if types <= {"module", "function", "type"} else 2

@@ -1,0 +1,215 @@
+"""Reports and records as sheets: what is said of them, in which order. Reads records, does no I/O, knows no IPython.
+
+How a sheet looks, as text or as HTML, is `layout`'s business. Tables are bounded by their rows, and what was left out
+is counted, with the command that shows it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+
+from nbsnap.layout import LAST, TABLE_ROWS, Sheet, Table, title
+from nbsnap.model import Head, RestoreReport, Skip, Snapshot, SnapshotReport, Variable
+from nbsnap.wording import count, cut, seconds, short_id, size, when
+
+__all__ = ["brief", "list_sheet", "restore_sheet", "show_sheet", "snapshot_sheet"]
+
+ROWS = 20  # problems shown before "and 12 more"
+NAMES = 8  # names listed in a line
+_NAME, _TYPE, _MIDDLE = 32, 36, 44  # columns on the screen
+
+
+def snapshot_sheet(report: SnapshotReport, *, verbose: bool = False) -> Sheet:
+    """Return what `%snapshot` says. A dry run lists the variables; `verbose` lists all of them, and all rows."""
+    facts = [f"{count(len(report.variables), 'variable')}, {size(report.size)}"]
+    facts.append("nothing was written" if report.dry_run else f"{size(report.new_bytes)} new on disk")
+    if not report.dry_run:
+        facts.append(seconds(report.seconds))
+    more = "%snapshot --dry-run -v" if report.dry_run else "%snapshot -v"
+    tables = [_problems(report.skipped, verbose, more)]
+    if report.dry_run or verbose:
+        tables.append(_variables(report.variables, verbose, more))
+    lines = [f"message: {report.message}"] if report.message and verbose else []
+    lines += report.notes
+    if report.dry_run:
+        return Sheet("Dry run: snapshot", report.name, "", tuple(facts), "would hold", _filled(tables), tuple(lines))
+    return Sheet("Snapshot", report.name, short_id(report.id), tuple(facts), "", _filled(tables), tuple(lines))
+
+
+def restore_sheet(report: RestoreReport, *, verbose: bool = False, now: datetime | None = None) -> Sheet:
+    """Return what `%restore` says. A dry run lists the variables; `verbose` lists all of them, and all rows."""
+    facts = [f"{count(len(report.restored), 'variable')}, {size(report.size)}"]
+    facts.append("nothing was changed" if report.dry_run else seconds(report.seconds))
+    more = "%restore --dry-run -v" if report.dry_run else "%restore -v"
+    tables = [_missing(report.failed + report.not_saved, verbose, more)]
+    if report.dry_run or verbose:
+        tables.append(_variables(report.restored, verbose, more))
+    lines = []
+    helped = [skip for skip in report.failed if skip.hint]
+    if helped:
+        hints = list(dict.fromkeys(skip.hint for skip in helped))
+        then = _command("%restore", _reference(report.name, report.id), "--only", *(skip.name for skip in helped))
+        lines.append(f"To finish: {'; '.join(hints[:NAMES])}; then {then}")
+    if report.removed:
+        removed = "would be removed" if report.dry_run else "removed"
+        lines.append(f"{removed}, as the snapshot does not have them: {_names(report.removed, verbose)}")
+    if report.kept and verbose:
+        lines.append(f"kept, though the snapshot does not have them: {_names(report.kept, verbose)}")
+    elif report.kept:
+        were, them = ("was", "it") if len(report.kept) == 1 else ("were", "them")
+        other = count(len(report.kept), "variable")
+        lines.append(f"{other} that the snapshot does not have {were} kept (--exact removes {them})")
+    lines += report.notes
+    verb = "Dry run: restore" if report.dry_run else "Restored"
+    origin = f"from {when(report.time, now)}"
+    return Sheet(verb, report.name, short_id(report.id), tuple(facts), origin, _filled(tables), tuple(lines))
+
+
+def show_sheet(snapshot: Snapshot, *, verbose: bool = False, now: datetime | None = None) -> Sheet:
+    """Return what `nbsnap show` says of one snapshot."""
+    head = snapshot.head
+    facts = (
+        f"{count(head.variables, 'variable')}, {size(head.size)}",
+        f"{size(head.new_bytes)} new on disk",
+        when(head.time, now),
+    )
+    lines = [f"notebook: {head.notebook}"]
+    if head.message:
+        lines.append(f"message: {head.message}")
+    lines.append(f"made by: {head.tool}, Python {head.python}, {head.platform}")
+    if head.parent:
+        lines.append(f"after: {short_id(head.parent)}")
+    lines.append(f"id: {head.id}")
+    more = f"nbsnap show {short_id(head.id)} -v"
+    tables = [_variables(snapshot.variables, verbose, more), _problems(snapshot.skips, verbose, more)]
+    if verbose and snapshot.packages:
+        tables.append(Table(snapshot.packages, ("package", "version"), limits=(_MIDDLE, _NAME)))
+    return Sheet("Snapshot", head.name, short_id(head.id), facts, "", _filled(tables), tuple(lines))
+
+
+def list_sheet(heads: Sequence[Head], *, place: str, notebooks: bool, now: datetime | None = None) -> Sheet:
+    """Return the list of snapshots, oldest first; `notebooks` adds the column that says whose they are."""
+    columns = ["id", "name", "when", "variables", "size", "new", "skipped", "message"]
+    limits = [7, _NAME, 20, 9, 9, 9, 7, 80]
+    if notebooks:
+        columns.insert(3, "notebook")
+        limits.insert(3, _MIDDLE)
+    rows = []
+    for head in heads:
+        row = [
+            short_id(head.id),
+            head.name,
+            when(head.time, now),
+            f"{head.variables:,}",
+            size(head.size),
+            size(head.new_bytes),
+            f"{head.skipped:,}" if head.skipped else "",
+            head.message,
+        ]
+        if notebooks:
+            row.insert(3, head.notebook)
+        rows.append(tuple(row))
+    right = tuple(at for at, column in enumerate(columns) if column in ("variables", "size", "new", "skipped"))
+    table = Table(tuple(rows), tuple(columns), right, tuple(limits))
+    return Sheet(count(len(heads), "snapshot"), "", "", (), f"in {place}", _filled([table]))
+
+
+def brief(report: SnapshotReport | RestoreReport) -> str:
+    """Return a report in one line: what stands after `Out[3]:` where the report itself was shown already."""
+    problems: tuple[Skip, ...]
+    if isinstance(report, SnapshotReport):
+        variables, problems = report.variables, report.skipped
+    else:
+        variables, problems = report.restored, report.failed + report.not_saved
+    lost = f", {len(problems):,} not or not wholly" if problems else ""
+    said = title(report.name, short_id(report.id)) or ("dry run" if report.dry_run else "")
+    return f"<{type(report).__name__} {said}: {count(len(variables), 'variable')}{lost}>"
+
+
+def _filled(tables: Iterable[Table]) -> tuple[Table, ...]:
+    return tuple(table for table in tables if table.rows)
+
+
+def _reference(name: str, id: str) -> str:
+    plain = name and name[0] not in "-~%" and all(char.isalnum() or char in "._-" for char in name)
+    return name if plain else short_id(id)
+
+
+def _command(*words: str) -> str:
+    return " ".join(words if len(words) <= NAMES + 3 else (*words[: NAMES + 3], "…"))
+
+
+def _names(names: Sequence[str], verbose: bool) -> str:
+    shown = [cut(name, _NAME) for name in (names if verbose else names[:NAMES])]
+    rest = len(names) - len(shown)
+    return ", ".join(shown) + (f" and {rest:,} more" if rest else "")
+
+
+def _cell(number: int | None) -> str:
+    return "" if number is None else f"made in In [{number}]"
+
+
+def _reason(skip: Skip) -> str:
+    """Return where inside the variable the culprit is, unless the reason begins with that, and the reason."""
+    if skip.path in ("", skip.name) or skip.reason.startswith(skip.path):
+        return skip.reason
+    return f"{cut(skip.path, 100, middle=True)}: {skip.reason}"
+
+
+def _problems(skips: Sequence[Skip], verbose: bool, more: str) -> Table:
+    """Rows of kind, name, type and what happened: in the order of kinds, then as they came."""
+    order = {"skipped": 0, "partly": 1, "failed": 2}
+    rows = []
+    for skip in sorted(skips, key=lambda skip: order.get(skip.kind, 3)):
+        parts = [_reason(skip), skip.hint, _cell(skip.cell) if skip.kind != "partly" else ""]
+        rows.append((skip.kind, skip.name, skip.type, "; ".join(part for part in parts if part)))
+    return _limited(rows, verbose, ROWS, more, limits=(12, _NAME, _TYPE, LAST), labels=True)
+
+
+def _missing(skips: Sequence[Skip], verbose: bool, more: str) -> Table:
+    """Rows for what a restore could not give back: why, and for what was never saved, the code that made it."""
+    order = ["failed", "not saved", "partly"]
+    rows = []
+    for skip in skips:
+        label = skip.kind if skip.kind in order else "not saved"
+        where = ", ".join(part for part in (cut(skip.type, _TYPE), _cell(skip.cell)) if part)
+        said = "; ".join(part for part in (_reason(skip), skip.hint) if part)
+        if label == "not saved" and skip.code:
+            said = cut(skip.code, 100)
+        rows.append((label, skip.name, f"{where}:  {said}"))
+    rows.sort(key=lambda row: order.index(row[0]))
+    return _limited(rows, verbose, ROWS, more, limits=(12, _NAME, LAST), labels=True)
+
+
+def _variables(variables: Sequence[Variable], verbose: bool, more: str) -> Table:
+    """One row per variable, the largest first."""
+    ordered = sorted(variables, key=lambda variable: (-variable.size, variable.name))
+    rows = []
+    for variable in ordered if verbose else ordered[: TABLE_ROWS + 1]:
+        cell = "" if variable.cell is None else f"In [{variable.cell}]"
+        said = "; ".join((variable.summary, *variable.notes) if variable.summary else variable.notes)
+        rows.append((variable.name, variable.type, size(variable.size), cell, said))
+    head = ("variable", "type", "size", "cell", "summary")
+    limits = (_NAME, _TYPE, 9, 10, LAST)
+    return _limited(rows, verbose, TABLE_ROWS, more, len(ordered), head=head, right=(2,), limits=limits)
+
+
+def _limited(
+    rows: Sequence[tuple[str, ...]],
+    verbose: bool,
+    limit: int,
+    more: str,
+    total: int | None = None,
+    *,
+    head: tuple[str, ...] = (),
+    right: tuple[int, ...] = (),
+    limits: tuple[int, ...] = (),
+    labels: bool = False,
+) -> Table:
+    total = len(rows) if total is None else total
+    rest = ""
+    if not verbose and total > limit:
+        rest = f"and {total - limit:,} more: {more}"
+        rows = rows[:limit]
+    return Table(tuple(rows), head, right, limits, labels, rest)

@@ -1,0 +1,402 @@
+"""snapshot() and restore(): the one place that holds both a namespace and a store.
+
+A snapshot only reads the namespace. A restore changes it through a journal: whatever happens on the way (an error under
+`strict`, Ctrl-C), the journal is undone and the namespace is as it was.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import linecache
+import os
+import sys
+import time
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any
+
+from . import __version__, environment, host, provenance
+from .capture import Taken, take_apart
+from .describe import is_a, type_name
+from .digest import PIECE_SIZE, piece_id
+from .errors import NbSnapError, SnapshotNotFound, StoreNotFound, StrictError
+from .model import Content, Head, RestoreReport, Skip, Snapshot, SnapshotReport, Variable
+from .namespace import Journal, matches_any, select, user_names
+from .pickling import ENGINES
+from .quiet import uninterrupted
+from .rebuild import rebuild
+from .store import Store
+
+Place = str | os.PathLike[str] | Store | None
+
+
+def snapshot(
+    namespace: dict[str, Any] | None = None,
+    *,
+    name: str | None = None,
+    message: str = "",
+    only: Iterable[str] = (),
+    exclude: Iterable[str] = (),
+    ignore: Iterable[str] = (),
+    strict: bool = False,
+    dry_run: bool = False,
+    store: Place = None,
+    notebook: str | None = None,
+    engine: str = "auto",
+) -> SnapshotReport:
+    """Save the variables of a namespace and report what was saved and what was not.
+
+    Args:
+        namespace: the dict to save, which is only read; the session's own (`__main__`) by default.
+        name: what the snapshot is to be called. A name used again moves to the new snapshot.
+        message: a line about it, for people.
+        only, exclude: names or shell globs; one that matches nothing is an error.
+        ignore: the same as `exclude`, but one that matches nothing is no error.
+        strict: raise instead of skipping anything, and write nothing.
+        dry_run: report what would be saved, and write nothing.
+        store: where; a path or a Store. By default `.nbsnap` beside the notebook.
+        notebook: what the snapshot belongs to; by default found from the front end.
+        engine: "auto", "dill" or "cloudpickle": who takes objects apart first.
+
+    Raises:
+        VariableNotFound: a pattern matches no variable.
+        StrictError: `strict`, and something cannot be saved.
+        StoreError: the store cannot be written; what it held is unharmed.
+    """
+    started = time.perf_counter()
+    if engine not in ENGINES:
+        raise NbSnapError(f"no engine {engine!r}; there are {', '.join(ENGINES)}")
+    _check_name(name)
+    names = _session(namespace)
+    seen = host.look(names)
+    made = provenance.binders(seen.code)
+    available, lost = user_names(names, seen.hidden)
+    chosen = _without(_select(available, only, exclude), ignore)
+    taken = take_apart(names, chosen, engine=engine, made=made)
+    skips = taken.skips + tuple(_shell_name(name, names, made) for name in _asked(lost, only))
+    if strict and skips:
+        raise StrictError(_refused("saved", skips))
+    book = notebook or host.default_notebook()
+    head = _new_head(book, name or "", message, taken, skips)
+    place, notes = _place(store)
+    if dry_run:
+        return _report(head, str(place), taken.variables, skips, 0, started, dry_run=True, notes=notes)
+    saved: Snapshot | None = None
+    try:
+        with _opened(place, create=True) as opened, opened.writer() as writer:
+            groups, definitions = taken.write(writer.put)
+            record = Snapshot(
+                head=replace(head, seconds=round(time.perf_counter() - started, 6)),
+                variables=taken.variables,
+                groups=groups,
+                definitions=definitions,
+                skips=skips,
+                packages=environment.packages(),
+                history=seen.history,
+                sources=taken.sources,
+                cwd=_cwd(),
+            )
+            saved = writer.commit(record)
+            where = opened.place
+        return _report(saved.head, where, taken.variables, skips, saved.head.new_bytes, started, notes=notes)
+    except KeyboardInterrupt:
+        if saved is not None:  # too late to stop it, so it is taken back: interrupted means not done
+            with uninterrupted(), _opened(place, create=False) as opened:
+                opened.remove(saved.head.id)
+        raise
+
+
+def restore(
+    snapshot: str = "latest",
+    namespace: dict[str, Any] | None = None,
+    *,
+    only: Iterable[str] = (),
+    exclude: Iterable[str] = (),
+    exact: bool = False,
+    strict: bool = False,
+    dry_run: bool = False,
+    store: Place = None,
+    notebook: str | None = None,
+) -> RestoreReport:
+    """Bring the variables of a snapshot back into a namespace and report what came back and what did not.
+
+    **A snapshot is a pickle: restoring one runs code that it holds. Restore only what you trust.**
+
+    Args:
+        snapshot: a name, the beginning of an id (4 digits at least), "latest", or "latest~N" for the N-th before it.
+        namespace: the dict to restore into; the session's own (`__main__`) by default.
+        only, exclude: names or shell globs; one that matches nothing is an error.
+        exact: also remove the user's variables that the snapshot does not know.
+        strict: raise instead of leaving anything out, with the namespace as it was.
+        dry_run: report what would come back; nothing is loaded.
+        store, notebook: as for `snapshot`.
+
+    Raises:
+        SnapshotNotFound: there is no such snapshot, or several ids begin so.
+        VariableNotFound: a pattern matches no variable of the snapshot.
+        StrictError: `strict`, and something was not saved or does not load.
+        DamageError: the snapshot's own record is damaged. Damaged content costs only the variables that it holds.
+    """
+    started = time.perf_counter()
+    names = _session(namespace)
+    book = notebook or host.default_notebook()
+    place, _ = _place(store)
+    with _opened(place, create=False, reading=book) as opened:
+        record = opened.load(opened.resolve(snapshot, book).id)
+        skips = {skip.name: skip for skip in record.skips}
+        saved = [variable.name for variable in record.variables]
+        chosen = set(_select([*saved, *(name for name in skips if name not in saved)], only, exclude))
+        not_saved = tuple(skip for skip in record.skips if skip.name in chosen or not (only or exclude))
+        wanted = [name for name in saved if name in chosen]
+        others = _others(names, {*saved, *skips}, only, exclude)
+        if dry_run:
+            return _restored(record, opened, wanted, (), not_saved, others, exact, started, dry_run=True)
+        journal = Journal(names)
+        try:
+            _show_sources(record.sources)
+            known, notes = _live_classes(record, names, wanted)
+            built = rebuild(record, wanted, opened.read, names, stand=journal.bind, known=known)
+            failed = tuple(_failure(record, name, built.failed[name]) for name in wanted if name in built.failed)
+            if strict and (failed or not_saved):
+                raise StrictError(_refused("restored", (*failed, *not_saved)))
+            if exact:
+                journal.remove(others)
+            here = [name for name in wanted if name in built.values]
+            return _restored(record, opened, here, failed, not_saved, others, exact, started, notes=notes)
+        except BaseException:
+            journal.undo()
+            raise
+
+
+# --- the namespace ----------------------------------------------------------------------------------------------------
+
+
+def _session(names: dict[str, Any] | None) -> dict[str, Any]:
+    if names is not None:
+        return names
+    shell = host.running_shell()
+    found: dict[str, Any] = shell.user_ns if shell is not None else vars(sys.modules["__main__"])
+    return found
+
+
+def _select(names: list[str], only: Iterable[str], exclude: Iterable[str]) -> list[str]:
+    return select(names, _patterns(only), _patterns(exclude))
+
+
+def _patterns(given: Iterable[str]) -> tuple[str, ...]:
+    return (given,) if isinstance(given, str) else tuple(given)
+
+
+def _without(names: list[str], ignore: Iterable[str]) -> list[str]:
+    patterns = _patterns(ignore)
+    return [name for name in names if not matches_any(name, patterns)]
+
+
+def _asked(names: list[str], only: Iterable[str]) -> list[str]:
+    patterns = _patterns(only)
+    return [name for name in names if not patterns or matches_any(name, patterns)]
+
+
+def _shell_name(name: str, names: Mapping[str, Any], made: Mapping[str, tuple[int, str]]) -> Skip:
+    count, line = made.get(name, (None, ""))
+    why = "the name is IPython's own, and restoring it would break the shell"
+    return Skip(name, type_name(names.get(name)), name, why, cell=count, code=line)
+
+
+def _others(
+    names: dict[str, Any], known: Collection[str], only: Iterable[str], exclude: Iterable[str]
+) -> tuple[str, ...]:
+    """Return the user's live names that the snapshot does not know, among those asked for."""
+    mine, _ = user_names(names, host.look(names).hidden)
+    wanted, unwanted = _patterns(only), _patterns(exclude)
+    return tuple(
+        name
+        for name in mine
+        if name not in known and (not wanted or matches_any(name, wanted)) and not matches_any(name, unwanted)
+    )
+
+
+# --- the store --------------------------------------------------------------------------------------------------------
+
+
+def _place(given: Place) -> tuple[str | os.PathLike[str] | Store, tuple[str, ...]]:
+    return (given, ()) if given is not None else host.default_store()
+
+
+@contextlib.contextmanager
+def _opened(place: str | os.PathLike[str] | Store, *, create: bool, reading: str = "") -> Iterator[Store]:
+    if isinstance(place, Store):
+        yield place
+        return
+    try:
+        opened = Store.open(place, create=create)
+    except StoreNotFound as error:
+        raise SnapshotNotFound(f"no snapshot of {reading} in {place} yet: %snapshot makes one") from error
+    with opened:
+        yield opened
+
+
+def _check_name(name: str | None) -> None:
+    if name is None or name == "":
+        return
+    if (
+        name.startswith("-")
+        or name != name.strip()
+        or any(ord(c) < 32 or ord(c) == 127 for c in name)
+        or len(name) > 200
+    ):
+        raise NbSnapError(f"{name!r} cannot be the name of a snapshot")
+    if name == "latest" or name.startswith("latest~"):
+        raise NbSnapError(f"{name!r} already has a meaning and cannot be the name of a snapshot")
+
+
+# --- classes that are alive -------------------------------------------------------------------------------------------
+
+
+def _live_classes(
+    record: Snapshot, names: dict[str, Any], wanted: Collection[str]
+) -> tuple[dict[str, type], tuple[str, ...]]:
+    """Return the live classes that are the snapshot's own, content for content, and lines about those that are not.
+
+    A class that is the same stays the one that lives, so that its instances go on being its instances.
+    """
+    chosen = set(wanted)
+    needed = {key for group in record.groups if chosen.intersection(group.variables) for key in group.needs}
+    candidates = [key for key in sorted(needed) if is_a(names.get(key), type)]
+    if not candidates:
+        return {}, ()
+    taken = take_apart(names, candidates)
+    groups, definitions = taken.write(_only_hash)
+    live_groups = {key: group for group in groups for key in group.definitions}
+    live = {spec.key: spec for spec in definitions}
+    saved_groups = {group.id: group for group in record.groups}
+    known: dict[str, type] = {}
+    changed: list[str] = []
+    for spec in record.definitions:
+        if spec.key not in candidates or spec.key not in live:
+            continue
+        old, new = saved_groups[spec.group], live_groups[spec.key]
+        same = (
+            live[spec.key].stream == spec.stream
+            and (old.stream, old.buffers, old.definitions) == (new.stream, new.buffers, new.definitions)
+            and not old.variables
+        )
+        if same and len(old.definitions) == 1:
+            known[spec.key] = names[spec.key]
+        elif spec.key not in chosen:
+            changed.append(spec.key)
+    notes = tuple(f"{key} has changed since: what was restored is of the {key} that was saved" for key in changed)
+    return known, notes
+
+
+def _only_hash(data: Any) -> Content:
+    view = memoryview(data).cast("B") if memoryview(data).nbytes else memoryview(b"")
+    return Content(view.nbytes, tuple(piece_id(view[at : at + PIECE_SIZE]) for at in range(0, view.nbytes, PIECE_SIZE)))
+
+
+# --- records and reports ----------------------------------------------------------------------------------------------
+
+
+def _new_head(book: str, name: str, message: str, taken: Taken, skips: tuple[Skip, ...]) -> Head:
+    return Head(
+        id="",
+        time=datetime.now(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z"),
+        notebook=book,
+        name=name,
+        message=message,
+        parent="",
+        variables=len(taken.variables),
+        skipped=len(skips),
+        size=taken.size,
+        new_bytes=0,
+        seconds=0.0,
+        python=environment.python(),
+        platform=environment.machine(),
+        tool=f"nbsnap {__version__}",
+    )
+
+
+def _report(
+    head: Head,
+    place: str,
+    variables: tuple[Variable, ...],
+    skips: tuple[Skip, ...],
+    new_bytes: int,
+    started: float,
+    *,
+    dry_run: bool = False,
+    notes: tuple[str, ...],
+) -> SnapshotReport:
+    return SnapshotReport(
+        id=head.id,
+        name=head.name,
+        message=head.message,
+        time=head.time,
+        notebook=head.notebook,
+        store=place,
+        variables=variables,
+        skipped=skips,
+        size=head.size,
+        new_bytes=new_bytes,
+        seconds=time.perf_counter() - started,
+        dry_run=dry_run,
+        notes=notes,
+    )
+
+
+def _restored(
+    record: Snapshot,
+    opened: Store,
+    done: Collection[str],
+    failed: tuple[Skip, ...],
+    not_saved: tuple[Skip, ...],
+    others: tuple[str, ...],
+    exact: bool,
+    started: float,
+    *,
+    dry_run: bool = False,
+    notes: tuple[str, ...] = (),
+) -> RestoreReport:
+    present = set(done)
+    restored = tuple(variable for variable in record.variables if variable.name in present)
+    return RestoreReport(
+        id=record.head.id,
+        name=record.head.name,
+        time=record.head.time,
+        notebook=record.head.notebook,
+        store=opened.place,
+        restored=restored,
+        failed=failed,
+        not_saved=not_saved,
+        kept=() if exact else others,
+        removed=others if exact else (),
+        size=sum(variable.size for variable in restored),
+        seconds=time.perf_counter() - started,
+        dry_run=dry_run,
+        notes=notes,
+    )
+
+
+def _failure(record: Snapshot, name: str, error: Any) -> Skip:
+    variable = next(variable for variable in record.variables if variable.name == name)
+    return Skip(name, variable.type, name, error.reason, "failed", error.hint, variable.cell, variable.code)
+
+
+def _refused(what: str, skips: tuple[Skip, ...]) -> str:
+    first = "; ".join(f"{skip.name} ({skip.type}): {skip.reason}" for skip in skips[:3])
+    more = f"; and {len(skips) - 3} more" if len(skips) > 3 else ""
+    return f"nothing was {what}, because of {first}{more}"
+
+
+def _show_sources(sources: Iterable[tuple[str, str]]) -> None:
+    """Let tracebacks and `inspect.getsource` find the text of restored functions."""
+    for name, text in sources:
+        linecache.cache[name] = (len(text), None, text.splitlines(keepends=True), name)
+
+
+def _cwd() -> str:
+    try:
+        return os.getcwd()
+    except OSError:  # it was removed under us
+        return ""

@@ -1,0 +1,159 @@
+"""Which variables must travel together because they share mutable objects (the literature calls them co-variables).
+
+The partition is found while pickling, not before it. Every mutable object that a pickler meets is *claimed* for the
+team (the group in the making) that is being pickled. Meeting an object that another team has claimed raises `Touch`:
+the two teams become one and are pickled again, together, so that one memo sees both and aliases survive. Teams that
+never touch stand alone, and one bad object cannot hurt another.
+
+Not counted are objects that only a library holds for all its users (a list in the dict of pandas' DataFrame class, a
+module's registry): they would tie all frames together for nothing.
+"""
+
+from __future__ import annotations
+
+import gc
+import sys
+import types
+from collections.abc import Callable, Iterator
+from itertools import chain
+from typing import Any
+
+
+class Team:
+    """Variables and definitions pickled together, while it is not yet sure that they stay so."""
+
+    def __init__(self, variables: list[str], definitions: list[str]) -> None:
+        self.variables = variables
+        self.definitions = definitions
+        self.claimed: list[int] = []
+
+    def __repr__(self) -> str:
+        return f"<Team {[*self.definitions, *self.variables]}>"
+
+
+class Touch(BaseException):
+    """Raised out of a pickler that met another team's object. Not an Exception, so that no user code swallows it."""
+
+    def __init__(self, other: Team) -> None:
+        super().__init__(other)
+        self.other = other
+
+
+class Ownership:
+    """Whose each mutable object is, by identity. The objects must be alive while they are owned."""
+
+    def __init__(self, session_modules: frozenset[str] = frozenset({"__main__"})) -> None:
+        self._owner: dict[int, Team] = {}
+        self._common: dict[int, object] = {}
+        self._session_modules = session_modules
+
+    def claimer(self, team: Team) -> Callable[[object], None]:
+        """Return the function that claims an object for a team. It raises Touch if another team has the object."""
+        own, note = self._owner.setdefault, team.claimed.append
+
+        def claim(value: object) -> None:
+            key = id(value)
+            owner = own(key, team)
+            if owner is team:
+                note(key)
+            elif key not in self._common:
+                if self._held_by_library(value):
+                    self._common[key] = value
+                else:
+                    raise Touch(owner)
+
+        return claim
+
+    def claim(self, value: object, team: Team) -> None:
+        """Claim one object for a team. Raises Touch if another team has it."""
+        self.claimer(team)(value)
+
+    def release(self, team: Team) -> None:
+        """Forget a team's claims: it is going to be pickled again, or not at all."""
+        for key in team.claimed:
+            if self._owner.get(key) is team:
+                del self._owner[key]
+        team.claimed.clear()
+
+    def _held_by_library(self, value: object) -> bool:
+        """Tell whether a library's module or class holds this object. Scans the heap: asked only when teams touch."""
+        return any(type(holder) is dict and self._is_library_dict(holder) for holder in gc.get_referrers(value))
+
+    def _is_library_dict(self, names: dict[Any, Any]) -> bool:
+        module = names.get("__name__")
+        if type(module) is str and module not in self._session_modules:
+            found = sys.modules.get(module)
+            if found is not None and getattr(found, "__dict__", None) is names:
+                return True
+        owner = names.get("__module__")
+        if type(owner) is str and owner not in self._session_modules and owner in sys.modules and "__doc__" in names:
+            return any(isinstance(holder, type) for holder in gc.get_referrers(names))
+        return False
+
+
+def is_tree(value: object) -> bool:
+    """Tell whether a value is made of built-in containers and atoms only, and nothing but itself holds its containers.
+
+    Then nothing inside can be shared with another variable, and the value needs no watching while it is pickled: that
+    is what makes large plain data quick. The proof is the reference count of every container (one holder each), level
+    by level, by iterators that run in C. A "no" costs time only.
+    """
+    if type(value) in LEAVES:
+        return True
+    level: list[Any] = [value]
+    root = True
+    while level:
+        below: list[Any] = []
+        for kind in set(map(type, level)):
+            items: list[Any] = level if len(level) == 1 else [item for item in level if type(item) is kind]
+            children = _CHILDREN.get(kind)
+            if children is None or (kind is dict and not set(map(type, chain.from_iterable(items))) <= LEAVES):
+                return False
+            inner = set(map(type, children(items))) - LEAVES
+            if not inner <= _CHILDREN.keys():
+                return False
+            if (
+                not root
+                and (inner or kind in PLAIN)
+                and set(map(sys.getrefcount, items)) != _ONE_HOLDER[items is level]
+            ):
+                return False
+            if inner:
+                below += [child for child in children(items) if type(child) in inner]
+        level, root = below, False
+        del below
+    return True
+
+
+#: Types without parts that could be shared.
+LEAVES = frozenset({str, int, float, bool, bytes, complex, type(None)})
+
+_CHILDREN: dict[type, Callable[[list[Any]], Iterator[Any]]] = {
+    list: chain.from_iterable,
+    tuple: chain.from_iterable,
+    set: chain.from_iterable,
+    frozenset: chain.from_iterable,
+    dict: lambda items: chain.from_iterable(map(dict.values, items)),
+}
+
+
+def _one_holder() -> dict[bool, set[int]]:
+    """Return what `sys.getrefcount` says in `is_tree` of an object with one holder besides: counted, not guessed."""
+    holder: list[Any] = [[], {}]
+    level = [child for child in holder if True]
+    items = [item for item in level if type(item) is list]
+    alone = level[1:]
+    del level[1]
+    return {False: set(map(sys.getrefcount, items)), True: set(map(sys.getrefcount, alone))}
+
+
+#: Exact types that hold other objects and can change: the C pickler shows them to `persistent_id` only.
+PLAIN = frozenset({list, dict, set, bytearray})
+#: Exact types that cannot change, or hold nothing that can: most of what a pickler meets.
+ATOMS = frozenset(
+    {str, int, float, bool, bytes, complex, type(None), tuple, frozenset, range, slice, type(...), type(NotImplemented)}
+)
+#: Types that C code keeps by value: sharing them is not seen by anyone.
+VALUES: tuple[type, ...] = (types.BuiltinFunctionType, types.GenericAlias, types.UnionType, types.CodeType)
+
+_ONE_HOLDER = _one_holder()

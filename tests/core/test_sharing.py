@@ -1,0 +1,163 @@
+"""Which variables travel together: those that share something that can change, and no others."""
+
+from __future__ import annotations
+
+import random
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from nbsnap.capture import take_apart
+from nbsnap.sharing import is_tree
+
+
+def partition(**names: Any) -> set[frozenset[str]]:
+    taken = take_apart(names, list(names))
+    assert taken.skips == ()
+    groups: dict[str, set[str]] = {}
+    for variable in taken.variables:
+        groups.setdefault(variable.group, set()).add(variable.name)
+    return {frozenset(group) for group in groups.values()}
+
+
+def apart(*names: str) -> set[frozenset[str]]:
+    return {frozenset({name}) for name in names}
+
+
+class Thing:
+    shared_by_class: list[int] = []  # noqa: RUF012
+
+    def __init__(self, v: object) -> None:
+        self.v = v
+
+
+def test_shared_mutable_objects_tie() -> None:
+    """Lists, dicts, sets, instances, arrays: directly, in containers, or in attributes."""
+    for shared in ([1], {"k": 1}, {1}, bytearray(b"x"), Thing(1), np.arange(3), object()):
+        assert partition(a=[shared], b=(shared,), c=[1]) == {frozenset("ab"), frozenset("c")}
+        assert partition(a=Thing(shared), b={"k": {"l": shared}}) == {frozenset("ab")}
+
+
+def test_shared_immutable_objects_do_not_tie() -> None:
+    """Strings, numbers, tuples of them, dates, modules, library functions and classes stand alone."""
+    stamp = pd.Timestamp("2026")
+    for shared in ("text" * 9, 10**30, (1, "a"), frozenset({1}), stamp, np.float64(1), np, len, Thing, np.dtype("f8")):
+        assert partition(a=[shared], b={"k": shared}) == apart("a", "b")
+
+
+def test_what_only_a_library_holds_does_not_tie() -> None:
+    """Two frames are two groups, though their class holds lists that both refer to."""
+    assert partition(a=pd.DataFrame({"x": [1]}), b=pd.DataFrame({"y": [2]})) == apart("a", "b")
+
+
+def test_arrays_over_one_memory_tie_and_are_stored_once() -> None:
+    """Views travel with what they look into; a view of something that nobody names brings only what is seen of it."""
+    base = np.arange(50_000.0)
+    taken = take_apart({"base": base, "half": base[:25_000], "other": np.ones(3)}, ["base", "half", "other"])
+    groups = {variable.name: variable.group for variable in taken.variables}
+    assert groups["base"] == groups["half"] != groups["other"]
+    assert taken.size < 1.01 * base.nbytes
+    hidden = np.arange(10_000_000.0)
+    taken = take_apart({"a": hidden[5:100], "b": hidden[50:200]}, ["a", "b"])
+    assert taken.size < 5_000
+
+
+def test_chains_of_sharing_end_in_one_group() -> None:
+    """a~b, c~d, b~c: found in any order."""
+    x, y, z = [1], [2], [3]
+    names = {"a": [x], "b": [x, z], "c": [z, y], "d": [y], "e": [4]}
+    for seed in range(10):
+        order = list(names)
+        random.Random(seed).shuffle(order)
+        assert partition(**{name: names[name] for name in order}) == {frozenset("abcd"), frozenset("e")}
+
+
+def test_many_variables_over_one_object_stay_quick() -> None:
+    """A thousand variables that share one list end in one group after a few rounds."""
+    shared = [1]
+    (group,) = partition(**{f"v{i}": [shared, i] for i in range(1000)})
+    assert len(group) == 1000
+
+
+@pytest.mark.parametrize(
+    ("build", "tree"),
+    [
+        (lambda: 5, True),
+        (lambda: [[1, 2], {"a": (3, [4])}, {5}], True),
+        (lambda: [{"a": i} for i in range(100)], True),
+        (lambda: (lambda x: [x, x])([1]), False),
+        (lambda: (lambda x: {"a": x, "b": [[x]]})({}), False),
+        (lambda: [(1, 2)] * 3, True),
+        (lambda: [([1],)] * 3, False),
+        (lambda: [object()], False),
+        (lambda: {(1, 2): 3}, False),
+        (lambda: [np.arange(2)], False),
+        (lambda: [type("L", (list,), {})()], False),
+    ],
+)
+def test_plain_data_is_known_by_its_reference_counts(build: Any, tree: bool) -> None:
+    """Trees of built-in containers that nothing else holds; anything in doubt is not one."""
+    assert is_tree(build()) is tree
+
+
+def test_a_tree_that_something_else_looks_into_is_none() -> None:
+    """A list inside that another name holds, also one in a cycle, is shared."""
+    outer = [[1], [2]]
+    inner = outer[0]
+    assert not is_tree(outer)
+    del inner
+    assert is_tree(outer)
+    outer.append(outer)
+    assert not is_tree(outer)
+
+
+def test_random_graphs_come_back_isomorphic(tmp_path: Any) -> None:
+    """Random containers over random variables: every identity that held before holds afterwards, and no other."""
+    import nbsnap
+
+    for seed in range(150):
+        rng = random.Random(seed)
+        pool: list[Any] = []
+        for _ in range(rng.randrange(1, 25)):
+            kind = rng.choice([list, dict, Thing])
+            pool.append(kind() if kind is not Thing else Thing(None))
+        for holder in pool:
+            for _ in range(rng.randrange(4)):
+                child = rng.choice([*pool, rng.randrange(5), "s"])
+                if isinstance(holder, list):
+                    holder.append(child)
+                elif isinstance(holder, dict):
+                    holder[rng.randrange(9)] = child
+                else:
+                    holder.v = child
+        names = {f"v{i}": rng.choice(pool) for i in range(rng.randrange(1, 12))}
+        target: dict[str, Any] = {}
+        store = nbsnap.Store.open(tmp_path / "s", create=True)
+        nbsnap.snapshot(names, store=store, notebook=str(seed))
+        nbsnap.restore(namespace=target, store=store, notebook=str(seed))
+        assert shape(names) == shape(target), seed
+
+
+def shape(names: dict[str, Any]) -> Any:
+    """A namespace as text in which every mutable object has a number: equal for isomorphic ones."""
+    numbers: dict[int, int] = {}
+    out: list[Any] = []
+    todo = [(name, names[name]) for name in sorted(names)]
+    while todo:
+        where, value = todo.pop(0)
+        if not isinstance(value, list | dict | Thing):
+            out.append((where, value))
+            continue
+        known = id(value) in numbers
+        number = numbers.setdefault(id(value), len(numbers))
+        out.append((where, type(value).__name__, number))
+        if not known:
+            if isinstance(value, list):
+                todo.extend((f"{number}[{i}]", child) for i, child in enumerate(value))
+            elif isinstance(value, dict):
+                todo.extend((f"{number}[{k}]", value[k]) for k in sorted(value))
+            else:
+                todo.append((f"{number}.v", value.v))
+    return out
