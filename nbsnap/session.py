@@ -85,6 +85,7 @@ def snapshot(
     saved: Snapshot | None = None
     try:
         with _opened(place, create=True) as opened, opened.writer() as writer:
+            where = opened.place
             groups, definitions = taken.write(writer.put)
             record = Snapshot(
                 head=replace(head, seconds=round(time.perf_counter() - started, 6)),
@@ -98,7 +99,6 @@ def snapshot(
                 cwd=_cwd(),
             )
             saved = writer.commit(record)
-            where = opened.place
         return _report(saved.head, where, taken.variables, skips, saved.head.new_bytes, started, notes=notes)
     except KeyboardInterrupt:
         if saved is not None:  # too late to stop it, so it is taken back: interrupted means not done

@@ -318,11 +318,12 @@ class Writer:
             parent = newest[0].id if newest else ""
             head = replace(snapshot.head, time=time, parent=parent, new_bytes=pack.end)
             snapshot, data = manifest.encode(replace(snapshot, head=head), packs)
-            self._publish_manifest(snapshot_file(head.notebook, stamp, snapshot.head.id, head.name), data)
+            file = snapshot_file(head.notebook, stamp, snapshot.head.id, head.name)
         except OSError as error:
             raise self._sentence(error) from error
         finally:
             self._drop()
+        self._publish_manifest(file, data)  # nothing is left to do after it, where Ctrl-C could come in between
         return snapshot
 
     def _publish_manifest(self, file: str, data: bytes) -> None:
@@ -331,6 +332,8 @@ class Writer:
         try:
             with uninterrupted():
                 write_whole(backend, file, data)
+        except OSError as error:
+            raise self._sentence(error) from error
         except KeyboardInterrupt:
             backend.delete(file)
             raise
