@@ -22,16 +22,18 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from . import definitions, describe, paths, reducers
+from . import definitions, describe, holes, paths, reducers
 from .builders import PYTHON
 from .errors import CannotSave
 from .memory import Memory
 from .model import Content, Definition, Group, Skip, Variable
-from .pickling import Desk, Record, diagnose, pickler, reason
+from .pickling import Desk, Hole, Record, diagnose, pickler, reason
 from .quiet import unhurried
 from .sharing import LEAVES, Ownership, Team, Touch, is_tree
 
 Sink = Callable[[Any], Content]
+
+_LINES = 3  # about what was left out of one variable, before they are counted only
 
 #: Engines tried in turn for each setting.
 _ENGINES = {"auto": ("pickle", "dill"), "cloudpickle": ("cloudpickle", "pickle", "dill"), "dill": ("dill", "pickle")}
@@ -47,6 +49,7 @@ class _Pickled:
     buffers: list[pickle.PickleBuffer]
     desk: Desk
     notes: dict[str, tuple[str, ...]]
+    left_out: dict[str, tuple[int, ...]]  # variable -> holes in it
     keep: object  # the pickler: its memo holds the temporaries whose ids are claimed
 
 
@@ -128,6 +131,8 @@ class _Capture:
         self.refused: dict[str, str] = {}
         self.skips: dict[str, Skip] = {}
         self.partly: list[Skip] = []
+        self.holes: dict[int, Hole] = {}
+        self.parts: dict[int, object] = {}  # what is left out, kept alive as long as its id counts
         self.files: dict[str, str] = {}
         self.sources: dict[str, str] = {}
         self.idle = self.desk(Team([], []), None)
@@ -186,25 +191,31 @@ class _Capture:
         except (RecursionError, MemoryError, RuntimeError):  # the last: changed by another thread meanwhile
             self.ownership.release(team)
             return None
-        return _Pickled(team, "pickle", file.getvalue(), [], self.idle, {}, None)
+        return _Pickled(team, "pickle", file.getvalue(), [], self.idle, {}, {}, None)
 
     def attempt_with(self, engine: str, team: Team, memory: Memory | None) -> _Pickled:
-        desk = self.desk(team, self.ownership, memory)
+        desk = self.desk(team, self.ownership, memory, self.holes)
         file = io.BytesIO()
         buffers: list[pickle.PickleBuffer] = []
         writer = pickler(engine, desk, self.plans.setdefault(engine, {}), file, buffers)
         records = self.records(team)
         notes: dict[str, tuple[str, ...]] = {}
+        left_out: dict[str, tuple[int, ...]] = {}
         writer.dump(list(records))
         for record in records:
-            desk.notes = set()
+            desk.notes, desk.left_out = set(), {}
             try:
-                writer.dump(self.value(record))
+                value = self.value(record)
+                if record[0] == "var" and id(value) in self.holes:
+                    raise CannotSave(self.holes[id(value)][2], value)
+                writer.dump(value)
             except (Exception, SystemExit) as error:
                 raise _Failed(record, error) from error
             if desk.notes and record[0] == "var":
                 notes[record[1]] = tuple(sorted(desk.notes))
-        return _Pickled(team, engine, file.getvalue(), buffers, desk, notes, writer)
+            if desk.left_out and record[0] == "var":
+                left_out[record[1]] = tuple(desk.left_out)
+        return _Pickled(team, engine, file.getvalue(), buffers, desk, notes, left_out, writer)
 
     def records(self, team: Team) -> list[Record]:
         """Return the table of a team: classes first, what their loading may call before what is loaded."""
@@ -236,7 +247,13 @@ class _Capture:
             case _:
                 return definitions.registered(self.classes[record[1]].cls)
 
-    def desk(self, team: Team, ownership: Ownership | None, memory: Memory | None = None) -> Desk:
+    def desk(
+        self,
+        team: Team,
+        ownership: Ownership | None,
+        memory: Memory | None = None,
+        holes: dict[int, Hole] | None = None,
+    ) -> Desk:
         return Desk(
             namespace=self.namespace,
             define=self.define,
@@ -245,6 +262,7 @@ class _Capture:
             ownership=ownership,
             team=team,
             memory=memory,
+            holes=holes,
         )
 
     def merge(self, team: Team, other: Team) -> None:
@@ -259,8 +277,11 @@ class _Capture:
         """Take what cannot be saved out of its team and queue the rest."""
         kind, key, *rest = failure.record
         if kind == "var":
-            self.skips[key] = self.skip(key, self.values[key], failure.cause)
-            variables = [name for name in team.variables if name != key]
+            if self.leave_holes(key):
+                variables = team.variables
+            else:
+                self.skips[key] = self.skip(key, self.values[key], failure.cause)
+                variables = [name for name in team.variables if name != key]
         else:
             found = self.classes[key]
             what = rest[0] if rest else kind
@@ -275,6 +296,41 @@ class _Capture:
         if variables or team.definitions:
             self.queue.append(Team(variables, team.definitions))
 
+    def leave_holes(self, name: str) -> bool:
+        """Decide on placeholders for the parts of a variable that cannot be saved; False if it has to go as a whole."""
+        value = self.values[name]
+        desk = self.desk(Team([], []), None, holes=self.holes)
+        found = {id(error.culprit): error for error in diagnose(desk, value)}
+        places = holes.holes(name, value, [error.culprit for error in found.values()], desk.live_ids)
+        new = [place for place in places if id(place.part) not in self.holes]
+        count, line = self.made.get(name, (None, ""))
+        made = f"{name} was made in In [{count}]: {line}" if count is not None else ""
+        for place in new:
+            kind = describe.type_name(place.part)
+            why = found[id(place.culprit)].reason
+            if place.culprit is not place.part:
+                why = f"{place.culprit_path} is {describe.with_article(describe.type_name(place.culprit))}: {why}"
+            self.holes[id(place.part)] = (place.path, kind, why, made)
+            self.parts[id(place.part)] = place.part
+        return bool(new)
+
+    def partly_lines(self, name: str, left_out: Iterable[int]) -> list[Skip]:
+        """Return the lines about what was left out of a variable, as many as one wants to read."""
+        value = self.values[name]
+        count, line = self.made.get(name, (None, ""))
+        lines = []
+        parts = list(left_out)
+        for key in parts[: _LINES if len(parts) > _LINES + 1 else None]:
+            path, kind, why, _ = self.holes[key]
+            if not paths.leads_from(name, path):  # it was first met in another variable
+                path = paths.find(name, value, self.parts.get(key))
+            said = f"{path} is {describe.with_article(kind)}: {why}; left out, a placeholder stands there"
+            lines.append(Skip(name, describe.type_name(value), path, said, "partly", cell=count, code=line))
+        if len(lines) < len(parts):
+            rest = f"{len(parts) - len(lines):,} more parts like that are left out, placeholders stand there"
+            lines.append(_replace(lines[-1], path=name, reason=rest))
+        return lines
+
     def refuse(self, key: str, why: str) -> None:
         """Give up a class that others may refer to already: what does is pickled again, and fails."""
         self.refused[key] = why
@@ -287,7 +343,7 @@ class _Capture:
     def skip(self, name: str, value: object, cause: BaseException, path: str = "", kind: str = "skipped") -> Skip:
         found = cause if isinstance(cause, CannotSave) else None
         if found is None and not isinstance(cause, RecursionError | MemoryError):
-            found = diagnose(self.desk(Team([], []), None), value)
+            found = next(iter(diagnose(self.desk(Team([], []), None), value)), None)
         where = path or name
         why = reason(found or cause)
         if found is not None and found.culprit is not None and found.culprit is not value:
@@ -362,6 +418,7 @@ class _Capture:
         groups = []
         variables: dict[str, Variable] = {}
         home: dict[str, str] = {}
+        partly: dict[str, list[Skip]] = {}
         total = 0
         for number, item in enumerate(pickled):
             group = f"g{number}"
@@ -369,6 +426,7 @@ class _Capture:
             total += size
             home.update((key, group) for key in item.team.definitions)
             groups.append((self.group(group, item), item.stream, item.buffers))
+            partly.update((name, self.partly_lines(name, left)) for name, left in item.left_out.items())
             share = size // max(1, len(item.team.variables))
             for name in item.team.variables:
                 variables[name] = self.variable(name, share, group, item.notes.get(name, ()))
@@ -379,7 +437,11 @@ class _Capture:
         total += sum(len(stream) for _, stream in defined)
         return Taken(
             variables=tuple(variables[name] for name in self.values if name in variables),
-            skips=tuple(self.skips[name] for name in self.values if name in self.skips)
+            skips=tuple(
+                skip
+                for name in self.values
+                for skip in ([self.skips[name]] if name in self.skips else partly.get(name, ()))
+            )
             + tuple(skip for skip in self.partly if skip.name in home),
             sources=tuple(sorted(self.sources.items())),
             size=total,

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import functools
 import gc
+import sys
 import types
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 from typing import Any
 
 from .describe import is_a
@@ -18,6 +19,26 @@ from .sharing import LEAVES
 
 _LIMIT = 500_000  # objects looked at before the search gives up
 _LEAVES = frozenset({*LEAVES, bytearray, types.ModuleType, types.CodeType})
+
+
+def walk(value: object, closed: Set[int] = frozenset()) -> Iterator[tuple[object, str, object]]:
+    """Yield (holder, step, child) for everything that can be reached from a value, breadth first, each holder once.
+
+    Objects whose ids are in `closed` are not looked into.
+    """
+    seen = {id(value)}
+    keep: list[object] = []
+    queue: deque[object] = deque([value])
+    while queue and len(seen) < _LIMIT:
+        holder = queue.popleft()
+        for step, child in children(holder):
+            if type(child) in _LEAVES:
+                continue
+            yield holder, step, child
+            if id(child) not in seen and id(child) not in closed:
+                seen.add(id(child))
+                keep.append(child)
+                queue.append(child)
 
 
 def find(name: str, value: object, culprit: object) -> str:
@@ -38,6 +59,11 @@ def find(name: str, value: object, culprit: object) -> str:
             keep.append(child)
             queue.append((path + step, child))
     return name
+
+
+def leads_from(name: str, path: str) -> bool:
+    """Tell whether a path begins at a variable."""
+    return path.startswith(name) and path[len(name) : len(name) + 1] in ("", ".", "[", "{")
 
 
 def children(value: Any) -> Iterator[tuple[str, object]]:
@@ -69,6 +95,9 @@ def children(value: Any) -> Iterator[tuple[str, object]]:
         yield ".func", value.func
         yield ".args", value.args
         yield ".keywords", value.keywords
+    elif _is_object_array(value):
+        for i, child in enumerate(value.flat):
+            yield f".flat[{i}]" if value.ndim != 1 else f"[{i}]", child
     elif is_a(value, type):
         for key, child in list(type.__dict__["__dict__"].__get__(value).items()):
             yield f".{key}", child
@@ -94,12 +123,19 @@ def _attributes(value: object) -> Iterator[tuple[str, object]]:
     if type(names) is dict:
         yield from ((key, child) for key, child in list(names.items()) if type(key) is str)
     for base in type(value).__mro__:
+        if not base.__flags__ & (1 << 9):  # Py_TPFLAGS_HEAPTYPE: the slots of built-in types are not the user's
+            continue
         for key, slot in vars(base).items():
             if type(slot) is types.MemberDescriptorType:
                 try:
                     yield key, slot.__get__(value, base)
                 except (AttributeError, TypeError):
                     continue
+
+
+def _is_object_array(value: Any) -> bool:
+    numpy = sys.modules.get("numpy")
+    return numpy is not None and type(value) is numpy.ndarray and value.dtype == object
 
 
 def _key(key: object) -> str:

@@ -23,12 +23,13 @@ list of records, and each record then follows as a pickle of its own:
 from __future__ import annotations
 
 import builtins
+import contextlib
 import io
 import pickle
 import sys
 import types
 from _thread import LockType, RLock
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Set
 from typing import Any
 
 import cloudpickle
@@ -45,6 +46,9 @@ BUFFER_MINIMUM = 32 * 1024
 
 Record = tuple[str, ...]
 
+#: What a placeholder says: where the part was, its type, why it is not there, how it was made.
+Hole = tuple[str, str, str, str]
+
 
 class Desk:
     """What one pickler and the plans it calls need to know. One desk per attempt at a team."""
@@ -59,6 +63,7 @@ class Desk:
         ownership: Ownership | None,
         team: Team,
         memory: Memory | None = None,
+        holes: dict[int, Hole] | None = None,
     ) -> None:
         self.define_class = define
         self.member_of = enum_member
@@ -68,6 +73,8 @@ class Desk:
         self.types: set[type] = set()
         self.bytecode = False
         self.memory = memory or Memory()
+        self.holes: dict[int, Hole] = {} if holes is None else holes
+        self.left_out: dict[int, None] = {}  # the holes met while the present record is pickled, in order
         self.notes: set[str] = set()
         #: Claims a mutable object for the team; raises Touch if another team has it.
         self.claim: Callable[[object], None] = ownership.claimer(team) if ownership is not None else _claim_nothing
@@ -76,6 +83,11 @@ class Desk:
             id(vars(sys.modules["__main__"])): "main",
             id(namespace): "session",
         }
+
+    @property
+    def live_ids(self) -> Set[int]:
+        """The ids of the live namespaces."""
+        return self._live.keys()
 
     def live(self, names: dict[str, Any]) -> str | None:
         """Return which live namespace a dict is: "session", "main", "builtins", or None."""
@@ -91,6 +103,12 @@ class Desk:
         """Return the key of the member's class and the member's place in it."""
         self.define(cls)
         return self.member_of(cls, value)
+
+    def met_placeholder(self, placeholder: object) -> None:
+        """Note that something is still not there: a placeholder that came with an earlier snapshot."""
+        known = vars(placeholder)
+        self.holes[id(placeholder)] = (known["path"], known["type"], known["reason"], known["made"])
+        self.left_out[id(placeholder)] = None
 
     def needs_this_python(self) -> None:
         """Note that the stream holds bytecode."""
@@ -120,6 +138,7 @@ class _Guard:
         self._plans = plans
         self._native = native
         self._claim = desk.claim
+        self._holes = desk.holes
 
         def take(buffer: pickle.PickleBuffer) -> bool:
             """Keep a buffer out of the stream; true leaves it in."""
@@ -132,6 +151,9 @@ class _Guard:
 
     def persistent_id(self, value: Any) -> Any:
         cls = type(value)
+        if self._holes and (hole := self._holes.get(id(value))) is not None:
+            self._desk.left_out[id(value)] = None
+            return ("hole", *hole)
         if cls in PLAIN:
             if cls is dict and (live := self._desk.live(value)) is not None:
                 return ("namespace", live)
@@ -148,12 +170,30 @@ class _Guard:
 
 
 class _Diagnosis(_Guard):
-    """A guard that also calls the object's own `__reduce_ex__` itself, and so knows whose fault a failure is."""
+    """A guard that calls `__reduce_ex__` itself, and so knows who fails, and that goes on behind each failure."""
+
+    def __init__(self, desk: Desk) -> None:
+        super().__init__(desk, {}, io.BytesIO(), [], frozenset())
+        self.found: list[CannotSave] = []
 
     def reducer_override(self, value: Any) -> Any:
+        try:
+            return self._reduce(value)
+        except CannotSave as error:
+            if error.culprit is None:
+                error.culprit = value
+            self.found.append(error)
+            return str, ()  # what is written is thrown away
+
+    def _reduce(self, value: Any) -> Any:
         cls = type(value)
         reduction = super().reducer_override(value)
-        if reduction is not NotImplemented or cls in ATOMS or cls in PLAIN or issubclass(cls, type):
+        if (
+            reduction is not NotImplemented
+            or cls in ATOMS
+            or cls in PLAIN
+            or issubclass(cls, type | types.FunctionType)
+        ):
             return reduction
         try:
             reduce = self.dispatch_table.get(cls)  # type: ignore[attr-defined]
@@ -209,15 +249,12 @@ def pickler(
     return _FastPickler(desk, plans, file, buffers, native)
 
 
-def diagnose(desk: Desk, value: object) -> CannotSave | None:
-    """Return what in `value` refuses to be saved, with the object at fault, or None if that cannot be told."""
-    try:
-        _DiagnosisPickler(desk, {}, io.BytesIO(), [], frozenset()).dump(value)
-    except CannotSave as error:
-        return error
-    except (Exception, SystemExit):
-        return None
-    return None
+def diagnose(desk: Desk, value: object) -> list[CannotSave]:
+    """Return what in `value` refuses to be saved, each with the object at fault, as far as that can be told."""
+    looker = _DiagnosisPickler(desk)
+    with contextlib.suppress(Exception, SystemExit):
+        looker.dump(value)
+    return looker.found
 
 
 #: What no engine may do its own way: the result would not be bound to the live session.

@@ -22,6 +22,7 @@ from .builders import PYTHON
 from .errors import CannotLoad, DamageError
 from .model import Content, Definition, Group, Snapshot
 from .pickling import Record, Unpickler, reason
+from .placeholder import Placeholder
 from .quiet import unhurried
 
 Source = Callable[[Content], bytearray]
@@ -78,6 +79,7 @@ class _Loader:
         self.broken: dict[str, CannotLoad] = {}  # definitions whose skeleton or state failed
         self.making: set[str] = set()
         self.started: set[str] = {self.specs[key].group for key in known if key in self.specs}
+        self.holes: dict[tuple[str, ...], Placeholder] = {}
         self.rebuilt = Rebuilt()
 
     def run(self) -> Rebuilt:
@@ -118,8 +120,8 @@ class _Loader:
 
     # --- what streams ask for -------------------------------------------------------------------------------------
 
-    def live(self, reference: Any) -> dict[str, Any]:
-        """Return the live namespace that a stream refers to."""
+    def live(self, reference: Any) -> Any:
+        """Return what a stream refers to without holding it: a live namespace, or a placeholder."""
         match reference:
             case ("namespace", "session"):
                 return self.namespace
@@ -127,6 +129,8 @@ class _Loader:
                 return vars(sys.modules["__main__"])
             case ("namespace", "builtins"):
                 return vars(builtins)
+            case ("hole", *hole):
+                return self.holes.setdefault(tuple(hole), Placeholder(*hole))
         raise CannotLoad(f"refers to something that this version of nbsnap does not know: {reference!r:.60}")
 
     def definition(self, key: str) -> type:

@@ -34,6 +34,7 @@ from . import builders
 from .describe import is_a, module_of, qualname_of
 from .errors import CannotSave
 from .memory import root_of
+from .placeholder import Placeholder
 from .sharing import ATOMS, PLAIN, VALUES
 
 Plan = Callable[[Any, Any], Any]
@@ -168,13 +169,12 @@ _hash_by_identity: Any = object.__hash__
 
 def _is_value(cls: type) -> bool:
     """Tell whether objects of this class are compared by value and have no room for change: dates, paths, dtypes."""
-    return (
-        issubclass(cls, _VALUE_CLASSES)
-        or (cls.__dictoffset__ == 0
+    return issubclass(cls, _VALUE_CLASSES) or (
+        cls.__dictoffset__ == 0
         and cls.__hash__ is not None
         and cls.__hash__ is not _hash_by_identity
         and module_of(cls) != SESSION
-        and not issubclass(cls, weakref.ref))
+        and not issubclass(cls, weakref.ref)
     )
 
 
@@ -441,6 +441,11 @@ def _array(desk: Any, array: Any) -> Any:
     return desk.memory.reduce(array, root)
 
 
+def _placeholder(desk: Any, value: Any) -> Any:
+    desk.met_placeholder(value)
+    return NotImplemented
+
+
 def _logger(desk: Any, logger: logging.Logger) -> Any:
     if logger is logging.getLogger():
         return builders.logger, ("",)
@@ -487,6 +492,7 @@ def _type_variable(desk: Any, variable: Any) -> Any:
 
 _TABLE: dict[type, Plan] = {
     functools._lru_cache_wrapper: _lru_cache,
+    Placeholder: _placeholder,
     types.CellType: _cell,
     types.CodeType: _code,
     types.MethodType: _method,

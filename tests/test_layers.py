@@ -27,10 +27,10 @@ LAYERS = """
     environment                  | maintenance
     capture rebuild              | store
     pickling                     | writer
-    reducers definitions         | pieces folder
+    reducers definitions holes   | pieces folder
     memory paths                 | packs backends
     builders sharing
-    namespace describe provenance
+    namespace describe provenance placeholder
     startup profile host
     render
     layout tree

@@ -100,8 +100,11 @@ def test_handles_are_refused_wherever_they_sit(tmp_path: Path) -> None:
                 database, database.cursor(),
             ):  # fmt: skip
                 skip = skip_of({"deep": [handle]})
-                assert skip.path == "v['deep'][0]", handle
-                assert skip.reason.startswith("v['deep'][0] is a "), handle
+                assert (skip.kind, skip.path) == ("partly", "v['deep'][0]"), handle
+                assert skip.reason.startswith(("v['deep'][0] is a ", "v['deep'][0] is an ")), handle
+                alone = take_apart({"v": handle}, ["v"])
+                assert [skip.kind for skip in alone.skips] == ["skipped"], handle
+                assert alone.variables == (), handle
         finally:
             database.close()
             loop.close()
