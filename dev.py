@@ -158,7 +158,7 @@ def test() -> None:
     say("mypy")
     run(python, "-m", "mypy")
     say(f"pytest on Python {RUNNING}")
-    run(python, "-m", "pytest", "-q", "-m", "not slow")
+    run(python, "-m", "pytest", "-q", "-n", "2", "-m", "not slow")
     with ThreadPoolExecutor(max_workers=2) as pool:
         for outcome in [pool.submit(test_on, version, venvs[version].result()) for version in others]:
             print(outcome.result(), flush=True)
@@ -186,7 +186,7 @@ def ci() -> None:
     check_wheel(python)
     oldest = make_venv(f"oldest-{RUNNING}", sys.executable, "-e", ".[test]", *OLDEST)
     say("the oldest versions promised: " + " ".join(OLDEST))
-    run(oldest, "-m", "pytest", "-q", "-m", "not slow")
+    run(oldest, "-m", "pytest", "-q", "-n", "2", "-m", "not slow")
 
 
 def check_wheel(python: Path) -> None:

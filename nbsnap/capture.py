@@ -25,6 +25,7 @@ from typing import Any
 from . import definitions, describe, holes, paths, reducers
 from .builders import PYTHON
 from .errors import CannotSave
+from .flat import Queue
 from .memory import Memory
 from .model import Content, Definition, Group, Skip, Variable
 from .pickling import Desk, Hole, Record, diagnose, pickler, reason
@@ -165,6 +166,8 @@ class _Capture:
             except _Failed as failure:
                 self.ownership.release(team)
                 first = first or failure
+                if isinstance(failure.cause, RecursionError):
+                    return self.attempt_flat(team)
                 if not _worth_another(failure.cause):
                     break
             except BaseException:
@@ -172,6 +175,14 @@ class _Capture:
                 raise
         assert first is not None
         raise first
+
+    def attempt_flat(self, team: Team) -> _Pickled:
+        """Pickle a team that is too deep for the others, level by level."""
+        try:
+            return self.attempt_with("flat", team, None)
+        except BaseException:
+            self.ownership.release(team)
+            raise
 
     def attempt_plain(self, team: Team) -> _Pickled | None:
         """Pickle a lone variable of plain data without watching; None if it is not that, or nested too deeply."""
@@ -186,7 +197,7 @@ class _Capture:
         file = io.BytesIO()
         writer = pickle.Pickler(file, protocol=5)
         try:
-            writer.dump([("var", name)])
+            writer.dump((("var", name),))
             writer.dump(value)
         except (RecursionError, MemoryError, RuntimeError):  # the last: changed by another thread meanwhile
             self.ownership.release(team)
@@ -201,7 +212,8 @@ class _Capture:
         records = self.records(team)
         notes: dict[str, tuple[str, ...]] = {}
         left_out: dict[str, tuple[int, ...]] = {}
-        writer.dump(list(records))
+        writer.dump(tuple(records))  # a tuple: to the flat engine, a list would be something to be filled
+        queue: Queue | None = getattr(writer, "queue", None)
         for record in records:
             desk.notes, desk.left_out = set(), {}
             try:
@@ -209,6 +221,8 @@ class _Capture:
                 if record[0] == "var" and id(value) in self.holes:
                     raise CannotSave(self.holes[id(value)][2], value)
                 writer.dump(value)
+                if queue is not None:
+                    queue.drain(writer)
             except (Exception, SystemExit) as error:
                 raise _Failed(record, error) from error
             if desk.notes and record[0] == "var":

@@ -16,8 +16,9 @@ import shutil
 import sys
 import textwrap
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
+from importlib import import_module
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from IPython.core.error import UsageError
@@ -200,6 +201,7 @@ class NbSnap(Magics):
                 store=self._place(),
                 notebook=self.notebook or None,
             )
+            _wake_figures(self._ip)
             if not args.quiet or report.failed or report.not_saved or report.notes:
                 self._show(report, render.restore_sheet(report, verbose=args.verbose))
         return report if args.output else None
@@ -345,6 +347,17 @@ class NbSnap(Magics):
 
         place = self._place() or host.default_store()[0]
         return Store.open(place), self.notebook or host.default_notebook()
+
+
+def _wake_figures(shell: Any) -> None:
+    """Let a restored figure be shown as a picture, as if this kernel had drawn it.
+
+    Matplotlib's inline backend tells IPython how when it is first used, and restoring a figure does not use it.
+    """
+    inline = "matplotlib_inline.backend_inline"
+    if "matplotlib.figure" in sys.modules and os.environ.get("MPLBACKEND", "").endswith(("inline", inline)):
+        with suppress(Exception):
+            import_module(inline)
 
 
 def _split(patterns: Sequence[str]) -> tuple[str, ...]:

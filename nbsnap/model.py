@@ -67,7 +67,7 @@ class Group:
     id: str  # "g0", "g1", … unique within the snapshot
     variables: tuple[str, ...]
     definitions: tuple[str, ...]  # keys of the definitions whose state is in here
-    engine: str  # who took it apart: "pickle" (C pickler, own and cloudpickle's reducers), "cloudpickle", "dill"
+    engine: str  # who took it apart: "pickle", "cloudpickle", "dill" or "flat"; see `pickling`
     stream: Content
     buffers: tuple[Content, ...] = ()
     needs: tuple[str, ...] = ()  # keys of the definitions that it refers to

@@ -1,10 +1,11 @@
 """One team of variables ↔ one small stream and its big out-of-band buffers (PEP 574).
 
-Three engines write streams, and all go through the same guard (`_Guard`), so that they give the same guarantees:
+Four engines write streams, and all go through the same guard (`_Guard`), so that they give the same guarantees:
 
     pickle        the C pickler with the reducers of this package, then cloudpickle's, then the objects' own
     cloudpickle   the same, with cloudpickle's reducers before those of this package
     dill          dill's pickler, which is written in Python: slow, and able to take apart what no other can
+    flat          the first, level by level: slow, and able to go as deep as the data (see `flat`)
 
 The guard's two hooks see every object that matters. `persistent_id` sees exact dicts, lists and sets, which no other
 hook is shown: it claims them for the team, and writes a reference where a dict is the live namespace itself.
@@ -34,6 +35,7 @@ from typing import Any
 
 import cloudpickle
 
+from . import flat
 from .errors import CannotSave
 from .memory import Memory
 from .reducers import Plan, plan_for
@@ -216,6 +218,32 @@ class _FastPickler(_Guard, cloudpickle.Pickler):  # type: ignore[misc]
         pickle.Pickler.dump(self, value)  # cloudpickle's own hides which error it was
 
 
+class _FlatPickler(_FastPickler):
+    """The fast pickler, going down one level at a time; see `flat`."""
+
+    def __init__(self, *arguments: Any) -> None:
+        super().__init__(*arguments)
+        self.queue = flat.Queue()
+
+    def persistent_id(self, value: Any) -> Any:
+        reference = super().persistent_id(value)
+        if reference is None and type(value) in flat.CONTAINERS:
+            return self.queue.reference(value)
+        return reference
+
+    def reducer_override(self, value: Any) -> Any:
+        cls = type(value)
+        reduction = super().reducer_override(value)
+        if reduction is NotImplemented:
+            if cls in ATOMS or cls in PLAIN or issubclass(cls, type | types.FunctionType):
+                return reduction
+            reduce = self.dispatch_table.get(cls)
+            reduction = reduce(value) if reduce is not None else cls.__reduce_ex__(value, 5)  # type: ignore[call-arg]
+            if isinstance(reduction, str):
+                return NotImplemented
+        return self.queue.shallow(value, reduction)
+
+
 class _DiagnosisPickler(_Diagnosis, cloudpickle.Pickler):  # type: ignore[misc]
     pass
 
@@ -242,9 +270,11 @@ def reason(error: BaseException) -> str:
 def pickler(
     engine: str, desk: Desk, plans: dict[type, Plan], file: io.BytesIO, buffers: list[pickle.PickleBuffer]
 ) -> pickle.Pickler:
-    """Return a pickler of that engine ("pickle", "cloudpickle" or "dill") that writes to `file` and `buffers`."""
+    """Return a pickler of that engine ("pickle", "cloudpickle", "dill", "flat") that writes to `file` and `buffers`."""
     if engine == "dill":
         return _dill_pickler()(desk, plans, file, buffers, _dill_types())  # type: ignore[no-any-return]
+    if engine == "flat":
+        return _FlatPickler(desk, plans, file, buffers, frozenset())
     native = frozenset(cloudpickle.Pickler.dispatch_table) - _ALWAYS_OURS if engine == "cloudpickle" else frozenset()
     return _FastPickler(desk, plans, file, buffers, native)
 

@@ -20,6 +20,7 @@ from typing import Any
 from . import definitions
 from .builders import PYTHON
 from .errors import CannotLoad, DamageError
+from .flat import Filler
 from .model import Content, Definition, Group, Snapshot
 from .pickling import Record, Unpickler, reason
 from .placeholder import Placeholder
@@ -79,6 +80,7 @@ class _Loader:
         self.broken: dict[str, CannotLoad] = {}  # definitions whose skeleton or state failed
         self.making: set[str] = set()
         self.started: set[str] = {self.specs[key].group for key in known if key in self.specs}
+        self.filler = Filler()  # of the group that is being loaded
         self.holes: dict[tuple[str, ...], Placeholder] = {}
         self.rebuilt = Rebuilt()
 
@@ -129,6 +131,8 @@ class _Loader:
                 return vars(sys.modules["__main__"])
             case ("namespace", "builtins"):
                 return vars(builtins)
+            case ("flat", kind, number):
+                return self.filler.container(kind, number)
             case ("hole", *hole):
                 return self.holes.setdefault(tuple(hole), Placeholder(*hole))
         raise CannotLoad(f"refers to something that this version of nbsnap does not know: {reference!r:.60}")
@@ -200,10 +204,20 @@ class _Loader:
         stream = self.source(group.stream)
         buffers = [self.source(content) for content in group.buffers]
         reader = Unpickler(stream, buffers, self)
+        outer, self.filler = self.filler, Filler()
+        try:
+            return self.read(reader, group.engine == "flat")
+        finally:
+            self.filler = outer
+
+    def read(self, reader: Unpickler, is_flat: bool) -> dict[str, Any]:
+        """Read the records of a stream, and return the variables among them."""
         values: dict[str, Any] = {}
-        table: list[Record] = reader.load()
+        table: Iterable[Record] = reader.load()
         for record in table:
             value = reader.load()
+            if is_flat:
+                self.filler.read(reader)
             match record:
                 case ("var", name):
                     values[name] = value

@@ -371,7 +371,7 @@ def _restored(
         not_saved=not_saved,
         kept=() if exact else others,
         removed=others if exact else (),
-        size=sum(variable.size for variable in restored),
+        size=record.head.size if len(restored) == len(record.variables) else sum(v.size for v in restored),
         seconds=time.perf_counter() - started,
         dry_run=dry_run,
         notes=notes,

@@ -28,7 +28,7 @@ LAYERS = """
     capture rebuild              | store
     pickling                     | writer
     reducers definitions holes   | pieces folder
-    memory paths                 | packs backends
+    memory paths flat            | packs backends
     builders sharing
     namespace describe provenance placeholder
     startup profile host

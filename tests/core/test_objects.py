@@ -216,6 +216,28 @@ ROWS: list[tuple[str, str, list[str]]] = [
         "class Shifting:\n    era = 'old'\nold = Shifting()\nclass Shifting:\n    era = 'new'\nnew = Shifting()",
         ["old.era == 'old' and new.era == 'new' and type(new) is Shifting and type(old) is not Shifting"],
     ),
+    (
+        "deep structures: lists, dicts, linked nodes with cycles, own states, list subclasses, chains of closures",
+        "nest = []\nfor _n in range(10_000): nest = [nest]\n"
+        "class Node:\n    def __init__(self, n): self.n, self.tags = n, [{n}]\n    def __hash__(self): return hash(self.n)\n"
+        "    def __eq__(self, other): return self.n == other.n\n"
+        "first = last = Node(0)\nfor _n in range(1, 5_000): last.next = Node(_n); last = last.next\n"
+        "last.next = first; by_node = {first: 1}\n"
+        "class Wrap:\n    def __init__(self, inner): self.inner = inner\n    def __getstate__(self): return {'i': self.inner}\n"
+        "    def __setstate__(self, s): self.inner, self.back = s['i'], True\n"
+        "class Items(list): pass\nwrapped, items, calls = None, Items(), None\n"
+        "def chained(f): return lambda: f\n"
+        "for _n in range(3_000): wrapped, items, calls = Wrap(wrapped), Items([items]), chained(calls)\n"
+        "def depth(x, down, stop):\n    n = 0\n    while not stop(x): x = down(x); n += 1\n    return n",
+        [
+            "depth(nest, lambda x: x[0], lambda x: not x) == 10_000",
+            "depth(first.next, lambda x: x.next, lambda x: x is first) == 4_999 and last.next is first",
+            "last.tags == [{4_999}] and by_node[first] == 1 and type(last) is Node",
+            "depth(wrapped, lambda x: x.inner, lambda x: x is None) == 3_000 and wrapped.back and wrapped.inner.back",
+            "depth(items, lambda x: x[0], lambda x: not x) == 3_000 and type(items[0]) is Items",
+            "depth(calls, lambda f: f(), lambda f: f is None) == 3_000",
+        ],
+    ),
     ("locks", "import threading\nguarded = {'lock': threading.Lock(), 're': threading.RLock(), 'v': 1}", [
         "guarded['v'] == 1 and guarded['lock'].acquire(False) and guarded['re'].acquire(False)",
     ]),

@@ -248,3 +248,16 @@ def test_settings_are_config_traitlets(kernel_pair, tmp_path):
     by_env.run(f"%config NbSnap.store = {str(tmp_path / 'elsewhere')!r}\ny = 1")
     by_env.run("%snapshot")
     assert (tmp_path / "by-env").is_dir()
+
+
+def test_a_restored_figure_is_shown_as_a_picture(kernel_pair):
+    """In a kernel that has drawn nothing yet, a restored figure at the end of a cell is a PNG, as it was before."""
+    inline = {"MPLBACKEND": "module://matplotlib_inline.backend_inline"}
+    kernel = kernel_pair.start(env=inline)
+    before = kernel.run("import matplotlib.pyplot as plt\nfig, ax = plt.subplots(); ax.plot([1, 2]); plt.close()\nfig")
+    kernel.run("%snapshot -q")
+    kernel.kill()
+    kernel = kernel_pair.start(env=inline)
+    assert not kernel.run("%restore -q").images
+    assert kernel.run("fig").images == before.images
+    assert len(before.images) == 1
