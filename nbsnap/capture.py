@@ -12,29 +12,26 @@ the partition coarser or smaller.
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import io
-import linecache
 import pickle
-import re
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from . import definitions, describe, holes, paths, reducers
+from . import definitions, describe, reducers
 from .builders import PYTHON
+from .cells import Cells
 from .errors import CannotSave
 from .flat import Queue
+from .losses import Losses
 from .memory import Memory
 from .model import Content, Definition, Group, Skip, Variable
-from .pickling import Desk, Hole, Record, diagnose, pickler, reason
+from .pickling import Desk, Hole, Record, pickler, reason
 from .quiet import unhurried
 from .sharing import LEAVES, Ownership, Team, Touch, is_tree
 
 Sink = Callable[[Any], Content]
-
-_LINES = 3  # about what was left out of one variable, before they are counted only
 
 #: Engines tried in turn for each setting.
 _ENGINES = {"auto": ("pickle", "dill"), "cloudpickle": ("cloudpickle", "pickle", "dill"), "dill": ("dill", "pickle")}
@@ -132,10 +129,8 @@ class _Capture:
         self.refused: dict[str, str] = {}
         self.skips: dict[str, Skip] = {}
         self.partly: list[Skip] = []
-        self.holes: dict[int, Hole] = {}
-        self.parts: dict[int, object] = {}  # what is left out, kept alive as long as its id counts
-        self.files: dict[str, str] = {}
-        self.sources: dict[str, str] = {}
+        self.cells = Cells()
+        self.losses = Losses(self.made, lambda holes: self.desk(Team([], []), None, holes=holes))
         self.idle = self.desk(Team([], []), None)
 
     def run(self) -> Taken:
@@ -205,7 +200,7 @@ class _Capture:
         return _Pickled(team, "pickle", file.getvalue(), [], self.idle, {}, {}, None)
 
     def attempt_with(self, engine: str, team: Team, memory: Memory | None) -> _Pickled:
-        desk = self.desk(team, self.ownership, memory, self.holes)
+        desk = self.desk(team, self.ownership, memory, self.losses.holes)
         file = io.BytesIO()
         buffers: list[pickle.PickleBuffer] = []
         writer = pickler(engine, desk, self.plans.setdefault(engine, {}), file, buffers)
@@ -218,8 +213,8 @@ class _Capture:
             desk.notes, desk.left_out = set(), {}
             try:
                 value = self.value(record)
-                if record[0] == "var" and id(value) in self.holes:
-                    raise CannotSave(self.holes[id(value)][2], value)
+                if record[0] == "var" and id(value) in self.losses.holes:
+                    raise CannotSave(self.losses.holes[id(value)][2], value)
                 writer.dump(value)
                 if queue is not None:
                     queue.drain(writer)
@@ -272,7 +267,7 @@ class _Capture:
             namespace=self.namespace,
             define=self.define,
             enum_member=self.enum_member,
-            file_name=self.file_name,
+            file_name=self.cells.name,
             ownership=ownership,
             team=team,
             memory=memory,
@@ -291,15 +286,15 @@ class _Capture:
         """Take what cannot be saved out of its team and queue the rest."""
         kind, key, *rest = failure.record
         if kind == "var":
-            if self.leave_holes(key):
+            if self.losses.leave_holes(key, self.values[key]):
                 variables = team.variables
             else:
-                self.skips[key] = self.skip(key, self.values[key], failure.cause)
+                self.skips[key] = self.losses.skip(key, self.values[key], failure.cause)
                 variables = [name for name in team.variables if name != key]
         else:
             found = self.classes[key]
             what = rest[0] if rest else kind
-            skip = self.skip(key, self.value(failure.record), failure.cause, f"{key}.{what}", "partly")
+            skip = self.losses.skip(key, self.value(failure.record), failure.cause, f"{key}.{what}", "partly")
             if kind == "members":
                 self.refuse(key, skip.reason)
                 team = Team(team.variables, [other for other in team.definitions if other != key])
@@ -310,41 +305,6 @@ class _Capture:
         if variables or team.definitions:
             self.queue.append(Team(variables, team.definitions))
 
-    def leave_holes(self, name: str) -> bool:
-        """Decide on placeholders for the parts of a variable that cannot be saved; False if it has to go as a whole."""
-        value = self.values[name]
-        desk = self.desk(Team([], []), None, holes=self.holes)
-        found = {id(error.culprit): error for error in diagnose(desk, value)}
-        places = holes.holes(name, value, [error.culprit for error in found.values()], desk.live_ids)
-        new = [place for place in places if id(place.part) not in self.holes]
-        count, line = self.made.get(name, (None, ""))
-        made = f"{name} was made in In [{count}]: {line}" if count is not None else ""
-        for place in new:
-            kind = describe.type_name(place.part)
-            why = found[id(place.culprit)].reason
-            if place.culprit is not place.part:
-                why = f"{place.culprit_path} is {describe.with_article(describe.type_name(place.culprit))}: {why}"
-            self.holes[id(place.part)] = (place.path, kind, why, made)
-            self.parts[id(place.part)] = place.part
-        return bool(new)
-
-    def partly_lines(self, name: str, left_out: Iterable[int]) -> list[Skip]:
-        """Return the lines about what was left out of a variable, as many as one wants to read."""
-        value = self.values[name]
-        count, line = self.made.get(name, (None, ""))
-        lines = []
-        parts = list(left_out)
-        for key in parts[: _LINES if len(parts) > _LINES + 1 else None]:
-            path, kind, why, _ = self.holes[key]
-            if not paths.leads_from(name, path):  # it was first met in another variable
-                path = paths.find(name, value, self.parts.get(key))
-            said = f"{path} is {describe.with_article(kind)}: {why}; left out, a placeholder stands there"
-            lines.append(Skip(name, describe.type_name(value), path, said, "partly", cell=count, code=line))
-        if len(lines) < len(parts):
-            rest = f"{len(parts) - len(lines):,} more parts like that are left out, placeholders stand there"
-            lines.append(_replace(lines[-1], path=name, reason=rest))
-        return lines
-
     def refuse(self, key: str, why: str) -> None:
         """Give up a class that others may refer to already: what does is pickled again, and fails."""
         self.refused[key] = why
@@ -353,18 +313,6 @@ class _Capture:
                 del self.done[team]
                 self.ownership.release(team)
                 self.queue.append(team)
-
-    def skip(self, name: str, value: object, cause: BaseException, path: str = "", kind: str = "skipped") -> Skip:
-        found = cause if isinstance(cause, CannotSave) else None
-        if found is None and not isinstance(cause, RecursionError | MemoryError):
-            found = next(iter(diagnose(self.desk(Team([], []), None), value)), None)
-        where = path or name
-        why = reason(found or cause)
-        if found is not None and found.culprit is not None and found.culprit is not value:
-            where = paths.find(where, value, found.culprit)
-            why = f"{where} is {describe.with_article(describe.type_name(found.culprit))}: {why}"
-        count, line = self.made.get(name, (None, ""))
-        return Skip(name, describe.type_name(value), where, why, kind, cell=count, code=line)
 
     # --- classes of the session -----------------------------------------------------------------------------------
 
@@ -404,26 +352,6 @@ class _Capture:
                 return self.keys[id(cls)], place
         raise CannotSave(f"a member that its Enum {cls.__qualname__} does not know", value)
 
-    # --- sources --------------------------------------------------------------------------------------------------
-
-    def file_name(self, name: str) -> str:
-        """Return a name for a code object's file that is the same in every process; keep the cell's text under it."""
-        known = self.files.get(name)
-        if known is not None:
-            return known
-        entry = linecache.cache.get(name)
-        if _CELL_FILE.search(name) and entry is not None and len(entry) == 4:
-            text = "".join(entry[2])
-            known = f"<nbsnap-cell-{hashlib.sha256(text.encode('utf-8', 'surrogatepass')).hexdigest()[:16]}>"
-            self.sources[known] = text
-        elif name.startswith("<nbsnap-cell-") and entry is not None and len(entry) == 4:
-            known = name
-            self.sources[known] = "".join(entry[2])
-        else:
-            known = name
-        self.files[name] = known
-        return known
-
     # --- the end --------------------------------------------------------------------------------------------------
 
     def result(self) -> Taken:
@@ -440,7 +368,9 @@ class _Capture:
             total += size
             home.update((key, group) for key in item.team.definitions)
             groups.append((self.group(group, item), item.stream, item.buffers))
-            partly.update((name, self.partly_lines(name, left)) for name, left in item.left_out.items())
+            partly.update(
+                (name, self.losses.partly_lines(name, self.values[name], left)) for name, left in item.left_out.items()
+            )
             share = size // max(1, len(item.team.variables))
             for name in item.team.variables:
                 variables[name] = self.variable(name, share, group, item.notes.get(name, ()))
@@ -457,7 +387,7 @@ class _Capture:
                 for skip in ([self.skips[name]] if name in self.skips else partly.get(name, ()))
             )
             + tuple(skip for skip in self.partly if skip.name in home),
-            sources=tuple(sorted(self.sources.items())),
+            sources=self.cells.texts(),
             size=total,
             _groups=tuple(groups),
             _definitions=defined,
@@ -480,10 +410,6 @@ class _Capture:
         value = self.values[name]
         count, line = self.made.get(name, (None, ""))
         return Variable(name, describe.type_name(value), size, describe.summary(value), group, count, line, notes)
-
-
-#: File names that IPython, ipykernel and Python's own prompt give to what is typed.
-_CELL_FILE = re.compile(r"<ipython-input-|ipykernel_\d+[/\\]|<python-input-|<stdin>")
 
 
 def _worth_another(cause: BaseException) -> bool:

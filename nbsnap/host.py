@@ -88,14 +88,19 @@ def _seen_from(path: PurePath, base: Path) -> str:
         return path.as_posix()
 
 
-def default_store() -> tuple[str, tuple[str, ...]]:
-    """Return the place of the default store, and lines for the user about it."""
+def default_store(*, reading: bool = False) -> tuple[str, tuple[str, ...]]:
+    """Return the place of the default store, and lines for the user about it.
+
+    For reading, a store that cannot be written is as good, unless snapshots have been kept elsewhere meanwhile.
+    """
     if told := os.environ.get("NBSNAP_STORE"):
         return told, ()
     beside = folder() / STORE_NAME
     if _can_write(beside):
         return str(beside), ()
     spare = _spare(folder())
+    if reading and beside.is_dir() and not spare.is_dir():
+        return str(beside), ()
     return str(spare), (f"{beside} cannot be written, so snapshots are kept in {spare}",)
 
 

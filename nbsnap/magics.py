@@ -285,7 +285,7 @@ class NbSnap(Magics):
             names, _ = user_names(self._ip.user_ns, self._ip.user_ns_hidden)
             if names:
                 return ""
-            place = self._place() or host.default_store()[0]
+            place = self._place() or host.default_store(reading=True)[0]
             if not os.path.isdir(place):
                 return ""
             from nbsnap import startup
@@ -345,7 +345,7 @@ class NbSnap(Magics):
     def _opened(self) -> tuple[Any, str]:
         from nbsnap.store import Store
 
-        place = self._place() or host.default_store()[0]
+        place = self._place() or host.default_store(reading=True)[0]
         return Store.open(place), self.notebook or host.default_notebook()
 
 

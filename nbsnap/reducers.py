@@ -35,105 +35,12 @@ from .describe import is_a, module_of, qualname_of
 from .errors import CannotSave
 from .memory import root_of
 from .placeholder import Placeholder
+from .refused import OPEN, qualified, refusal
 from .sharing import ATOMS, PLAIN, VALUES
 
 Plan = Callable[[Any, Any], Any]
 
 SESSION = "__main__"
-
-_RUNNING = "the state of running code cannot be saved"
-_LIVE = "a live connection"
-_OPEN = "an open file: it would have to be re-opened, which is never done on restore"
-_PROCESS = "a running process or thread"
-
-#: Refused wherever they sit, with their subclasses. A handle that came back would re-open, empty or lock its file.
-REFUSED: dict[str, str] = {
-    "builtins.generator": _RUNNING,
-    "builtins.coroutine": _RUNNING,
-    "builtins.async_generator": _RUNNING,
-    "builtins.frame": _RUNNING,
-    "builtins.traceback": _RUNNING,
-    "_io._IOBase": _OPEN,
-    "mmap.mmap": _OPEN,
-    "os.DirEntry": "belongs to a directory listing",
-    "posix.ScandirIterator": _OPEN,
-    "nt.ScandirIterator": _OPEN,
-    "zipfile.ZipFile": _OPEN,
-    "tarfile.TarFile": _OPEN,
-    "shelve.Shelf": _OPEN,
-    "dbm.sqlite3._Database": _OPEN,
-    "_gdbm.gdbm": _OPEN,
-    "_dbm.dbm": _OPEN,
-    "tempfile._TemporaryFileWrapper": _OPEN,
-    "tempfile.TemporaryDirectory": "a temporary folder that is removed with this process",
-    "_socket.socket": _LIVE,
-    "_ssl._SSLSocket": _LIVE,
-    "ssl.SSLContext": "holds keys and certificates",
-    "select.epoll": _LIVE,
-    "select.kqueue": _LIVE,
-    "select.poll": _LIVE,
-    "selectors.BaseSelector": _LIVE,
-    "sqlite3.Connection": _LIVE,
-    "sqlite3.Cursor": _LIVE,
-    "pandas.io.pytables.HDFStore": _OPEN,
-    "pandas.io.excel._base.ExcelFile": _OPEN,
-    "pandas.io.excel._base.ExcelWriter": _OPEN,
-    "pandas.io.parsers.readers.TextFileReader": _OPEN,
-    "sqlite3.Blob": _LIVE,
-    "http.client.HTTPConnection": _LIVE,
-    "http.client.HTTPResponse": _LIVE,
-    "ftplib.FTP": _LIVE,
-    "smtplib.SMTP": _LIVE,
-    "imaplib.IMAP4": _LIVE,
-    "multiprocessing.connection._ConnectionBase": _LIVE,
-    "multiprocessing.managers.BaseManager": _LIVE,
-    "multiprocessing.managers.BaseProxy": _LIVE,
-    "multiprocessing.process.BaseProcess": _PROCESS,
-    "multiprocessing.shared_memory.SharedMemory": "memory shared with other processes",
-    "multiprocessing.pool.Pool": _PROCESS,
-    "subprocess.Popen": _PROCESS,
-    "threading.Thread": _PROCESS,
-    "concurrent.futures._base.Executor": _PROCESS,
-    "concurrent.futures._base.Future": _PROCESS,
-    "_asyncio.Future": _PROCESS,
-    "_asyncio.Task": _PROCESS,
-    "asyncio.events.AbstractEventLoop": _PROCESS,
-    "asyncio.transports.BaseTransport": _LIVE,
-    "asyncio.streams.StreamWriter": _LIVE,
-    "h5py._hl.base.HLObject": _OPEN,
-    "h5py._hl.files.File": _OPEN,
-    "psycopg2.extensions.connection": _LIVE,
-    "psycopg2.extensions.cursor": _LIVE,
-    "psycopg._connection_base.BaseConnection": _LIVE,
-    "pymysql.connections.Connection": _LIVE,
-    "duckdb.DuckDBPyConnection": _LIVE,
-    "_duckdb.DuckDBPyConnection": _LIVE,
-    "sqlalchemy.engine.base.Engine": _LIVE,
-    "sqlalchemy.engine.base.Connection": _LIVE,
-    "zmq.sugar.socket.Socket": _LIVE,
-    "zmq.sugar.context.Context": _LIVE,
-    "_hashlib.HASH": "the inner state of a hash cannot be read",
-    "_tkinter.tkapp": _LIVE,
-    "tkinter.Misc": "a window",
-}
-
-#: In memory, with a position: pickle knows how.
-_MEMORY_FILES = (io.BytesIO, io.StringIO)
-
-
-def qualified(cls: type) -> str:
-    """Return "module.qualname" of a class as it was defined."""
-    return f"{module_of(cls)}.{qualname_of(cls)}"
-
-
-def refusal(cls: type) -> str:
-    """Return why objects of this class are never saved, or ""."""
-    if issubclass(cls, _MEMORY_FILES):
-        return ""
-    for base in cls.__mro__:
-        if (reason := REFUSED.get(qualified(base))) is not None:
-            return reason
-    return ""
 
 
 def plan_for(cls: type, native: frozenset[type]) -> Plan:
@@ -228,7 +135,7 @@ def _stream(desk: Any, value: Any) -> Any:
     for name in ("stdin", "stdout", "stderr"):
         if value is getattr(sys, name, None) or value is getattr(sys, f"__{name}__", None):
             return builders.standard_stream, (name,)
-    raise CannotSave(_OPEN, value)
+    raise CannotSave(OPEN, value)
 
 
 # --- functions: bound to the live namespace they came from ---------------------------------------------------------

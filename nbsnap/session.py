@@ -7,7 +7,6 @@ A snapshot only reads the namespace. A restore changes it through a journal: wha
 from __future__ import annotations
 
 import contextlib
-import linecache
 import os
 import sys
 import time
@@ -16,7 +15,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
-from . import __version__, environment, host, provenance
+from . import __version__, cells, environment, host, provenance
 from .capture import Taken, take_apart
 from .describe import is_a, type_name
 from .digest import PIECE_SIZE, piece_id
@@ -141,7 +140,7 @@ def restore(
     started = time.perf_counter()
     names = _session(namespace)
     book = notebook or host.default_notebook()
-    place, _ = _place(store)
+    place, _ = _place(store, reading=True)
     with _opened(place, create=False, reading=book) as opened:
         record = opened.load(opened.resolve(snapshot, book).id)
         skips = {skip.name: skip for skip in record.skips}
@@ -154,7 +153,7 @@ def restore(
             return _restored(record, opened, wanted, (), not_saved, others, exact, started, dry_run=True)
         journal = Journal(names)
         try:
-            _show_sources(record.sources)
+            cells.show(record.sources)
             known, notes = _live_classes(record, names, wanted)
             built = rebuild(record, wanted, opened.read, names, stand=journal.bind, known=known)
             failed = tuple(_failure(record, name, built.failed[name]) for name in wanted if name in built.failed)
@@ -220,8 +219,8 @@ def _others(
 # --- the store --------------------------------------------------------------------------------------------------------
 
 
-def _place(given: Place) -> tuple[str | os.PathLike[str] | Store, tuple[str, ...]]:
-    return (given, ()) if given is not None else host.default_store()
+def _place(given: Place, *, reading: bool = False) -> tuple[str | os.PathLike[str] | Store, tuple[str, ...]]:
+    return (given, ()) if given is not None else host.default_store(reading=reading)
 
 
 @contextlib.contextmanager
@@ -387,12 +386,6 @@ def _refused(what: str, skips: tuple[Skip, ...]) -> str:
     first = "; ".join(f"{skip.name} ({skip.type}): {skip.reason}" for skip in skips[:3])
     more = f"; and {len(skips) - 3} more" if len(skips) > 3 else ""
     return f"nothing was {what}, because of {first}{more}"
-
-
-def _show_sources(sources: Iterable[tuple[str, str]]) -> None:
-    """Let tracebacks and `inspect.getsource` find the text of restored functions."""
-    for name, text in sources:
-        linecache.cache[name] = (len(text), None, text.splitlines(keepends=True), name)
 
 
 def _cwd() -> str:

@@ -26,11 +26,12 @@ LAYERS = """
     session
     environment                  | maintenance
     capture rebuild              | store
-    pickling                     | writer
+    losses                       | writer
+    pickling
     reducers definitions holes   | pieces folder
     memory paths flat            | packs backends
-    builders sharing
-    namespace describe provenance placeholder
+    builders sharing refused
+    namespace describe provenance placeholder cells
     startup profile host
     render
     layout tree

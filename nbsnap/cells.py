@@ -1,0 +1,55 @@
+"""The text of the cells that restored code came from, so that tracebacks and `inspect.getsource` can show it.
+
+Code objects name the file that they were compiled from, and for a cell that name changes with every process. A capture
+gives each cell a name made of its text, and keeps the text; a restore puts the texts into `linecache`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import linecache
+import re
+from collections.abc import Iterable
+
+#: File names that IPython, ipykernel and Python's own prompt give to what is typed.
+_CELL_FILE = re.compile(r"<ipython-input-|ipykernel_\d+[/\\]|<python-input-|<stdin>")
+_OURS = "<nbsnap-cell-"
+
+
+class Cells:
+    """The cells that the code of one capture came from."""
+
+    def __init__(self) -> None:
+        self._names: dict[str, str] = {}
+        self._texts: dict[str, str] = {}
+
+    def name(self, file: str) -> str:
+        """Return a name for a code object's file that is the same in every process; keep the cell's text under it."""
+        known = self._names.get(file)
+        if known is None:
+            known = self._names[file] = self._name(file)
+        return known
+
+    def _name(self, file: str) -> str:
+        entry = linecache.cache.get(file)
+        if entry is None or len(entry) != 4:
+            return file
+        text = "".join(entry[2])
+        if file.startswith(_OURS):
+            self._texts[file] = text
+            return file
+        if not _CELL_FILE.search(file):
+            return file
+        name = f"{_OURS}{hashlib.sha256(text.encode('utf-8', 'surrogatepass')).hexdigest()[:16]}>"
+        self._texts[name] = text
+        return name
+
+    def texts(self) -> tuple[tuple[str, str], ...]:
+        """Return (name, text) of the cells met, sorted."""
+        return tuple(sorted(self._texts.items()))
+
+
+def show(texts: Iterable[tuple[str, str]]) -> None:
+    """Let tracebacks and `inspect.getsource` find the text of restored code."""
+    for name, text in texts:
+        linecache.cache[name] = (len(text), None, text.splitlines(keepends=True), name)

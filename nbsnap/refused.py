@@ -1,0 +1,105 @@
+"""What is never saved, wherever it sits: a table, qualified name of a class → reason. Subclasses are refused with it.
+
+A handle that came back would have to re-open its file, connect again, or start its process: nothing of that is done on
+restore. Classes are known by the names that they were defined by, so no library is imported to refuse its objects.
+"""
+
+from __future__ import annotations
+
+import io
+
+from .describe import module_of, qualname_of
+
+RUNNING = "the state of running code cannot be saved"
+LIVE = "a live connection"
+OPEN = "an open file: it would have to be re-opened, which is never done on restore"
+PROCESS = "a running process or thread"
+
+#: Refused wherever they sit, with their subclasses. A handle that came back would re-open, empty or lock its file.
+REFUSED: dict[str, str] = {
+    "builtins.generator": RUNNING,
+    "builtins.coroutine": RUNNING,
+    "builtins.async_generator": RUNNING,
+    "builtins.frame": RUNNING,
+    "builtins.traceback": RUNNING,
+    "_io._IOBase": OPEN,
+    "mmap.mmap": OPEN,
+    "os.DirEntry": "belongs to a directory listing",
+    "posix.ScandirIterator": OPEN,
+    "nt.ScandirIterator": OPEN,
+    "zipfile.ZipFile": OPEN,
+    "tarfile.TarFile": OPEN,
+    "shelve.Shelf": OPEN,
+    "dbm.sqlite3._Database": OPEN,
+    "_gdbm.gdbm": OPEN,
+    "_dbm.dbm": OPEN,
+    "tempfile._TemporaryFileWrapper": OPEN,
+    "tempfile.TemporaryDirectory": "a temporary folder that is removed with this process",
+    "_socket.socket": LIVE,
+    "_ssl._SSLSocket": LIVE,
+    "ssl.SSLContext": "holds keys and certificates",
+    "select.epoll": LIVE,
+    "select.kqueue": LIVE,
+    "select.poll": LIVE,
+    "selectors.BaseSelector": LIVE,
+    "sqlite3.Connection": LIVE,
+    "sqlite3.Cursor": LIVE,
+    "pandas.io.pytables.HDFStore": OPEN,
+    "pandas.io.excel._base.ExcelFile": OPEN,
+    "pandas.io.excel._base.ExcelWriter": OPEN,
+    "pandas.io.parsers.readers.TextFileReader": OPEN,
+    "sqlite3.Blob": LIVE,
+    "http.client.HTTPConnection": LIVE,
+    "http.client.HTTPResponse": LIVE,
+    "ftplib.FTP": LIVE,
+    "smtplib.SMTP": LIVE,
+    "imaplib.IMAP4": LIVE,
+    "multiprocessing.connection._ConnectionBase": LIVE,
+    "multiprocessing.managers.BaseManager": LIVE,
+    "multiprocessing.managers.BaseProxy": LIVE,
+    "multiprocessing.process.BaseProcess": PROCESS,
+    "multiprocessing.shared_memory.SharedMemory": "memory shared with other processes",
+    "multiprocessing.pool.Pool": PROCESS,
+    "subprocess.Popen": PROCESS,
+    "threading.Thread": PROCESS,
+    "concurrent.futures._base.Executor": PROCESS,
+    "concurrent.futures._base.Future": PROCESS,
+    "_asyncio.Future": PROCESS,
+    "_asyncio.Task": PROCESS,
+    "asyncio.events.AbstractEventLoop": PROCESS,
+    "asyncio.transports.BaseTransport": LIVE,
+    "asyncio.streams.StreamWriter": LIVE,
+    "h5py._hl.base.HLObject": OPEN,
+    "h5py._hl.files.File": OPEN,
+    "psycopg2.extensions.connection": LIVE,
+    "psycopg2.extensions.cursor": LIVE,
+    "psycopg._connection_base.BaseConnection": LIVE,
+    "pymysql.connections.Connection": LIVE,
+    "duckdb.DuckDBPyConnection": LIVE,
+    "_duckdb.DuckDBPyConnection": LIVE,
+    "sqlalchemy.engine.base.Engine": LIVE,
+    "sqlalchemy.engine.base.Connection": LIVE,
+    "zmq.sugar.socket.Socket": LIVE,
+    "zmq.sugar.context.Context": LIVE,
+    "_hashlib.HASH": "the inner state of a hash cannot be read",
+    "_tkinter.tkapp": LIVE,
+    "tkinter.Misc": "a window",
+}
+
+#: In memory, with a position: pickle knows how.
+MEMORY_FILES = (io.BytesIO, io.StringIO)
+
+
+def qualified(cls: type) -> str:
+    """Return "module.qualname" of a class as it was defined."""
+    return f"{module_of(cls)}.{qualname_of(cls)}"
+
+
+def refusal(cls: type) -> str:
+    """Return why objects of this class are never saved, or ""."""
+    if issubclass(cls, MEMORY_FILES):
+        return ""
+    for base in cls.__mro__:
+        if (reason := REFUSED.get(qualified(base))) is not None:
+            return reason
+    return ""
