@@ -157,6 +157,24 @@ def logger(name: str) -> logging.Logger:
     return logging.getLogger(name) if name else logging.getLogger()
 
 
+def dict_view(source: dict[Any, Any], kind: str) -> object:
+    """Return the live view of a dict that its method `kind` gives: "keys", "values" or "items"."""
+    return getattr(source, kind)()
+
+
+def memory_view(source: Any, format: Any, shape: Any) -> object:
+    """Return a view of all of an object's memory."""
+    return memoryview(source).cast("B").cast(format, shape) if shape is not None else memoryview(source)
+
+
+def bare(cls: Any) -> object:
+    """Return an object of a class of the session, uninitialised, past the class's own `__new__`."""
+    make = next(
+        vars(base)["__new__"] for base in cls.__mro__ if type(vars(base).get("__new__")) is types.BuiltinFunctionType
+    )
+    return make(cls)
+
+
 def lru_cache(function: Any, maxsize: int | None, typed: bool) -> object:
     """Return the function with an empty cache around it."""
     return functools.lru_cache(maxsize=maxsize, typed=typed)(function)

@@ -11,11 +11,12 @@ the partition coarser or smaller.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import io
 import pickle
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -27,7 +28,7 @@ from .flat import Queue
 from .losses import Losses
 from .memory import Memory
 from .model import Content, Definition, Group, Skip, Variable
-from .pickling import Desk, Hole, Record, pickler, reason
+from .pickling import Desk, Hole, Record, pickler, reason, write_table
 from .quiet import unhurried
 from .sharing import LEAVES, Ownership, Team, Touch, is_tree
 
@@ -79,6 +80,7 @@ class Taken:
     skips: tuple[Skip, ...]
     sources: tuple[tuple[str, str], ...]
     size: int
+    classes: Mapping[str, type]  # the session's, by their keys
     _groups: tuple[tuple[Group, bytes, list[pickle.PickleBuffer]], ...]
     _definitions: tuple[tuple[Definition, bytes], ...]
 
@@ -102,13 +104,16 @@ def take_apart(
     *,
     engine: str = "auto",
     made: Mapping[str, tuple[int, str]] | None = None,
+    classes: Mapping[str, type] | None = None,
 ) -> Taken:
     """Pickle the variables `names` of a namespace, which is only read.
 
-    `made` tells for a name the cell that bound it (execution count and first line), for the report.
+    `made` tells for a name the cell that bound it (execution count and first line), for the report. `classes` are
+    taken besides, under the keys given.
     """
     with unhurried():
-        return _Capture(namespace, names, engine, made or {}).run()
+        capture = _Capture(namespace, names, engine, made or {})
+        return capture.run(classes or {})
 
 
 class _Capture:
@@ -127,13 +132,19 @@ class _Capture:
         self.classes: dict[str, _Class] = {}
         self.keys: dict[int, str] = {}
         self.refused: dict[str, str] = {}
+        self.asked: Set[str] = frozenset()
         self.skips: dict[str, Skip] = {}
         self.partly: list[Skip] = []
         self.cells = Cells()
         self.losses = Losses(self.made, lambda holes: self.desk(Team([], []), None, holes=holes))
         self.idle = self.desk(Team([], []), None)
 
-    def run(self) -> Taken:
+    def run(self, classes: Mapping[str, type]) -> Taken:
+        self.keys.update((id(cls), key) for key, cls in classes.items())
+        for key, cls in classes.items():
+            with contextlib.suppress(CannotSave):
+                self.take_class(cls, key)
+        self.asked = frozenset(classes)
         while self.queue:
             team = self.queue.popleft()
             try:
@@ -190,9 +201,9 @@ class _Capture:
         if type(value) not in LEAVES:
             self.ownership.claim(value, team)
         file = io.BytesIO()
+        write_table(file, [("var", name)])
         writer = pickle.Pickler(file, protocol=5)
         try:
-            writer.dump((("var", name),))
             writer.dump(value)
         except (RecursionError, MemoryError, RuntimeError):  # the last: changed by another thread meanwhile
             self.ownership.release(team)
@@ -203,11 +214,11 @@ class _Capture:
         desk = self.desk(team, self.ownership, memory, self.losses.holes)
         file = io.BytesIO()
         buffers: list[pickle.PickleBuffer] = []
-        writer = pickler(engine, desk, self.plans.setdefault(engine, {}), file, buffers)
         records = self.records(team)
+        write_table(file, records)
+        writer = pickler(engine, desk, self.plans.setdefault(engine, {}), file, buffers)
         notes: dict[str, tuple[str, ...]] = {}
         left_out: dict[str, tuple[int, ...]] = {}
-        writer.dump(tuple(records))  # a tuple: to the flat engine, a list would be something to be filled
         queue: Queue | None = getattr(writer, "queue", None)
         for record in records:
             desk.notes, desk.left_out = set(), {}
@@ -322,7 +333,11 @@ class _Capture:
             if key in self.refused:
                 raise CannotSave(f"its class {cls.__qualname__} cannot be saved: {self.refused[key]}", cls)
             return key
-        key = self.keys[id(cls)] = self.new_key(cls)
+        return self.take_class(cls, self.new_key(cls))
+
+    def take_class(self, cls: type, key: str) -> str:
+        """Pickle a class's skeleton and queue its state."""
+        self.keys[id(cls)] = key
         team = Team([], [key])
         desk = self.desk(team, None)
         file = io.BytesIO()
@@ -356,7 +371,7 @@ class _Capture:
 
     def result(self) -> Taken:
         pickled = sorted(self.done.values(), key=lambda p: min((self.order[n] for n in p.team.variables), default=-1))
-        pickled = _reachable(pickled, self.classes)
+        pickled = _reachable(pickled, self.classes, self.asked)
         groups = []
         variables: dict[str, Variable] = {}
         home: dict[str, str] = {}
@@ -389,6 +404,7 @@ class _Capture:
             + tuple(skip for skip in self.partly if skip.name in home),
             sources=self.cells.texts(),
             size=total,
+            classes={key: self.classes[key].cls for key in kept},
             _groups=tuple(groups),
             _definitions=defined,
         )
@@ -417,11 +433,11 @@ def _worth_another(cause: BaseException) -> bool:
     return not isinstance(cause, CannotSave | RecursionError | MemoryError)
 
 
-def _reachable(pickled: list[_Pickled], classes: Mapping[str, _Class]) -> list[_Pickled]:
+def _reachable(pickled: list[_Pickled], classes: Mapping[str, _Class], asked: Set[str]) -> list[_Pickled]:
     """Leave out classes that were met only on the way to something that could not be saved."""
     home = {key: item for item in pickled for key in item.team.definitions}
     wanted: set[int] = set()
-    todo: list[_Pickled] = [item for item in pickled if item.team.variables]
+    todo: list[_Pickled] = [item for item in pickled if item.team.variables or asked & set(item.team.definitions)]
     while todo:
         item = todo.pop()
         if id(item) in wanted:

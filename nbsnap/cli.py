@@ -213,9 +213,10 @@ def _changed(change: Change, args: argparse.Namespace) -> int:
 
 
 def _opened(args: argparse.Namespace) -> Store:
+    from nbsnap import host
     from nbsnap.store import Store
 
-    return Store.open(args.store or os.environ.get("NBSNAP_STORE") or ".nbsnap")
+    return Store.open(args.store or host.default_store(reading=True)[0])
 
 
 def _notebook(store: Store, asked: str | None) -> str | None:

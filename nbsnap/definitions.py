@@ -17,6 +17,7 @@ from __future__ import annotations
 import _abc  # type: ignore[import-not-found]  # CPython's own registry of virtual subclasses; cloudpickle reads it in the same way
 import abc
 import enum
+import sys
 import types
 from typing import Any, NamedTuple
 
@@ -45,7 +46,8 @@ class Skeleton(NamedTuple):
 def take_skeleton(cls: type) -> tuple[Any, ...]:
     """Return the fields of the class's Skeleton, as a plain tuple."""
     held = vars(cls)
-    names: dict[str, Any] = {"__module__": module_of(cls), "__qualname__": cls.__qualname__}
+    module, qualname, name = map(sys.intern, (module_of(cls), cls.__qualname__, cls.__name__))
+    names: dict[str, Any] = {"__module__": module, "__qualname__": qualname}
     if "__slots__" in held:
         names["__slots__"] = _slots(held["__slots__"])
     if "__orig_bases__" in held:  # Generic's own __init_subclass__ insists on it; the true ones come with the state
@@ -54,7 +56,7 @@ def take_skeleton(cls: type) -> tuple[Any, ...]:
         value = held["__class__"]
         names["__class__"] = property() if is_a(value, property) else value
     members = tuple(_raw(member) for member in members_of(cls)) if issubclass(cls, enum.Enum) else ()
-    return type(cls), cls.__name__, cls.__bases__, names, members
+    return type(cls), name, cls.__bases__, names, members
 
 
 def _slots(declared: Any) -> Any:
@@ -108,9 +110,18 @@ def _bare(cls: type, raw: tuple[Any, ...]) -> object:
 
 
 def state_names(cls: type) -> list[str]:
-    """Return the names of the class's dict that are its state: code first, each part in order of definition."""
+    """Return the names of the class's dict that are its state: code first, each part in order of definition.
+
+    Dunder names go before the others, by name: Python adds some of them, and when depends on how the class was made.
+    """
     names = [name for name, value in vars(cls).items() if name not in _NOT_STATE and not _is_slot(cls, value)]
-    return sorted(names, key=lambda name: not is_code(vars(cls)[name]))
+    places = {name: place for place, name in enumerate(names)}
+
+    def turn(name: str) -> tuple[bool, str, int]:
+        dunder = name.startswith("__") and name.endswith("__")
+        return not is_code(vars(cls)[name]), name if dunder else "~", places[name]
+
+    return sorted(names, key=turn)
 
 
 def _is_slot(cls: type, value: object) -> bool:

@@ -88,13 +88,18 @@ def _seen_from(path: PurePath, base: Path) -> str:
         return path.as_posix()
 
 
+def at(place: str) -> str:
+    """Return a setting's place as a path: `~` is the home folder, and a relative one does not follow `os.chdir`."""
+    return place if "://" in place else os.path.join(_started_in, os.path.expanduser(place))
+
+
 def default_store(*, reading: bool = False) -> tuple[str, tuple[str, ...]]:
     """Return the place of the default store, and lines for the user about it.
 
     For reading, a store that cannot be written is as good, unless snapshots have been kept elsewhere meanwhile.
     """
     if told := os.environ.get("NBSNAP_STORE"):
-        return told, ()
+        return at(told), ()
     beside = folder() / STORE_NAME
     if _can_write(beside):
         return str(beside), ()

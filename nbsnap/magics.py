@@ -213,15 +213,17 @@ class NbSnap(Magics):
         return self.shell
 
     def _parse(self, magic: Any, line: str) -> Any:
-        """Split the line as a shell does (so that quotes quote) and parse it by the magic's declared arguments."""
+        """Parse the line by the magic's declared arguments, split as a shell does: quotes quote, `#` is a comment."""
         try:
-            words = shlex.split(line)
+            words = shlex.split(line.rstrip().rstrip(";"), comments=True)
         except ValueError as error:
             raise UsageError(f"{error} in: {line}") from None
         return magic.parser.parse_args(words)
 
     def _place(self) -> str | None:
-        return os.environ.get("NBSNAP_STORE") or self.store or None
+        if os.environ.get("NBSNAP_STORE") or not self.store:
+            return None  # host knows
+        return host.at(self.store)
 
     @contextmanager
     def _errors(self, outcome: str, name: str | None, patterns: Sequence[str]) -> Iterator[None]:

@@ -94,7 +94,7 @@ def check(store: Store, *, read: bool = True) -> CheckReport:
                 sound.add(piece.id)
             except DamageError as error:
                 broken[piece.id] = (file, str(error))
-                store.pieces.suspect(piece.id)
+                store.pieces.suspect(pack, piece.id)
     for id, (file, what) in _packless(store, names, users.keys() - sound):
         broken.setdefault(id, (file, what))
     for id, (file, what) in broken.items():

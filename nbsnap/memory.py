@@ -41,7 +41,7 @@ class Memory:
     """The memories that one pickler meets, and those that are known to be shared."""
 
     def __init__(self, shared: dict[int, _Carrier] | None = None) -> None:
-        self.carriers = shared or {}
+        self.carriers = dict(shared or {})
         self._seen: dict[int, _Seen] = {}
 
     def reduce(self, array: Any, root: Any) -> Any:
@@ -50,7 +50,9 @@ class Memory:
         seen.arrays[id(array)] = array
         carrier = self.carriers.get(id(root))
         if carrier is None:
-            return NotImplemented
+            if not _is_spread(array):
+                return NotImplemented
+            carrier = self.carriers[id(root)] = _carrier(_Seen(root, {id(array): array}))
         if carrier.array is array:
             return _owner(array)
         start, end = reach(array)
@@ -58,7 +60,7 @@ class Memory:
             return NotImplemented
         offset = address(array) - carrier.start
         return builders.view, (
-            carrier.array, offset, array.shape, array.strides, array.dtype, bool(array.flags.writeable),
+            carrier.array, offset, array.shape, array.strides, array.dtype, writeable(array),
         )  # fmt: skip
 
     def shared(self) -> dict[int, _Carrier]:
@@ -80,6 +82,11 @@ def address(array: Any) -> int:
     return int(array.__array_interface__["data"][0])
 
 
+def writeable(array: Any) -> bool:
+    """Tell whether an array can be written, without the warning that asking its flags may give."""
+    return not array.__array_interface__["data"][1]
+
+
 def reach(array: Any) -> tuple[int, int]:
     """Return the addresses of an array's first byte and of the first one behind it."""
     start = end = address(array)
@@ -91,11 +98,20 @@ def reach(array: Any) -> tuple[int, int]:
     return start, end
 
 
+def _is_spread(array: Any) -> bool:
+    """Tell whether an array shows the same bytes more than once, or is a read-only view that NumPy would copy."""
+    if array.base is None or not array.size:
+        return False
+    start, end = reach(array)
+    gaps = not (array.flags.c_contiguous or array.flags.f_contiguous)
+    return bool(array.nbytes > end - start or (gaps and not writeable(array) and end - start <= 2 * array.nbytes))
+
+
 def _owner(array: Any) -> Any:
     """Return how to save an array that others refer to: NumPy would put a hidden array between it and its memory."""
     order = "C" if array.flags.c_contiguous else "F"
     data = pickle.PickleBuffer(array.ravel(order).view("u1"))
-    return builders.array, (data, array.shape, array.dtype, order, bool(array.flags.writeable))
+    return builders.array, (data, array.shape, array.dtype, order, writeable(array))
 
 
 def _carrier(seen: _Seen) -> _Carrier:

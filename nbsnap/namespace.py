@@ -32,6 +32,7 @@ MODULE = frozenset(
         "__annotate__",
         "__conditional_annotations__",
         "__warningregistry__",
+        "__nonzero__",
         "__session__",
         "__vsc_ipynb_file__",
     ]
@@ -56,10 +57,8 @@ SHELL = frozenset(
         "_exit_code",
     ]
 )
-#: Of these, what everybody uses for values that nobody wants: left out without a word.
-THROWAWAY = frozenset(["_", "__", "___"])
-
-_OUTPUT = re.compile(r"_i?\d+\Z")
+#: Of these, what holds values that nobody wants (`for _ in …`, `!command`): left out without a word.
+THROWAWAY = frozenset(["_", "__", "___", "_exit_code"])
 
 
 def user_names(namespace: Mapping[Any, Any], hidden: Mapping[str, Any] | None = None) -> tuple[list[str], list[str]]:

@@ -12,8 +12,8 @@ hook is shown: it claims them for the team, and writes a reference where a dict 
 `reducer_override` sees everything else: it refuses handles, binds functions and classes to the session, and claims
 instances. Both run in Python for each object, so both decide by exact type first.
 
-A stream is a row of pickles that one pickler wrote and one unpickler reads, memo and all. The first is a table, a
-list of records, and each record then follows as a pickle of its own:
+A stream begins with a pickle of its own, the table: a list of records. Each record then follows as a pickle, and all of
+these are written by one pickler and read by one unpickler, memo and all:
 
     ("set", KEY, NAME)     an attribute of the class KEY
     ("members", KEY)       what the members of the Enum KEY carry
@@ -287,8 +287,11 @@ def diagnose(desk: Desk, value: object) -> list[CannotSave]:
     return looker.found
 
 
-#: What no engine may do its own way: the result would not be bound to the live session.
-_ALWAYS_OURS = frozenset({types.CodeType, types.CellType, types.MethodType, types.ModuleType, LockType, RLock})
+#: What no engine may do its own way: the result would not be bound to the live session, or cut loose from its source.
+_ALWAYS_OURS = frozenset(
+    {types.CodeType, types.CellType, types.MethodType, types.ModuleType, types.MappingProxyType, memoryview}
+    | {LockType, RLock, type({}.keys()), type({}.values()), type({}.items())}
+)
 
 
 def _dill_types() -> frozenset[type]:
@@ -312,11 +315,16 @@ def _dill_pickler() -> type:
     return _DILL[0]
 
 
+def write_table(file: io.BytesIO, records: Iterable[Record]) -> None:
+    """Write the table of a stream; by itself, so that its strings are never one with strings of the contents."""
+    file.write(pickle.dumps(tuple(records), 5))
+
+
 class Unpickler(pickle.Unpickler):
     """Reads a row of pickles. Classes and namespaces of the session come from the loader that is handed in."""
 
-    def __init__(self, stream: bytes | bytearray, buffers: Iterable[Any], loader: Any) -> None:
-        super().__init__(io.BytesIO(stream), buffers=buffers)
+    def __init__(self, file: io.BytesIO, buffers: Iterable[Any], loader: Any) -> None:
+        super().__init__(file, buffers=buffers)
         self._loader = loader
 
     def find_class(self, module: str, name: str) -> Any:

@@ -25,6 +25,10 @@ __all__ = ["Pieces"]
 RUN = 8 * PIECE_SIZE  # at most this much is read at once
 
 
+#: (pack, piece) found altered by this process, for each place: such a piece is stored again by the next writer.
+_BAD: dict[str, set[tuple[str, bytes]]] = {}
+
+
 class Pieces:
     """All pieces of a store that can be found through an index."""
 
@@ -35,21 +39,21 @@ class Pieces:
         self._indexes: list[Index | None] = []
         self._numbers: dict[str, int] = {}  # pack -> number of its index
         self._where: dict[bytes, int] = {}  # piece -> number of the index << 32 | number of the record
-        self._bad: set[bytes] = set()  # found altered: never counted as there
+        self._bad = _BAD.setdefault(backend.place, set())
 
     # --- what is there ---------------------------------------------------------------------------------------
 
     def has(self, id: bytes) -> bool:
         """Tell whether a piece need not be written again: a pack that looked whole has it."""
         location = self._where.get(id)
-        if location is None or id in self._bad:
+        if location is None:
             return False
         index = self._indexes[location >> 32]
-        return index is not None and index.whole
+        return index is not None and index.whole and (index.pack, id) not in self._bad
 
-    def suspect(self, id: bytes) -> None:
-        """Remember that a piece was found altered, so that the next writer that is given it stores it again."""
-        self._bad.add(id)
+    def suspect(self, pack: str, id: bytes) -> None:
+        """Remember that a pack's piece was found altered, so that the next writer that is given it stores it again."""
+        self._bad.add((pack, id))
 
     def pack_of(self, id: bytes) -> str | None:
         """Return the pack that holds a piece, as far as the indexes read so far tell."""
@@ -125,11 +129,14 @@ class Pieces:
             self._numbers[index.pack] = number
             self.ruins.pop(index.pack, None)
             places = zip(index.ids(), range(base, base + index.count), strict=True)
-            if index.whole:
+            suspects = any(pack == index.pack for pack, _ in self._bad)
+            if index.whole and not suspects:
                 self._where.update(places)
-                self._bad.difference_update(index.ids())
-            else:
-                for id, place in places:
+                return
+            for id, place in places:
+                if index.whole and (index.pack, id) not in self._bad:
+                    self._where[id] = place
+                else:
                     self._where.setdefault(id, place)
 
     def _forget(self, packs: set[str]) -> None:
@@ -231,7 +238,7 @@ class Pieces:
         try:
             return self.fetch(pack, piece)  # slower, and with words for what is wrong
         except DamageError:
-            self.suspect(piece.id)
+            self.suspect(pack, piece.id)
             self.look()
             for index in list(self._indexes):
                 if index is not None and index.pack != pack and piece.id in (ids := index.ids()):

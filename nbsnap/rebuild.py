@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import builtins
 import contextlib
+import io
 import sys
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -36,6 +37,7 @@ class Rebuilt:
 
     values: dict[str, Any] = field(default_factory=dict)
     failed: dict[str, CannotLoad] = field(default_factory=dict)
+    classes: dict[str, type] = field(default_factory=dict)  # the session's, by their keys
 
 
 def rebuild(
@@ -97,6 +99,7 @@ class _Loader:
         kinds = {variable.name: variable.type for variable in self.snapshot.variables}
         for group in sorted(wanted, key=lambda group: _turn(group, kinds)):
             self.try_group(group)
+        self.rebuilt.classes.update((key, cls) for key, cls in self.classes.items() if key not in self.broken)
         return self.rebuilt
 
     def needed(self, groups: Iterable[Group]) -> list[str]:
@@ -165,7 +168,7 @@ class _Loader:
             raise CannotLoad(f"needs the class {key}, which needs itself")
         self.making.add(key)
         try:
-            fields = Unpickler(self.source(spec.stream), (), self).load()
+            fields = Unpickler(io.BytesIO(self.source(spec.stream)), (), self).load()
             self.classes[key], self.members[key] = definitions.make(fields)
         except (Exception, SystemExit) as error:
             problem = self.problem(error)
@@ -203,17 +206,18 @@ class _Loader:
             raise CannotLoad(f"holds functions compiled by Python {group.python}, which Python {PYTHON} cannot run")
         stream = self.source(group.stream)
         buffers = [self.source(content) for content in group.buffers]
-        reader = Unpickler(stream, buffers, self)
+        file = io.BytesIO(stream)
+        table: Iterable[Record] = Unpickler(file, (), self).load()
+        reader = Unpickler(file, buffers, self)
         outer, self.filler = self.filler, Filler()
         try:
-            return self.read(reader, group.engine == "flat")
+            return self.read(table, reader, group.engine == "flat")
         finally:
             self.filler = outer
 
-    def read(self, reader: Unpickler, is_flat: bool) -> dict[str, Any]:
+    def read(self, table: Iterable[Record], reader: Unpickler, is_flat: bool) -> dict[str, Any]:
         """Read the records of a stream, and return the variables among them."""
         values: dict[str, Any] = {}
-        table: Iterable[Record] = reader.load()
         for record in table:
             value = reader.load()
             if is_flat:
@@ -240,9 +244,10 @@ class _Loader:
             package = error.name.partition(".")[0]
             if package in sys.stdlib_module_names:
                 return CannotLoad(f"needs the module {error.name}, which this Python does not have")
-            return CannotLoad(
-                f"needs the package {package}, which is not installed", f"pip install {distribution(package)}"
-            )
+            install = distribution(package)
+            if install not in {name for name, _ in self.snapshot.packages}:  # a file of the user's own, it seems
+                return CannotLoad(f"needs the module {error.name}, which cannot be found here")
+            return CannotLoad(f"needs the package {package}, which is not installed", f"pip install {install}")
         if isinstance(error, DamageError):
             return CannotLoad(f"is damaged in the store: {error}")
         return CannotLoad(reason(error))

@@ -12,11 +12,13 @@ reducers below, then the engine's own. The classes of optional libraries are kno
 from __future__ import annotations
 
 import _thread
+import array
 import contextlib
 import copyreg
 import datetime
 import enum
 import functools
+import gc
 import importlib
 import io
 import logging
@@ -65,8 +67,8 @@ def plan_for(cls: type, native: frozenset[type]) -> Plan:
     singletons = _singletons(cls)
     if singletons:
         return _singleton_or_instance(singletons)
-    if _is_greedy(cls):
-        return _greedy
+    if _is_greedy(cls) or _has_own_new(cls):
+        return _past_the_object
     return _instance
 
 
@@ -76,7 +78,7 @@ _hash_by_identity: Any = object.__hash__
 
 def _is_value(cls: type) -> bool:
     """Tell whether objects of this class are compared by value and have no room for change: dates, paths, dtypes."""
-    return issubclass(cls, _VALUE_CLASSES) or (
+    return (issubclass(cls, _VALUE_CLASSES) and module_of(cls) != SESSION) or (
         cls.__dictoffset__ == 0
         and cls.__hash__ is not None
         and cls.__hash__ is not _hash_by_identity
@@ -101,15 +103,22 @@ def _is_greedy(cls: type) -> bool:
     return _inherits(cls, "__getattr__") and not _inherits(cls, "__setstate__")
 
 
+def _has_own_new(cls: type) -> bool:
+    """Tell whether a class of the session makes its objects with code of its own, and without arguments to keep."""
+    own = any("__new__" in vars(base) and module_of(base) == SESSION for base in cls.__mro__)
+    return own and not issubclass(cls, tuple) and not any(_inherits(cls, n) for n in ("__reduce__", "__reduce_ex__"))
+
+
 def _inherits(cls: type, name: str) -> bool:
     return any(name in vars(base) for base in cls.__mro__ if base is not object)
 
 
-def _greedy(desk: Any, value: Any) -> Any:
+def _past_the_object(desk: Any, value: Any) -> Any:
     """Make it and set its state past the object itself.
 
     Pickling would ask for its `__class__`, and unpickling would ask its `__getattr__`, while it is empty, for
-    `__setstate__`.
+    `__setstate__`; or it would call the class's own `__new__` (a singleton's, say), which may look for what is not
+    there yet.
     """
     desk.claim(value)
     cls = type(value)
@@ -118,7 +127,7 @@ def _greedy(desk: Any, value: Any) -> Any:
         return NotImplemented if type(reduction) is str else reduction
     make, arguments, state, *rest = (*reduction, None)[: max(3, len(reduction))]
     if make is copyreg.__newobj__:  # type: ignore[attr-defined]
-        make = builders.new_object
+        make = builders.bare if len(arguments) == 1 and _has_own_new(cls) else builders.new_object
     if state is None or _inherits(cls, "__setstate__"):
         return (make, arguments, state, *rest)
     return (make, arguments, state, *rest, *(None,) * (2 - len(rest)), builders.set_state)
@@ -153,11 +162,11 @@ def _function(desk: Any, function: types.FunctionType) -> Any:
     for name, empty in _FUNCTION_STATE:
         value = getattr(function, name, empty)
         if value is not empty and not (name in ("__annotations__", "__type_params__") and not value):
-            state[name] = value
-    state["__qualname__"] = function.__qualname__
+            state[name] = sys.intern(value) if name == "__module__" and type(value) is str else value
+    state["__qualname__"] = sys.intern(function.__qualname__)  # equal strings are one: the same bytes everywhere
     if function.__dict__:
         state["__dict__"] = dict(function.__dict__)
-    arguments = (function.__code__, _globals(desk, function), function.__name__, cells)
+    arguments = (function.__code__, _globals(desk, function), sys.intern(function.__name__), cells)
     return builders.function, arguments, state, None, None, builders.fill_function
 
 
@@ -327,6 +336,44 @@ def _weak_reference(desk: Any, reference: Any) -> Any:
     return builders.reference, (target,)
 
 
+def _mapping_proxy(desk: Any, proxy: Any) -> Any:
+    desk.claim(proxy)
+    (source,) = gc.get_referents(proxy)
+    return types.MappingProxyType, (source,)
+
+
+def _dict_view(kind: str) -> Plan:
+    def plan(desk: Any, view: Any) -> Any:
+        desk.claim(view)
+        return builders.dict_view, (next(s for s in gc.get_referents(view) if is_a(s, dict)), kind)
+
+    return plan
+
+
+def _memory_view(desk: Any, view: memoryview) -> Any:
+    """A view of all of a buffer stays one; of a part, only the bytes can be kept."""
+    desk.claim(view)
+    source = view.obj
+    whole = view.contiguous and view.nbytes == memoryview(source).nbytes if source is not None else False
+    if whole and is_a(source, bytes, bytearray, array.array):
+        return builders.memory_view, (source, view.format, view.shape)
+    desk.note("a memoryview comes back as a view of its own bytes")
+    return memoryview, (view.tobytes() if view.readonly else bytearray(view.tobytes()),)
+
+
+def _thread_local(desk: Any, value: Any) -> Any:
+    desk.claim(value)
+    desk.note("thread-local data comes back with what this thread has in it")
+    return builders.local, (), dict(vars(value)), None, None, builders.fill_attributes
+
+
+def _simple_queue(desk: Any, queue: Any) -> Any:
+    if not queue.empty():
+        raise CannotSave("what waits in such a queue cannot be read without taking it out", queue)
+    desk.claim(queue)
+    return builders.simple_queue, ()
+
+
 def _weak_proxy(desk: Any, proxy: Any) -> Any:
     desk.claim(proxy)
     try:
@@ -338,14 +385,16 @@ def _weak_proxy(desk: Any, proxy: Any) -> Any:
     raise CannotSave("what it refers to cannot be found", proxy)
 
 
-def _array(desk: Any, array: Any) -> Any:
-    desk.claim(array)
-    if type(array) is not sys.modules["numpy"].ndarray or array.dtype.hasobject:
+def _array(desk: Any, value: Any) -> Any:
+    desk.claim(value)
+    if type(value).__name__ == "memmap":
+        desk.note("a memory map comes back as an array in memory, without its file")
+    if type(value) is not sys.modules["numpy"].ndarray or value.dtype.hasobject:
         return NotImplemented
-    root = root_of(array)
-    if root is not array:
+    root = root_of(value)
+    if root is not value:
         desk.claim(root)
-    return desk.memory.reduce(array, root)
+    return desk.memory.reduce(value, root)
 
 
 def _placeholder(desk: Any, value: Any) -> Any:
@@ -406,7 +455,12 @@ _TABLE: dict[type, Plan] = {
     types.ModuleType: _module,
     _thread.LockType: _fresh(builders.lock, "a lock"),
     _thread.RLock: _fresh(builders.rlock, "a lock"),
-    _thread._local: _fresh(builders.local, "thread-local data"),
+    _thread._local: _thread_local,
+    types.MappingProxyType: _mapping_proxy,
+    memoryview: _memory_view,
+    type({}.keys()): _dict_view("keys"),
+    type({}.values()): _dict_view("values"),
+    type({}.items()): _dict_view("items"),
     weakref.ref: _weak_reference,
     weakref.ProxyType: _weak_proxy,
     weakref.CallableProxyType: _weak_proxy,
@@ -420,7 +474,7 @@ _TABLE: dict[type, Plan] = {
 with contextlib.suppress(ImportError):
     import _queue
 
-    _TABLE[_queue.SimpleQueue] = _fresh(builders.simple_queue, "a queue")
+    _TABLE[_queue.SimpleQueue] = _simple_queue
 
 #: Plans for a class and its subclasses, known by qualified name.
 _BY_NAME: dict[str, Plan] = {

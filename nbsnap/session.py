@@ -15,12 +15,11 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
-from . import __version__, cells, environment, host, provenance
+from . import __version__, cells, environment, host, living, provenance
 from .capture import Taken, take_apart
-from .describe import is_a, type_name
-from .digest import PIECE_SIZE, piece_id
+from .describe import type_name
 from .errors import NbSnapError, SnapshotNotFound, StoreNotFound, StrictError
-from .model import Content, Head, RestoreReport, Skip, Snapshot, SnapshotReport, Variable
+from .model import Head, RestoreReport, Skip, Snapshot, SnapshotReport, Variable
 from .namespace import Journal, matches_any, select, user_names
 from .pickling import ENGINES
 from .quiet import uninterrupted
@@ -71,12 +70,14 @@ def snapshot(
     seen = host.look(names)
     made = provenance.binders(seen.code)
     available, lost = user_names(names, seen.hidden)
-    chosen = _without(_select(available, only, exclude), ignore)
+    chosen = _without(_select(available, only, exclude), ignore, asked=only)
     taken = take_apart(names, chosen, engine=engine, made=made)
     skips = taken.skips + tuple(_shell_name(name, names, made) for name in _asked(lost, only))
     if strict and skips:
         raise StrictError(_refused("saved", skips))
     book = notebook or host.default_notebook()
+    if not taken.variables and not dry_run:
+        raise NbSnapError(_nothing(skips))
     head = _new_head(book, name or "", message, taken, skips)
     place, notes = _place(store)
     if dry_run:
@@ -98,6 +99,7 @@ def snapshot(
                 cwd=_cwd(),
             )
             saved = writer.commit(record)
+        living.remember(saved, taken.classes)
         return _report(saved.head, where, taken.variables, skips, saved.head.new_bytes, started, notes=notes)
     except KeyboardInterrupt:
         if saved is not None:  # too late to stop it, so it is taken back: interrupted means not done
@@ -154,8 +156,9 @@ def restore(
         journal = Journal(names)
         try:
             cells.show(record.sources)
-            known, notes = _live_classes(record, names, wanted)
+            known, notes = living.classes(record, names, wanted, opened.read)
             built = rebuild(record, wanted, opened.read, names, stand=journal.bind, known=known)
+            living.remember(record, built.classes)
             failed = tuple(_failure(record, name, built.failed[name]) for name in wanted if name in built.failed)
             if strict and (failed or not_saved):
                 raise StrictError(_refused("restored", (*failed, *not_saved)))
@@ -173,6 +176,8 @@ def restore(
 
 def _session(names: dict[str, Any] | None) -> dict[str, Any]:
     if names is not None:
+        if not isinstance(names, dict):
+            raise NbSnapError(f"a namespace is a dict, as globals() gives it, not {type_name(names)}")
         return names
     shell = host.running_shell()
     found: dict[str, Any] = shell.user_ns if shell is not None else vars(sys.modules["__main__"])
@@ -187,9 +192,10 @@ def _patterns(given: Iterable[str]) -> tuple[str, ...]:
     return (given,) if isinstance(given, str) else tuple(given)
 
 
-def _without(names: list[str], ignore: Iterable[str]) -> list[str]:
-    patterns = _patterns(ignore)
-    return [name for name in names if not matches_any(name, patterns)]
+def _without(names: list[str], ignore: Iterable[str], asked: Iterable[str]) -> list[str]:
+    """Leave out what is always left out, unless it is asked for by its name."""
+    patterns, by_name = _patterns(ignore), set(_patterns(asked))
+    return [name for name in names if name in by_name or not matches_any(name, patterns)]
 
 
 def _asked(names: list[str], only: Iterable[str]) -> list[str]:
@@ -248,50 +254,6 @@ def _check_name(name: str | None) -> None:
         raise NbSnapError(f"{name!r} cannot be the name of a snapshot")
     if name == "latest" or name.startswith("latest~"):
         raise NbSnapError(f"{name!r} already has a meaning and cannot be the name of a snapshot")
-
-
-# --- classes that are alive -------------------------------------------------------------------------------------------
-
-
-def _live_classes(
-    record: Snapshot, names: dict[str, Any], wanted: Collection[str]
-) -> tuple[dict[str, type], tuple[str, ...]]:
-    """Return the live classes that are the snapshot's own, content for content, and lines about those that are not.
-
-    A class that is the same stays the one that lives, so that its instances go on being its instances.
-    """
-    chosen = set(wanted)
-    needed = {key for group in record.groups if chosen.intersection(group.variables) for key in group.needs}
-    candidates = [key for key in sorted(needed) if is_a(names.get(key), type)]
-    if not candidates:
-        return {}, ()
-    taken = take_apart(names, candidates)
-    groups, definitions = taken.write(_only_hash)
-    live_groups = {key: group for group in groups for key in group.definitions}
-    live = {spec.key: spec for spec in definitions}
-    saved_groups = {group.id: group for group in record.groups}
-    known: dict[str, type] = {}
-    changed: list[str] = []
-    for spec in record.definitions:
-        if spec.key not in candidates or spec.key not in live:
-            continue
-        old, new = saved_groups[spec.group], live_groups[spec.key]
-        same = (
-            live[spec.key].stream == spec.stream
-            and (old.stream, old.buffers, old.definitions) == (new.stream, new.buffers, new.definitions)
-            and not old.variables
-        )
-        if same and len(old.definitions) == 1:
-            known[spec.key] = names[spec.key]
-        elif spec.key not in chosen:
-            changed.append(spec.key)
-    notes = tuple(f"{key} has changed since: what was restored is of the {key} that was saved" for key in changed)
-    return known, notes
-
-
-def _only_hash(data: Any) -> Content:
-    view = memoryview(data).cast("B") if memoryview(data).nbytes else memoryview(b"")
-    return Content(view.nbytes, tuple(piece_id(view[at : at + PIECE_SIZE]) for at in range(0, view.nbytes, PIECE_SIZE)))
 
 
 # --- records and reports ----------------------------------------------------------------------------------------------
@@ -380,6 +342,13 @@ def _restored(
 def _failure(record: Snapshot, name: str, error: Any) -> Skip:
     variable = next(variable for variable in record.variables if variable.name == name)
     return Skip(name, variable.type, name, error.reason, "failed", error.hint, variable.cell, variable.code)
+
+
+def _nothing(skips: tuple[Skip, ...]) -> str:
+    """Return why no snapshot is made of nothing: it would become the latest and hide the one before it."""
+    if not skips:
+        return "there is no variable to save, so no snapshot was made"
+    return _refused("saved", skips)
 
 
 def _refused(what: str, skips: tuple[Skip, ...]) -> str:

@@ -234,9 +234,19 @@ class Store:
             rest = f"; the one before it is latest~{back + 1}" if back + 1 < len(entries) else ""
             raise DamageError(f"{error}{rest}") from None
 
+    def _elsewhere(self) -> str:
+        """Return what else the store has: a notebook that was renamed goes on looking for its snapshots."""
+        entries = self.entries()
+        if not entries:
+            return ""
+        newest = max(entries)
+        return f"; the latest here is {newest.id[:7]} of {self.head(newest).notebook}"
+
     def _nothing(self, ref: str, entries: list[Entry], notebook: str | None) -> NoReturn:
         if not entries:
-            raise SnapshotNotFound(f"no snapshot of {notebook} in {self.place} yet: %snapshot makes one")
+            raise SnapshotNotFound(
+                f"no snapshot of {notebook} in {self.place} yet: %snapshot makes one{self._elsewhere()}"
+            )
         heads = self.heads(notebook)
         words = sorted({head.name for head in heads if head.name})
         close = difflib.get_close_matches(ref, words, n=3, cutoff=0.5)

@@ -24,7 +24,7 @@ LAYERS = """
     magics
     cli
     session
-    environment                  | maintenance
+    environment living           | maintenance
     capture rebuild              | store
     losses                       | writer
     pickling

@@ -74,3 +74,65 @@ def test_the_same_session_gives_the_same_pieces_in_another_process(two_shells: A
     assert first["skipped"] == second["skipped"] == []
     assert first["new_bytes"] > 0
     assert second["new_bytes"] == 0
+
+
+KINDS = (
+    "import abc, dataclasses, enum, typing\nT = typing.TypeVar('T')\n"
+    "class A:\n    x = 1\n    def f(self): return 1\n"
+    "@dataclasses.dataclass\nclass P:\n    v: int = 1\n"
+    "class E(enum.Enum):\n    B = 1\nclass G(typing.Generic[T]): pass\n"
+    "class Outer:\n    class Deep: pass\nclass N(typing.NamedTuple):\n    q: int = 1\n"
+    "def factory():\n    class L: pass\n    return L\nL2 = factory()\n"
+    "a, p, q, e, g, d, n, l = A(), P(), P(), E.B, G(), Outer.Deep(), N(), L2()\n"
+)
+SAME = "print(type(a) is A, p == q, e is E.B, type(g) is G, type(d) is Outer.Deep, type(n) is N, type(l) is L2)"
+
+
+def test_restoring_in_steps_never_splits_a_class(two_shells: Any) -> None:
+    """In the process that saved, in one that restored, and one variable after the other in a fresh one."""
+    steps = "".join(f"nbsnap.restore(only=['{name}'])\n" for name in ("a", "p", "e", "g", "d", "n", "l"))
+    here = two_shells.run(KINDS + "import nbsnap\nnbsnap.snapshot()\n" + steps + SAME)
+    whole = two_shells.run("import nbsnap\nnbsnap.restore()\n" + steps + SAME)
+    names = ("q", "A", "P", "E", "G", "Outer", "N", "L2")
+    rest = "".join(f"nbsnap.restore(only=['{name}'])\n" for name in names)
+    apart = two_shells.run("import nbsnap\n" + steps + rest + SAME)
+    assert here.out == whole.out == apart.out == "True " * 6 + "True\n"
+
+
+def test_running_the_cells_again_before_a_restore_splits_nothing(two_shells: Any) -> None:
+    """Classes defined anew from the same text are the ones that restored instances get."""
+    two_shells.save(KINDS)
+    steps = "".join(f"nbsnap.restore(only=['{name}'])\n" for name in ("a", "p", "e", "n"))
+    done = two_shells.run(KINDS + "import nbsnap\n" + steps + "print(type(a) is A, p == P(), e is E.B, type(n) is N)\n")
+    assert done.out == "True True True True\n"
+
+
+def test_a_snapshot_right_after_a_restore_writes_next_to_nothing(two_shells: Any) -> None:
+    """What came back is taken apart into the same pieces."""
+    first = two_shells.save("def f(x): return x\nclass A:\n    def m(self): return 1\na = A(); data = [1, 'text']")
+    done = two_shells.run(
+        "import nbsnap\nnbsnap.restore()\nprint(nbsnap.snapshot(only=['f', 'A', 'a', 'data']).new_bytes)"
+    )
+    assert first["new_bytes"] > 0
+    assert done.out == "0\n"
+
+
+SINGLETON = (
+    "class Single:\n    it = None\n    def __new__(cls):\n        if cls.it is None: cls.it = object.__new__(cls)\n"
+    "        return cls.it\ns = Single(); s.x = 1\n"
+)
+
+
+def test_a_singleton_comes_back_as_the_only_one(two_shells: Any) -> None:
+    """Its own `__new__` is not called while its class is not whole, and returns it afterwards."""
+    two_shells.save(SINGLETON)
+    report, wrong = two_shells.restore({"one": "Single() is s and s.x == 1 and Single.it is s"})
+    assert report["failed"] == []
+    assert wrong == {}
+
+
+def test_a_class_that_comes_along_because_it_shares_objects_is_told(two_shells: Any) -> None:
+    """A class that holds its own instance is one group with it, and is made anew with it."""
+    two_shells.save(SINGLETON)
+    done = two_shells.run(SINGLETON + "import nbsnap\nprint(nbsnap.restore(only=['s']).notes)")
+    assert done.out == "('Single came anew with s, with which it shares objects',)\n"

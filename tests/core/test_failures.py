@@ -11,7 +11,7 @@ import nbsnap
 
 
 def test_a_missing_package_is_named_and_a_later_restore_finishes(two_shells: Any) -> None:
-    """The line says what to install; the rest is there; `--only` brings the variable once the package is back."""
+    """The line names it; the rest is there; `--only` brings the variable once the package is back."""
     package = two_shells.folder / "lostpackage.py"
     package.write_text("class Thing:\n    v = 7\n    def __init__(self): self.w = 1\n")
     two_shells.save("import lostpackage\nthing = lostpackage.Thing(); kept = [1]; inside = {'thing': [thing]}")
@@ -20,8 +20,8 @@ def test_a_missing_package_is_named_and_a_later_restore_finishes(two_shells: Any
     assert wrong == {}
     failed = {skip["name"]: skip for skip in report["failed"]}
     assert set(failed) == {"lostpackage", "thing", "inside"}
-    assert failed["thing"]["reason"] == "needs the package lostpackage, which is not installed"
-    assert failed["thing"]["hint"] == "pip install lostpackage"
+    assert failed["thing"]["reason"] == "needs the module lostpackage, which cannot be found here"
+    assert failed["thing"]["hint"] == ""  # a file of the user's own: nobody else's package of that name would help
     (two_shells.folder / "away").rename(package)
     report, wrong = two_shells.restore(
         {"now": "thing.w == 1 and inside['thing'][0] is thing and 'kept' not in globals()"},
@@ -66,7 +66,7 @@ def test_a_class_whose_base_is_gone_takes_down_only_what_needs_it(two_shells: An
     report, wrong = two_shells.restore({"free": "type(free) is Free"})
     reasons = {skip["name"]: skip["reason"] for skip in report["failed"]}
     assert set(reasons) == {"Mine", "mine"}
-    assert reasons["mine"].startswith("needs the class Mine, which could not be loaded: needs the package lostbase")
+    assert reasons["mine"].startswith("needs the class Mine, which could not be loaded: needs the module lostbase")
     assert wrong == {}
 
 

@@ -265,10 +265,18 @@ ROWS: list[tuple[str, str, list[str]]] = [
      ]),
     ("iterators of C", "import itertools\nrest = iter([1, 2, 3]); next(rest)", ["list(rest) == [2, 3]"]),
     (
-        "views of dicts and read-only dicts",
-        "source = {'a': 1}; keys = source.keys(); proxy_map = types.MappingProxyType({'k': 2})",
-        ["list(keys) == ['a'] and proxy_map['k'] == 2"],
+        "views of dicts, read-only dicts, memory views, thread-local data",
+        "source = {'a': 1}; keys, pairs = source.keys(), [source.items()]; proxy_map = types.MappingProxyType(source)\n"
+        "raw_bytes = bytearray(b'abcd'); window = memoryview(raw_bytes); local = threading.local(); local.x = 5",
+        [
+            "source.__setitem__('b', 2) is None and list(keys) == ['a', 'b'] and proxy_map['b'] == 2",
+            "list(pairs[0]) == [('a', 1), ('b', 2)]",
+            "raw_bytes.__setitem__(0, 120) is None and bytes(window) == b'xbcd'",
+            "local.x == 5",
+        ],
     ),
+    ("values with an identity of their own", "class Day(datetime.date): pass\nclass Dec(decimal.Decimal): pass\n"
+     "d1 = Day(2026, 1, 2); d2 = [d1]; n1 = Dec('1.5'); n2 = {'n': n1}", ["d2[0] is d1 and n2['n'] is n1"]),
 ]  # fmt: skip
 
 
@@ -304,6 +312,7 @@ NUMERIC = [
         "locked = base[5:9]; locked.flags.writeable = False; spread = np.broadcast_to(base[:3], (4, 3))\n"
         "hidden = np.zeros(1_000_000); left_part, right_part = hidden[500:600], hidden[550:700]; del hidden\n"
         "columns = np.asfortranarray(np.ones((3, 4))); column = columns[:, 1]; when = np.zeros(9, 'M8[s]'); then = when[2:]\n"
+        "wide = np.broadcast_to(1.5, (3_000, 3_000, 3_000)); every = np.arange(99_999)[::2]; every.flags.writeable = False\n"
         "packed = bytearray(100_000); lower = np.frombuffer(packed, 'u1'); upper = lower[100:]; lone = base.copy()[3:5]",
         [
             "part.base is base and turned.base is base and back.base is base and not base.flags.owndata",
@@ -312,6 +321,8 @@ NUMERIC = [
             "not locked.flags.writeable and np.shares_memory(locked, base) and part.flags.writeable",
             "np.shares_memory(left_part, right_part) and left_part.__setitem__(50, 7) is None and right_part[0] == 7",
             "columns.flags.f_contiguous and columns.__setitem__((0, 1), 5) is None and column[0] == 5",
+            "wide.shape == (3_000, 3_000, 3_000) and wide[2, 1, 0] == 1.5 and wide.strides == (0, 0, 0)",
+            "not wide.flags.writeable and not every.flags.writeable and every[1] == 2",
             "then.base is when and then.dtype == 'M8[s]'",
             "np.shares_memory(lower, upper) and upper.shape == (99_900,)",
             "not np.shares_memory(lone, base) and lone.tolist() == [3.0, 4.0]",

@@ -231,3 +231,36 @@ def test_dill_takes_over_what_the_fast_pickler_cannot(two_shells: Any) -> None:
     assert engines["plain"] == "pickle"
     _, wrong = two_shells.restore({"capsule": "beside['c'][0] is capsule and type(capsule).__name__ == 'PyCapsule'"})
     assert wrong == {}
+
+
+def test_nothing_to_save_makes_no_snapshot(tmp_path: Path) -> None:
+    """An empty namespace, or one of which nothing can be saved, never becomes the latest."""
+    nbsnap.snapshot({"x": 1}, store=tmp_path / "s", notebook="n")
+    with pytest.raises(nbsnap.NbSnapError, match="there is no variable to save"):
+        nbsnap.snapshot({}, store=tmp_path / "s", notebook="n")
+    with pytest.raises(nbsnap.NbSnapError, match=r"nothing was saved, because of g \(generator\)"):
+        nbsnap.snapshot({"g": a_generator()}, store=tmp_path / "s", notebook="n")
+    with pytest.raises(nbsnap.NbSnapError, match="a namespace is a dict"):
+        nbsnap.snapshot([1], store=tmp_path / "s", notebook="n")  # type: ignore[arg-type]
+    target: dict[str, Any] = {}
+    nbsnap.restore(namespace=target, store=tmp_path / "s", notebook="n")
+    assert target == {"x": 1}
+
+
+def test_what_is_always_left_out_comes_when_it_is_asked_for(tmp_path: Path) -> None:
+    """`ignore` (the setting `exclude`) gives way to a name after `only`."""
+    names = {"df": [1], "x": 1}
+    report = nbsnap.snapshot(names, ignore=["d*", "nothing"], store=tmp_path / "s", notebook="n")
+    assert [variable.name for variable in report.variables] == ["x"]
+    report = nbsnap.snapshot(names, only=["df"], ignore=["d*"], store=tmp_path / "s", notebook="n")
+    assert [variable.name for variable in report.variables] == ["df"]
+
+
+def test_a_queue_whose_items_cannot_be_read_is_told() -> None:
+    """An empty one comes back; one with something in it is skipped instead of being emptied in silence."""
+    import queue
+
+    full: queue.SimpleQueue[int] = queue.SimpleQueue()
+    full.put(1)
+    assert "cannot be read" in skip_of(full).reason
+    assert saved(v=queue.SimpleQueue()).skips == ()

@@ -1,0 +1,171 @@
+"""Classes of a snapshot that live already: what is the same goes on living, so that its instances stay its instances.
+
+A restore that made every class anew would split it in two: `%restore --only x` in a session that has the class would
+bring an `x` that is no instance of it. So before a class is made, the live one is looked for: the one that this process
+saved or restored under the same content, else the one that goes by its name.
+
+When the class itself is being restored, it has to be what it was, state included; else it is made anew. When only its
+instances are, then a class of the same origin is right even if the user has changed it since, and a class of the same
+name is right if it is equal. Equal means: taken apart now, it gives the stream that was saved. Streams are compared
+without regard to which equal strings were one object, for that differs from process to process.
+"""
+
+from __future__ import annotations
+
+import io
+import pickletools
+import weakref
+from collections.abc import Callable, Collection, Mapping
+from typing import Any
+
+from .capture import take_apart
+from .describe import is_a
+from .model import Content, Definition, Group, Snapshot
+
+_Origin = tuple[Any, ...]
+
+_known: weakref.WeakValueDictionary[_Origin, type] = weakref.WeakValueDictionary()
+
+
+def remember(record: Snapshot, classes: Mapping[str, type]) -> None:
+    """Note which live classes a snapshot's definitions are."""
+    groups = {group.id: group for group in record.groups}
+    for spec in record.definitions:
+        if (cls := classes.get(spec.key)) is not None:
+            _known[_origin(spec, groups[spec.group])] = cls
+
+
+def _origin(spec: Definition, group: Group) -> _Origin:
+    return spec.key, spec.stream, group.stream, group.buffers
+
+
+def classes(
+    record: Snapshot, names: Mapping[str, Any], wanted: Collection[str], source: Callable[[Content], bytearray]
+) -> tuple[dict[str, type], tuple[str, ...]]:
+    """Return, by key, the live classes to use for a snapshot's definitions, and lines about those that differ."""
+    chosen = set(wanted)
+    groups = {group.id: group for group in record.groups}
+    needed = _needed(record, chosen)
+    loading = {group.id for group in record.groups if chosen.intersection(group.variables)}
+    by_origin: dict[str, type] = {}
+    by_name: dict[str, type] = {}
+    for spec in record.definitions:
+        if spec.key not in needed or spec.group in loading:
+            continue
+        if (known := _known.get(_origin(spec, groups[spec.group]))) is not None:
+            by_origin[spec.key] = known
+        elif (found := _by_name(names, spec.key)) is not None:
+            by_name[spec.key] = found
+    restored = {  # these have to be what they were, as far as that can be asked
+        key for key in by_origin if key.partition(".")[0] in chosen and not groups[_spec(record, key).group].variables
+    }
+    check = {key: by_origin[key] for key in restored} | by_name
+    equal = _equal(record, names, check, source) if check else set()
+    use = {key: cls for key, cls in (by_origin | by_name).items() if key not in check or key in equal}
+    use = {key: cls for key, cls in use.items() if all(k in use for k in groups[_spec(record, key).group].definitions)}
+    anew = {
+        spec.key: ", ".join(sorted(chosen.intersection(groups[spec.group].variables)))
+        for spec in record.definitions
+        if spec.group in loading and spec.key not in chosen and _by_name(names, spec.key) is not None
+    }
+    notes = tuple(f"{key} came anew with {others}, with which it shares objects" for key, others in anew.items())
+    notes += tuple(
+        f"{key} has changed since: what was restored is of the {key} that was saved"
+        for key in by_name
+        if key not in use and key not in chosen
+    )
+    return use, notes
+
+
+def _spec(record: Snapshot, key: str) -> Definition:
+    return next(spec for spec in record.definitions if spec.key == key)
+
+
+def _needed(record: Snapshot, chosen: set[str]) -> set[str]:
+    specs = {spec.key: spec for spec in record.definitions}
+    groups = {group.id: group for group in record.groups}
+    found: set[str] = set()
+    todo = [key for group in record.groups if chosen.intersection(group.variables) for key in group.needs]
+    while todo:
+        key = todo.pop()
+        if key not in found and key in specs:
+            found.add(key)
+            todo.extend((*specs[key].needs, *groups[specs[key].group].needs))
+    return found
+
+
+def _by_name(names: Mapping[str, Any], key: str) -> type | None:
+    """Return the class that `Outer.Inner` leads to in a namespace."""
+    if "#" in key or "<locals>" in key:
+        return None
+    first, *rest = key.split(".")
+    found = names.get(first)
+    for name in rest:
+        if not is_a(found, type):
+            return None
+        found = type.__dict__["__dict__"].__get__(found).get(name)
+    return found if is_a(found, type) else None
+
+
+def _equal(
+    record: Snapshot, names: Mapping[str, Any], live: Mapping[str, type], source: Callable[[Content], bytearray]
+) -> set[str]:
+    """Return the keys of those live classes that, taken apart, give what was saved."""
+    taken = take_apart(dict_of(names), [], classes=live)
+    streams: dict[str, bytes] = {}
+
+    def keep(data: Any) -> Content:
+        name = str(len(streams))
+        streams[name] = bytes(data)
+        return Content(len(streams[name]), (name,))
+
+    groups, definitions = taken.write(keep)
+    now = {spec.key: spec for spec in definitions}
+    home = {key: group for group in groups for key in group.definitions}
+    old = {group.id: group for group in record.groups}
+    same = set()
+    for key in live:
+        if key not in now or key not in home:
+            continue
+        spec, group = _spec(record, key), old[_spec(record, key).group]
+        if group.variables or len(group.buffers) != len(home[key].buffers):
+            continue
+        pairs = [(spec.stream, now[key].stream), (group.stream, home[key].stream)]
+        if all(plain(source(a)) == plain(streams[b.pieces[0]]) for a, b in pairs):
+            buffers = zip(group.buffers, home[key].buffers, strict=True)
+            if all(bytes(source(a)) == streams[b.pieces[0]] for a, b in buffers):
+                same.add(key)
+    return same
+
+
+def dict_of(names: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the namespace itself: functions are compared as bound to it."""
+    assert isinstance(names, dict)
+    return names
+
+
+def plain(stream: bytes | bytearray) -> list[tuple[str, Any]]:
+    """Return a stream's operations, with every string written out where it is used, and frames left out."""
+    out: list[tuple[str, Any]] = []
+    memo: list[tuple[str, Any]] = []
+    objects = 0
+    table = True
+    file = io.BytesIO(stream)
+    while file.tell() < len(stream):
+        for code, argument, _ in pickletools.genops(file):
+            if code.name in ("FRAME", "PROTO"):
+                continue
+            if code.name == "MEMOIZE":
+                is_string = out[-1][0] == "STRING"
+                memo.append(out[-1] if is_string else ("OBJECT", objects))
+                objects += not is_string
+            elif code.name in ("BINGET", "LONG_BINGET"):
+                out.append(memo[int(str(argument))])
+            else:
+                out.append(("STRING" if code.name in _STRINGS else code.name, argument))
+        if table:  # the first pickle of a group's stream has a memo of its own
+            memo, table = [], False
+    return out
+
+
+_STRINGS = frozenset({"SHORT_BINUNICODE", "BINUNICODE", "BINUNICODE8"})
