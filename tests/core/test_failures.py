@@ -129,3 +129,39 @@ def test_functions_of_another_python_are_refused_and_data_is_not(tmp_path: Path,
     assert target == {"data": [1]}
     assert {skip.name for skip in report.failed} == {"f", "A", "a"}
     assert "Python 3.1" in report.failed[0].reason
+
+
+def test_saving_again_heals_what_was_found_damaged(tmp_path: Path) -> None:
+    """A piece that a restore found altered is stored again by the next snapshot, not taken for granted."""
+    import numpy as np
+
+    store = tmp_path / "s"
+    session = {"a": np.random.default_rng(0).random(300_000)}
+    nbsnap.snapshot(session, name="one", store=store, notebook="n")
+    (pack,) = (store / "packs").glob("*.pack")
+    data = bytearray(pack.read_bytes())
+    data[1_000_000] ^= 1
+    pack.write_bytes(data)
+    assert nbsnap.restore(namespace={}, store=store, notebook="n").failed
+    report = nbsnap.snapshot(session, name="two", store=store, notebook="n")
+    assert report.new_bytes > 0
+    for name in ("two", "one"):  # the same piece: the older snapshot is whole again too
+        target: dict[str, Any] = {}
+        assert nbsnap.restore(name, namespace=target, store=store, notebook="n").failed == ()
+        assert (target["a"] == session["a"]).all()
+
+
+def test_a_store_that_can_only_be_read_is_still_read(monkeypatch: Any, tmp_path: Path) -> None:
+    """Snapshots beside the notebook are found though new ones would go elsewhere, until some are there."""
+    from nbsnap import host
+
+    monkeypatch.setattr(host, "_started_in", str(tmp_path))
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
+    nbsnap.snapshot({"x": 1}, notebook="n")
+    monkeypatch.setattr(host, "_can_write", lambda place: False)  # root may write anywhere, so it is said for it
+    assert nbsnap.restore(namespace={}, notebook="n").ok
+    report = nbsnap.snapshot({"x": 2}, notebook="n")
+    assert report.notes
+    target: dict[str, Any] = {}
+    nbsnap.restore(namespace=target, notebook="n")
+    assert target == {"x": 2}
