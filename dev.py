@@ -179,7 +179,7 @@ def test_on(version: str, python: Path) -> str:
 
 
 def ci() -> None:
-    """The slow tests, the wheel as a user installs it, and the oldest versions that are promised."""
+    """Slow tests, the wheel as a user installs it, the oldest versions promised, real kernels on the other Pythons."""
     python = make_venv(f"dev-{RUNNING}", sys.executable, "-e", ".[dev]")
     say("the slow tests")
     run(python, "-m", "pytest", "-q", "-m", "slow")
@@ -187,6 +187,11 @@ def ci() -> None:
     oldest = make_venv(f"oldest-{RUNNING}", sys.executable, "-e", ".[test]", *OLDEST)
     say("the oldest versions promised: " + " ".join(OLDEST))
     run(oldest, "-m", "pytest", "-q", "-n", "2", "-m", "not slow")
+    for version in SUPPORTED:
+        if version != RUNNING and (interpreter := find_python(version)) is not None:
+            other = make_venv(f"test-{version}", interpreter, "-e", ".[test]")
+            say(f"real kernels on Python {version}")
+            run(other, "-m", "pytest", "-q", "-n", "2", "-m", "kernel and not slow")
 
 
 def check_wheel(python: Path) -> None:

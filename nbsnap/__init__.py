@@ -25,6 +25,7 @@ if TYPE_CHECKING:
         VariableNotFound,
     )
     from nbsnap.model import RestoreReport, Skip, SnapshotReport, Variable
+    from nbsnap.placeholder import Placeholder, PlaceholderError
     from nbsnap.session import restore, snapshot
     from nbsnap.store import Store
 
@@ -33,6 +34,8 @@ __version__ = "0.1.0"
 __all__ = [
     "DamageError",
     "NbSnapError",
+    "Placeholder",
+    "PlaceholderError",
     "RestoreReport",
     "Skip",
     "SnapshotNotFound",
@@ -60,6 +63,8 @@ _HOME = {
     "RestoreReport": "model",
     "Skip": "model",
     "Variable": "model",
+    "Placeholder": "placeholder",
+    "PlaceholderError": "placeholder",
     "DamageError": "errors",
     "NbSnapError": "errors",
     "SnapshotNotFound": "errors",

@@ -60,6 +60,7 @@ def snapshot(
     Raises:
         VariableNotFound: a pattern matches no variable.
         StrictError: `strict`, and something cannot be saved.
+        NbSnapError: there is nothing to save, or an argument makes no sense.
         StoreError: the store cannot be written; what it held is unharmed.
     """
     started = time.perf_counter()
