@@ -12,6 +12,7 @@ without regard to which equal strings were one object, for that differs from pro
 
 from __future__ import annotations
 
+import contextlib
 import io
 import pickletools
 import weakref
@@ -20,6 +21,7 @@ from typing import Any
 
 from .capture import take_apart
 from .describe import is_a
+from .errors import StoreError
 from .model import Content, Definition, Group, Snapshot
 
 _Origin = tuple[Any, ...]
@@ -40,7 +42,7 @@ def _origin(spec: Definition, group: Group) -> _Origin:
 
 
 def classes(
-    record: Snapshot, names: Mapping[str, Any], wanted: Collection[str], source: Callable[[Content], bytearray]
+    record: Snapshot, names: dict[str, Any], wanted: Collection[str], source: Callable[[Content], bytearray]
 ) -> tuple[dict[str, type], tuple[str, ...]]:
     """Return, by key, the live classes to use for a snapshot's definitions, and lines about those that differ."""
     chosen = set(wanted)
@@ -108,10 +110,10 @@ def _by_name(names: Mapping[str, Any], key: str) -> type | None:
 
 
 def _equal(
-    record: Snapshot, names: Mapping[str, Any], live: Mapping[str, type], source: Callable[[Content], bytearray]
+    record: Snapshot, names: dict[str, Any], live: Mapping[str, type], source: Callable[[Content], bytearray]
 ) -> set[str]:
     """Return the keys of those live classes that, taken apart, give what was saved."""
-    taken = take_apart(dict_of(names), [], classes=live)
+    taken = take_apart(names, [], classes=live)
     streams: dict[str, bytes] = {}
 
     def keep(data: Any) -> Content:
@@ -131,17 +133,13 @@ def _equal(
         if group.variables or len(group.buffers) != len(home[key].buffers):
             continue
         pairs = [(spec.stream, now[key].stream), (group.stream, home[key].stream)]
-        if all(plain(source(a)) == plain(streams[b.pieces[0]]) for a, b in pairs):
-            buffers = zip(group.buffers, home[key].buffers, strict=True)
-            if all(bytes(source(a)) == streams[b.pieces[0]] for a, b in buffers):
+        buffers = zip(group.buffers, home[key].buffers, strict=True)
+        with contextlib.suppress(StoreError):  # damaged: whoever loads it will say so
+            if all(plain(source(a)) == plain(streams[b.pieces[0]]) for a, b in pairs) and all(
+                bytes(source(a)) == streams[b.pieces[0]] for a, b in buffers
+            ):
                 same.add(key)
     return same
-
-
-def dict_of(names: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the namespace itself: functions are compared as bound to it."""
-    assert isinstance(names, dict)
-    return names
 
 
 def plain(stream: bytes | bytearray) -> list[tuple[str, Any]]:

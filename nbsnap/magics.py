@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 from IPython.core.error import UsageError
 from IPython.core.magic import Magics, line_magic, magics_class
 from IPython.core.magic_arguments import MagicHelpFormatter, argument, magic_arguments
-from traitlets import Enum, List, Unicode
+from traitlets import Enum, List, TraitError, Unicode
 
 from nbsnap import host
 from nbsnap.errors import NbSnapError, VariableNotFound
@@ -396,7 +396,11 @@ def load(shell: Any) -> None:
     """Register magics, settings, completion and the display of reports; show the hint."""
     if isinstance(shell.magics_manager.registry.get("NbSnap"), NbSnap):
         return
-    magics = NbSnap(shell=shell)
+    try:
+        magics = NbSnap(shell=shell)
+    except TraitError as error:  # a setting of the user's: one line, and no traceback at every start
+        print(f"nbsnap: not loaded: {error}", file=sys.stderr)
+        return
     shell.register_magics(magics)
     for name in _MAGICS:
         shell.set_hook("complete_command", magics.complete_line, str_key=f"%{name}")

@@ -302,3 +302,18 @@ def test_ctrl_c_in_a_terminal(terminal, own_folder):
     child.expect(r"In \[\d+\]: ")
     assert child.run("2 + 2").endswith("4")
     assert "no snapshot" in child.run("%restore")
+
+
+def test_a_setting_that_makes_no_sense_is_one_line(tmp_path):
+    """The extension is not loaded and says why; the shell starts as ever."""
+    done = subprocess.run(
+        [sys.executable, "-m", "IPython", "--no-banner", "--NbSnap.engine=zip", "-c", "%load_ext nbsnap\nprint('on')"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.stdout.splitlines()[-1] == "on"
+    assert [line for line in done.stderr.splitlines() if line.startswith("nbsnap: not loaded: The 'engine' trait")]
+    assert "Traceback" not in done.stdout + done.stderr
