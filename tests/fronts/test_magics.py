@@ -317,3 +317,11 @@ def test_a_setting_that_makes_no_sense_is_one_line(tmp_path):
     assert done.stdout.splitlines()[-1] == "on"
     assert [line for line in done.stderr.splitlines() if line.startswith("nbsnap: not loaded: The 'engine' trait")]
     assert "Traceback" not in done.stdout + done.stderr
+
+
+def test_remarks_and_semicolons_are_no_arguments(shell):
+    """What people write behind a line of code is not the name of a snapshot."""
+    said = shell(LOAD, "x = 1", "%snapshot one;", "%snapshot two  # before it", "%restore one  # again")
+    assert "Snapshot one (" in said[2]
+    assert "Snapshot two (" in said[3]
+    assert "Restored one (" in said[4]
