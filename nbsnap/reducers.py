@@ -98,6 +98,8 @@ def _instance(desk: Any, value: Any) -> Any:
 
 def _is_greedy(cls: type) -> bool:
     """Tell whether objects of this class answer for attributes that they do not have, or for their class."""
+    if cls in copyreg.dispatch_table:  # its library says how it is saved
+        return False
     if _inherits(cls, "__class__"):
         return True
     return _inherits(cls, "__getattr__") and not _inherits(cls, "__setstate__")
