@@ -31,6 +31,8 @@ VENVS = ROOT / ".venv"
 SUPPORTED = ("3.11", "3.12", "3.13")
 RUNNING = f"{sys.version_info[0]}.{sys.version_info[1]}"
 
+CORE_SUITES = ("tests/core", "tests/storage", "tests/test_messy.py", "tests/endtoend/test_plain.py")
+
 # The lower bounds of pyproject.toml, and the oldest front end that is supported.
 OLDEST = (
     "ipython==8.18.*",
@@ -145,7 +147,7 @@ def example() -> None:
 
 
 def test() -> None:
-    """Lint, types, the whole quick suite here, and the suites that need no kernel on the other Pythons."""
+    """Lint, types, the whole quick suite here, and the suites of core and store on the other Pythons."""
     found = {version: find_python(version) for version in SUPPORTED if version != RUNNING}
     others = {version: interpreter for version, interpreter in found.items() if interpreter is not None}
     with ThreadPoolExecutor(max_workers=2) as pool:  # pip waits for the network half of the time
@@ -167,9 +169,9 @@ def test() -> None:
 
 
 def test_on(version: str, python: Path) -> str:
-    """Run the suites that need no kernel on another Python; return what pytest said, or raise with it."""
+    """Run the suites of the core and the store on another Python; return what pytest said, or raise with it."""
     say(f"pytest on Python {version}: started")
-    command = [str(python), "-m", "pytest", "-q", "-m", "not slow and not kernel"]
+    command = [str(python), "-m", "pytest", "-q", "-m", "not slow", *CORE_SUITES]
     done = subprocess.run(command, cwd=ROOT, env=environment(), capture_output=True, text=True, check=False)
     told = f"\n== pytest on Python {version}\n{done.stdout}{done.stderr}"
     if done.returncode:
@@ -179,7 +181,7 @@ def test_on(version: str, python: Path) -> str:
 
 
 def ci() -> None:
-    """Slow tests, the wheel as a user installs it, the oldest versions promised, real kernels on the other Pythons."""
+    """Slow tests, the wheel as a user installs it, the oldest versions promised, the rest on the other Pythons."""
     python = make_venv(f"dev-{RUNNING}", sys.executable, "-e", ".[dev]")
     say("the slow tests")
     run(python, "-m", "pytest", "-q", "-m", "slow")
@@ -190,8 +192,8 @@ def ci() -> None:
     for version in SUPPORTED:
         if version != RUNNING and (interpreter := find_python(version)) is not None:
             other = make_venv(f"test-{version}", interpreter, "-e", ".[test]")
-            say(f"real kernels on Python {version}")
-            run(other, "-m", "pytest", "-q", "-n", "2", "-m", "kernel and not slow")
+            say(f"the whole suite on Python {version}")
+            run(other, "-m", "pytest", "-q", "-n", "2", "-m", "not slow")
 
 
 def check_wheel(python: Path) -> None:
