@@ -65,14 +65,18 @@ ROWS = rows()
 
 
 def imports(path: Path) -> tuple[set[str], set[str]]:
-    """The modules of the package that a file imports, and the top-level names of all others."""
+    """The modules of the package that a file or a folder of files imports, and the top-level names of all others."""
+    if path.is_dir():
+        found = [imports(file) for file in sorted(path.glob("*.py"))]
+        return set().union(*(own for own, _ in found)) - {path.name}, set().union(*(foreign for _, foreign in found))
+    inside = "" if path.parent == PACKAGE else f"{path.parent.name}."
     own: set[str] = set()
     foreign: set[str] = set()
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
             found = [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
-            base = ("nbsnap." if node.level else "") + (node.module or "")
+            base = (f"nbsnap.{inside}" if node.level else "") + (node.module or "")
             found = [base.rstrip(".")]
             if base.rstrip(".") == "nbsnap":  # `from nbsnap import store`, `from . import store`
                 found = [f"nbsnap.{alias.name}" if alias.name in ROWS else "nbsnap" for alias in node.names]
@@ -87,7 +91,7 @@ def imports(path: Path) -> tuple[set[str], set[str]]:
     return own, foreign
 
 
-MODULES = {path.stem: imports(path) for path in sorted(PACKAGE.glob("*.py"))}
+MODULES = {path.stem: imports(path) for path in sorted([*PACKAGE.glob("*.py"), *PACKAGE.glob("[a-z]*/")])}
 
 
 def below(module: str) -> set[str]:
@@ -127,8 +131,14 @@ def test_only_magics_knows_ipython(module: str) -> None:
 
 @pytest.mark.parametrize("module", sorted(MODULES))
 def test_optional_libraries_are_never_imported_for_it(module: str) -> None:
-    """Reducers know optional libraries by name; no file imports them."""
-    assert not MODULES[module][1] & HEAVY
+    """Reducers know optional libraries by name; only a builder of that library's objects imports it."""
+    assert not (MODULES[module][1] & HEAVY) or module == "builders"
+
+
+@pytest.mark.parametrize("path", sorted((PACKAGE / "builders").glob("*.py")), ids=lambda path: path.stem)
+def test_builders_import_only_the_library_that_they_are_for(path: Path) -> None:
+    """A stream that calls `nbsnap.builders.torch` holds objects of torch, and of no other library."""
+    assert imports(path)[1] & HEAVY <= {path.stem}
 
 
 @pytest.mark.parametrize("front", ["cli", "store", "maintenance", "manifest", "render", "host"])

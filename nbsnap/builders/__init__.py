@@ -21,7 +21,7 @@ import typing
 import weakref
 from typing import Any
 
-from .errors import CannotLoad
+from nbsnap.errors import CannotLoad
 
 PYTHON = f"{sys.version_info[0]}.{sys.version_info[1]}"
 

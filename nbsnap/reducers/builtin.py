@@ -1,0 +1,118 @@
+"""Objects of Python itself that pickle refuses, or would copy where they are a view of something else."""
+
+from __future__ import annotations
+
+import array
+import contextlib
+import gc
+import importlib
+import sys
+import types
+import weakref
+from typing import Any
+
+from nbsnap import builders
+from nbsnap.describe import is_a
+from nbsnap.errors import CannotSave
+from nbsnap.placeholder import Placeholder
+from nbsnap.refused import OPEN
+
+from .common import SESSION, Plan
+
+
+def _module(desk: Any, module: types.ModuleType) -> Any:
+    name = module.__name__
+    if sys.modules.get(name) is module and name != SESSION:
+        return builders.module, (name,)
+    if name == SESSION:
+        return builders.module, (SESSION,)
+    with contextlib.suppress(ImportError, ValueError):
+        if getattr(module, "__spec__", None) is not None and importlib.import_module(name) is module:
+            return builders.module, (name,)
+    desk.claim(module)
+    names = {key: value for key, value in vars(module).items() if key not in _MODULE_MACHINERY}
+    return builders.new_module, (name, module.__doc__), names, None, None, builders.fill_module
+
+
+_MODULE_MACHINERY = frozenset(["__builtins__", "__loader__", "__spec__", "__doc__", "__name__"])
+
+
+def _mapping_proxy(desk: Any, proxy: Any) -> Any:
+    desk.claim(proxy)
+    (source,) = gc.get_referents(proxy)
+    return types.MappingProxyType, (source,)
+
+
+def _dict_view(kind: str) -> Plan:
+    def plan(desk: Any, view: Any) -> Any:
+        desk.claim(view)
+        return builders.dict_view, (next(s for s in gc.get_referents(view) if is_a(s, dict)), kind)
+
+    return plan
+
+
+def _memory_view(desk: Any, view: memoryview) -> Any:
+    """A view of all of a buffer stays one; of a part, only the bytes can be kept."""
+    desk.claim(view)
+    source = view.obj
+    whole = view.contiguous and view.nbytes == memoryview(source).nbytes if source is not None else False
+    if whole and is_a(source, bytes, bytearray, array.array):
+        return builders.memory_view, (source, view.format, view.shape)
+    desk.note("a memoryview comes back as a view of its own bytes")
+    return memoryview, (view.tobytes() if view.readonly else bytearray(view.tobytes()),)
+
+
+def _weak_reference(desk: Any, reference: Any) -> Any:
+    desk.claim(reference)
+    target = reference()
+    if target is None:
+        return builders.dead_reference, (weakref.ref,)
+    return builders.reference, (target,)
+
+
+def _weak_proxy(desk: Any, proxy: Any) -> Any:
+    desk.claim(proxy)
+    try:
+        target = proxy.__repr__.__self__  # what a proxy answers is its target's; its own type has nothing to ask
+    except ReferenceError as error:
+        raise CannotSave("what it refers to is gone", proxy) from error
+    if any(reference is proxy for reference in weakref.getweakrefs(target)):
+        return weakref.proxy, (target,)
+    raise CannotSave("what it refers to cannot be found", proxy)
+
+
+def _placeholder(desk: Any, value: Any) -> Any:
+    desk.met_placeholder(value)
+    return NotImplemented
+
+
+def _shell(desk: Any, value: Any) -> Any:
+    return builders.shell, ()
+
+
+def stream(desk: Any, value: Any) -> Any:
+    for name in ("stdin", "stdout", "stderr"):
+        if value is getattr(sys, name, None) or value is getattr(sys, f"__{name}__", None):
+            return builders.standard_stream, (name,)
+    raise CannotSave(OPEN, value)
+
+
+PLANS: dict[type, Plan] = {
+    types.ModuleType: _module,
+    types.MappingProxyType: _mapping_proxy,
+    memoryview: _memory_view,
+    type({}.keys()): _dict_view("keys"),
+    type({}.values()): _dict_view("values"),
+    type({}.items()): _dict_view("items"),
+    weakref.ref: _weak_reference,
+    weakref.ProxyType: _weak_proxy,
+    weakref.CallableProxyType: _weak_proxy,
+    Placeholder: _placeholder,
+}
+
+#: For a class and its subclasses, by qualified name.
+PLANS_BY_NAME: dict[str, Plan] = {
+    "builtins.module": _module,
+    "IPython.core.interactiveshell.InteractiveShell": _shell,
+    "ipykernel.iostream.OutStream": stream,
+}

@@ -1,0 +1,110 @@
+"""Functions: bound to the live namespace they came from."""
+
+from __future__ import annotations
+
+import functools
+import marshal
+import sys
+import types
+from typing import Any
+
+from nbsnap import builders
+from nbsnap.describe import is_a
+
+from .common import Plan, by_name
+
+
+def function(desk: Any, function: types.FunctionType) -> Any:
+    if by_name(function, function.__module__, function.__qualname__):
+        return NotImplemented
+    desk.claim(function)
+    desk.needs_this_python()
+    cells = function.__closure__
+    if cells:
+        desk.filled_by_function.update(map(id, cells))
+    state: dict[str, Any] = {"cells": tuple(_contents(cell) for cell in cells or ())}
+    for name, empty in _FUNCTION_STATE:
+        value = getattr(function, name, empty)
+        if value is not empty and not (name in ("__annotations__", "__type_params__") and not value):
+            state[name] = sys.intern(value) if name == "__module__" and type(value) is str else value
+    state["__qualname__"] = sys.intern(function.__qualname__)  # equal strings are one: the same bytes everywhere
+    if function.__dict__:
+        state["__dict__"] = dict(function.__dict__)
+    arguments = (function.__code__, _globals(desk, function), sys.intern(function.__name__), cells)
+    return builders.function, arguments, state, None, None, builders.fill_function
+
+
+_FUNCTION_STATE: tuple[tuple[str, Any], ...] = (
+    ("__module__", None),
+    ("__doc__", None),
+    ("__defaults__", None),
+    ("__kwdefaults__", None),
+    ("__annotations__", None),
+    ("__type_params__", ()),
+)
+
+
+def _globals(desk: Any, function: types.FunctionType) -> Any:
+    names = function.__globals__
+    if desk.live(names) is not None:
+        return names  # persistent_id writes which live namespace it is
+    module = sys.modules.get(names.get("__name__", ""))
+    return module if module is not None and vars(module) is names else names
+
+
+def _contents(cell: types.CellType) -> tuple[Any, ...]:
+    try:
+        return (cell.cell_contents,)
+    except ValueError:
+        return ()
+
+
+def _cell(desk: Any, cell: types.CellType) -> Any:
+    desk.claim(cell)
+    if id(cell) in desk.filled_by_function:
+        return builders.cell, ()
+    return builders.cell, (), _contents(cell), None, None, builders.fill_cell
+
+
+def _code(desk: Any, code: types.CodeType) -> Any:
+    desk.needs_this_python()
+    return builders.code, (builders.PYTHON, marshal.dumps(_portable(desk, code), 2))
+
+
+def _portable(desk: Any, code: types.CodeType) -> types.CodeType:
+    """Return the code with file names that do not change from process to process."""
+    constants = tuple(_portable(desk, c) if isinstance(c, types.CodeType) else c for c in code.co_consts)
+    return code.replace(co_consts=constants, co_filename=desk.file_name(code.co_filename))
+
+
+def _method(desk: Any, method: types.MethodType) -> Any:
+    target, function = method.__self__, method.__func__
+    owner: Any = target if is_a(target, type) else type(target)
+    name = getattr(function, "__name__", "")
+    for base in owner.__mro__:
+        if name in vars(base):
+            held = vars(base)[name]
+            if getattr(held, "__func__", held) is function:
+                return getattr, (target, name)
+            break
+    desk.claim(method)
+    return types.MethodType, (function, target)
+
+
+def _lru_cache(desk: Any, cached: Any) -> Any:
+    if by_name(cached, cached.__module__, cached.__qualname__):
+        return NotImplemented
+    desk.claim(cached)
+    desk.note("a cache comes back empty")
+    options = cached.cache_parameters()
+    arguments = (cached.__wrapped__, options["maxsize"], options["typed"])
+    return builders.lru_cache, arguments, dict(vars(cached)), None, None, builders.fill_attributes
+
+
+PLANS: dict[type, Plan] = {
+    types.FunctionType: function,
+    types.CellType: _cell,
+    types.CodeType: _code,
+    types.MethodType: _method,
+    functools._lru_cache_wrapper: _lru_cache,
+}

@@ -1,0 +1,26 @@
+"""NumPy arrays: views stay views; see `nbsnap.memory`."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+from nbsnap.memory import root_of
+
+from .common import Plan
+
+
+def _array(desk: Any, value: Any) -> Any:
+    desk.claim(value)
+    if type(value).__name__ == "memmap":
+        desk.note("a memory map comes back as an array in memory, without its file")
+    if type(value) is not sys.modules["numpy"].ndarray or value.dtype.hasobject:
+        return NotImplemented
+    root = root_of(value)
+    if root is not value:
+        desk.claim(root)
+    return desk.memory.reduce(value, root)
+
+
+#: For a class and its subclasses, by qualified name.
+PLANS_BY_NAME: dict[str, Plan] = {"numpy.ndarray": _array}
