@@ -226,9 +226,10 @@ class _Capture:
                 value = self.value(record)
                 if record[0] == "var" and id(value) in self.losses.holes:
                     raise CannotSave(self.losses.holes[id(value)][2], value)
-                writer.dump(value)
                 if queue is not None:
-                    queue.drain(writer)
+                    queue.write(value, writer.dump)
+                else:
+                    writer.dump(value)
             except (Exception, SystemExit) as error:
                 raise _Failed(record, error) from error
             if desk.notes and record[0] == "var":

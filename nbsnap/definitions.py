@@ -5,11 +5,11 @@ for an Enum its members as bare objects. It is a stream of its own and refers to
 **state** is everything in the class's dict (methods, attributes, annotations, the members' values); it is saved in a
 group like a variable, attribute by attribute, because it may share objects with variables.
 
-Putting together goes the same way: all skeletons before any state. A skeleton is made by `type.__new__` (or
-`ABCMeta.__new__`), past the metaclass, and when no base of the session has its state yet, so that neither a metaclass
-nor an `__init_subclass__` of the user runs a second time. State is set through `type.__setattr__`. The idea of a
-skeleton that is filled later is cloudpickle's; what differs is that classes here have a key instead of a tracker id,
-and so the same class gives the same bytes in every process.
+Putting together goes the same way: all skeletons before any state. A skeleton is made by the nearest `__new__` that is
+not written in Python (`type`'s, for most), past the metaclass, and when no base of the session has its state yet, so
+that neither a metaclass nor an `__init_subclass__` of the user runs a second time. State is set past the metaclass's
+`__setattr__` in the same way. The idea of a skeleton that is filled later is cloudpickle's; what differs is that
+classes here have a key instead of a tracker id, and so the same class gives the same bytes in every process.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ import sys
 import types
 from typing import Any, NamedTuple
 
+from . import structs
 from .describe import is_a, module_of
 from .errors import CannotSave
 
@@ -41,6 +42,7 @@ class Skeleton(NamedTuple):
     bases: tuple[type, ...]
     names: dict[str, Any]  # __module__, __qualname__, __slots__, __doc__
     members: tuple[tuple[Any, ...], ...] = ()  # an Enum's: (raw value,) for a mixed-in type, () for a plain object
+    struct: dict[str, Any] | None = None  # what a msgspec.Struct is created from; see `structs`
 
 
 def take_skeleton(cls: type) -> tuple[Any, ...]:
@@ -56,7 +58,8 @@ def take_skeleton(cls: type) -> tuple[Any, ...]:
         value = held["__class__"]
         names["__class__"] = property() if is_a(value, property) else value
     members = tuple(_raw(member) for member in members_of(cls)) if issubclass(cls, enum.Enum) else ()
-    return type(cls), name, cls.__bases__, names, members
+    fields: tuple[Any, ...] = (type(cls), name, cls.__bases__, names, members)
+    return (*fields, structs.take(cls)) if structs.is_struct(cls) else fields
 
 
 def _slots(declared: Any) -> Any:
@@ -71,9 +74,21 @@ def _slots(declared: Any) -> Any:
 def make(skeleton: tuple[Any, ...]) -> tuple[type, tuple[object, ...]]:
     """Return the class that a skeleton describes, without its state, and an Enum's bare members."""
     parts = Skeleton(*skeleton)
-    create = abc.ABCMeta.__new__ if issubclass(parts.metaclass, abc.ABCMeta) else type.__new__
+    if parts.struct is not None:
+        return structs.make(parts.metaclass, parts.name, parts.bases, parts.names, parts.struct), ()
+    create = _built_in(parts.metaclass, "__new__")
     cls: type = create(parts.metaclass, parts.name, parts.bases, dict(parts.names))
     return cls, tuple(_bare(cls, raw) for raw in parts.members)
+
+
+def _built_in(metaclass: type, name: str) -> Any:
+    """Return what a metaclass calls `__new__` or `__setattr__` below all that is written in Python."""
+    for base in metaclass.__mro__:
+        if base is abc.ABCMeta and name == "__new__":
+            return base.__new__
+        if type(vars(base).get(name)) in (types.BuiltinFunctionType, types.WrapperDescriptorType):
+            return getattr(base, name)
+    return getattr(type, name)
 
 
 def members_of(cls: type) -> list[Any]:
@@ -114,7 +129,8 @@ def state_names(cls: type) -> list[str]:
 
     Dunder names go before the others, by name: Python adds some of them, and when depends on how the class was made.
     """
-    names = [name for name, value in vars(cls).items() if name not in _NOT_STATE and not _is_slot(cls, value)]
+    made = structs.MADE if structs.is_struct(cls) else frozenset()
+    names = [name for name, value in vars(cls).items() if name not in _NOT_STATE | made and not _is_slot(cls, value)]
     places = {name: place for place, name in enumerate(names)}
 
     def turn(name: str) -> tuple[bool, str, int]:
@@ -125,6 +141,8 @@ def state_names(cls: type) -> list[str]:
 
 
 def _is_slot(cls: type, value: object) -> bool:
+    if type(value).__name__ == "CField" and module_of(type(value)) == "_ctypes":  # made from `_fields_`
+        return True
     return (
         type(value) in (types.MemberDescriptorType, types.GetSetDescriptorType)
         and getattr(value, "__objclass__", None) is cls
@@ -170,8 +188,8 @@ def registered(cls: type) -> list[type]:
 
 
 def set_attribute(cls: type, name: str, value: object) -> None:
-    """Set one attribute, past the metaclass's own `__setattr__`."""
+    """Set one attribute, past a `__setattr__` that the metaclass has in Python."""
     if name != "__class__":
-        type.__setattr__(cls, name, value)
+        _built_in(type(cls), "__setattr__")(cls, name, value)
     elif isinstance(value, property):
         vars(cls)[name].__init__(value.fget, value.fset, value.fdel, value.__doc__)

@@ -13,6 +13,9 @@ A stream of this kind has, after each record of its table, the fills that belong
     ("pairs", object, keys, values)   what an object that is also a dict holds
     ("call", function, object, state) what a reducer's own setter does
 
+A tuple cannot be written empty. So of tuples nested in tuples some are written by themselves, innermost first, before
+what holds them: as a persistent id ("early", tuple), which leaves the tuple in the memo and means nothing else.
+
 Loading sets lists and ordinary states as they come, and after the last one the rest, from the inside out: what needs
 its keys' hashes, and what runs code of the user.
 """
@@ -23,18 +26,37 @@ import copyreg
 import pickle
 import types
 from collections import deque
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from . import builders
 from .describe import is_a
 
+#: How many tuples deep a pickle may go before it is divided.
+_DEPTH = 20
+
 CONTAINERS: dict[type, str] = {list: "list", dict: "dict", set: "set"}
+
+
+class Early:
+    """A tuple that is written before what holds it, for it cannot be written empty and filled later."""
+
+    __slots__ = ("value",)
+
+    def __init__(self, value: Any) -> None:
+        self.value = value
+
+
+#: What an `Early` is loaded as: the tuple stays in the unpickler's memo.
+EARLY = object()
 
 
 class Queue:
     """What was written empty and has to be filled yet."""
 
     def __init__(self) -> None:
+        self._heights: dict[int, int] = {}  # of tuples, in tuples
+        self._open: set[int] = set()
         self._numbers: dict[int, int] = {}
         self._waiting: deque[tuple[Any, ...]] = deque()
         self._keep: list[object] = []  # temporaries live as long as their ids count
@@ -68,11 +90,46 @@ class Queue:
             self._waiting.append(("state", value, _open(state)))
         return make, arguments
 
-    def drain(self, writer: pickle.Pickler) -> None:
-        """Write all fills, those included that are met on the way, and the end mark."""
+    def write(self, value: Any, dump: Callable[[Any], None]) -> None:
+        """Write a value, all fills, those included that are met on the way, and the end mark."""
+        self._write(value, dump)
         while self._waiting:
-            writer.dump(self._waiting.popleft())
-        writer.dump(None)
+            self._write(self._waiting.popleft(), dump)
+        dump(None)
+
+    def _write(self, value: Any, dump: Callable[[Any], None]) -> None:
+        for inner in self._deep_tuples(value):
+            dump(Early(inner))
+        dump(value)
+
+    def _deep_tuples(self, value: Any) -> Iterator[Any]:
+        """Yield some of the tuples within tuples, from the inside out, so that none is far from the one before."""
+        stack = [value] if _is_deep(value) else []
+        while stack:
+            top = stack[-1]
+            heights = self._heights
+            inner = [part for part in tuple.__iter__(top) if is_a(part, tuple)]
+            waiting = [part for part in inner if id(part) not in heights]
+            if waiting and id(top) not in self._open:
+                self._open.add(id(top))
+                stack += waiting
+                continue
+            stack.pop()
+            if id(top) not in heights:
+                heights[id(top)] = 1 + max((heights.get(id(part), 0) for part in inner), default=0)
+                self._keep.append(top)
+                if heights[id(top)] % _DEPTH == 0:
+                    yield top
+
+
+def _is_deep(value: Any) -> bool:
+    """Tell whether there are tuples in tuples further down than any fill has them by itself."""
+    level = [value] if is_a(value, tuple) else []
+    for _ in range(_DEPTH // 2):
+        level = [part for held in level for part in tuple.__iter__(held) if isinstance(part, tuple)]
+        if not level:
+            return False
+    return True
 
 
 def _open(state: Any) -> Any:
@@ -111,6 +168,8 @@ class Filler:
     def read(self, reader: pickle.Unpickler) -> None:
         """Read fills up to the end mark, and put everything in its place."""
         while (fill := reader.load()) is not None:
+            if fill is EARLY:
+                continue
             if fill[0] == "list":
                 self.container("list", fill[1]).extend(fill[2])
             elif fill[0] == "state" and not _has_setter(fill[1]):

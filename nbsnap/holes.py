@@ -15,7 +15,7 @@ from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from .describe import module_of
-from .paths import walk
+from .paths import Ways, walk
 
 _CONTAINERS = frozenset(
     {
@@ -49,11 +49,11 @@ def holes(name: str, value: object, culprits: Sequence[object], beyond: Iterable
     `beyond` holds the ids of objects that are not looked into: the live namespaces.
     """
     held_by: dict[int, list[tuple[object, str]]] = {}
-    path = {id(value): name}
+    ways = Ways(value)
     unsafe: set[int] = set()  # held, somewhere on the way, by what may take it apart
     for holder, step, child in walk(value, {*map(id, culprits), *beyond}):
         held_by.setdefault(id(child), []).append((holder, step))
-        path.setdefault(id(child), path[id(holder)] + step)
+        ways.note(holder, step, child)
         if id(holder) in unsafe or not _only_holds(holder, step):
             unsafe.add(id(child))
     found: dict[int, Hole] = {}
@@ -70,7 +70,7 @@ def holes(name: str, value: object, culprits: Sequence[object], beyond: Iterable
             if id(part) in unsafe:
                 todo.extend(holder for holder, _ in held_by[id(part)])
             else:
-                found.setdefault(id(part), Hole(part, path[id(part)], culprit, path[id(culprit)]))
+                found.setdefault(id(part), Hole(part, ways.to(name, part), culprit, ways.to(name, culprit)))
     return list(found.values())
 
 
@@ -88,10 +88,12 @@ def _only_holds(holder: object, step: str) -> bool:
 
 def _is_plain(cls: type) -> bool:
     """Tell whether objects of a class are rebuilt from their attributes, with no code of the class taking part."""
-    if issubclass(cls, type | types.ModuleType) or cls.__flags__ & (1 << 9) == 0:
+    if issubclass(cls, type | types.ModuleType) or (
+        cls.__flags__ & (1 << 9) == 0 and not issubclass(cls, BaseException)
+    ):
         return False
     for base in cls.__mro__:
-        if base is object:
+        if base is object or (issubclass(base, BaseException) and base.__flags__ & (1 << 9) == 0):
             continue
         if base.__flags__ & (1 << 9) == 0:  # made in C: who knows what it expects
             return False

@@ -18,6 +18,7 @@ from .describe import is_a
 from .sharing import LEAVES
 
 _LIMIT = 500_000  # objects looked at before the search gives up
+_STEPS = 16  # of a way that are told
 _LEAVES = frozenset({*LEAVES, bytearray, types.ModuleType, types.CodeType})
 
 
@@ -45,20 +46,35 @@ def find(name: str, value: object, culprit: object) -> str:
     """Return the path from the variable `name`, bound to `value`, to `culprit`; just `name` where no way is found."""
     if value is culprit:
         return name
-    seen = {id(value)}
-    keep: list[object] = []  # what was made on the way lives as long as its id counts
-    queue: deque[tuple[str, object]] = deque([(name, value)])
-    while queue and len(seen) < _LIMIT:
-        path, holder = queue.popleft()
-        for step, child in children(holder):
-            if child is culprit:
-                return path + step
-            if id(child) in seen or type(child) in _LEAVES:
-                continue
-            seen.add(id(child))
-            keep.append(child)
-            queue.append((path + step, child))
+    way = Ways(value)
+    for holder, step, child in walk(value):
+        way.note(holder, step, child)
+        if child is culprit:
+            return way.to(name, child)
     return name
+
+
+class Ways:
+    """The first way to each object that a walk has met."""
+
+    def __init__(self, value: object) -> None:
+        self._before: dict[int, tuple[int, str]] = {id(value): (0, "")}
+
+    def note(self, holder: object, step: str, child: object) -> None:
+        """Note one step of a walk."""
+        self._before.setdefault(id(child), (id(holder), step))
+
+    def to(self, name: str, child: object) -> str:
+        """Return the way from the variable `name` to an object, with its middle left out where it is long."""
+        steps: list[str] = []
+        at, step = self._before[id(child)]
+        while at:
+            steps.append(step)
+            at, step = self._before[at]
+        steps.reverse()
+        if len(steps) > _STEPS:
+            steps[_STEPS // 2 : -_STEPS // 2] = [f"[… {len(steps) - _STEPS:,} steps …]"]
+        return name + "".join(steps)
 
 
 def leads_from(name: str, path: str) -> bool:

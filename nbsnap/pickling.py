@@ -8,7 +8,8 @@ Four engines write streams, and all go through the same guard (`_Guard`), so tha
     flat          the first, level by level: slow, and able to go as deep as the data (see `flat`)
 
 The guard's two hooks see every object that matters. `persistent_id` sees exact dicts, lists and sets, which no other
-hook is shown: it claims them for the team, and writes a reference where a dict is the live namespace itself.
+hook is shown: it claims them for the team, and writes a reference where a dict is the live namespace itself, or where
+a set has to be put in order.
 `reducer_override` sees everything else: it refuses handles, binds functions and classes to the session, and claims
 instances. Both run in Python for each object, so both decide by exact type first.
 
@@ -29,6 +30,7 @@ import io
 import pickle
 import sys
 import types
+import weakref
 from _thread import LockType, RLock
 from collections.abc import Callable, Iterable, Set
 from typing import Any
@@ -38,6 +40,7 @@ import cloudpickle
 from . import flat
 from .errors import CannotSave
 from .memory import Memory
+from .ordering import Unordered, ordered
 from .reducers import Plan, plan_for
 from .sharing import ATOMS, PLAIN, Ownership, Team
 
@@ -141,6 +144,7 @@ class _Guard:
         self._native = native
         self._claim = desk.claim
         self._holes = desk.holes
+        self._sets: dict[int, Unordered | None] = {}
 
         def take(buffer: pickle.PickleBuffer) -> bool:
             """Keep a buffer out of the stream; true leaves it in."""
@@ -160,7 +164,15 @@ class _Guard:
             if cls is dict and (live := self._desk.live(value)) is not None:
                 return ("namespace", live)
             self._claim(value)
-        return None
+            return self._set(value) if cls is set else None
+        return self._set(value) if cls is frozenset else None
+
+    def _set(self, value: Any) -> Any:
+        """Return a reference to a set that is written in an order of its own, or None."""
+        if (key := id(value)) not in self._sets:
+            self._sets[key] = ordered(value)
+        found = self._sets[key]
+        return None if found is None else ("same", found)
 
     def reducer_override(self, value: Any) -> Any:
         cls = type(value)
@@ -218,6 +230,14 @@ class _FastPickler(_Guard, cloudpickle.Pickler):  # type: ignore[misc]
         pickle.Pickler.dump(self, value)  # cloudpickle's own hides which error it was
 
 
+def _flat_reference(writer: Any, reference: Any, value: Any) -> Any:
+    """Return the persistent id of a value in a flat stream: `reference` is what the guard says."""
+    cls = type(value)
+    if reference is None and cls in flat.CONTAINERS:
+        return writer.queue.reference(value)
+    return ("early", value.value) if cls is flat.Early else reference
+
+
 class _FlatPickler(_FastPickler):
     """The fast pickler, going down one level at a time; see `flat`."""
 
@@ -226,10 +246,7 @@ class _FlatPickler(_FastPickler):
         self.queue = flat.Queue()
 
     def persistent_id(self, value: Any) -> Any:
-        reference = super().persistent_id(value)
-        if reference is None and type(value) in flat.CONTAINERS:
-            return self.queue.reference(value)
-        return reference
+        return _flat_reference(self, super().persistent_id(value), value)
 
     def reducer_override(self, value: Any) -> Any:
         cls = type(value)
@@ -245,7 +262,26 @@ class _FlatPickler(_FastPickler):
 
 
 class _DiagnosisPickler(_Diagnosis, cloudpickle.Pickler):  # type: ignore[misc]
-    pass
+    def dump(self, value: Any) -> None:
+        pickle.Pickler.dump(self, value)
+
+
+class _FlatDiagnosisPickler(_DiagnosisPickler):
+    """The same for what is too deep, one level at a time."""
+
+    def __init__(self, desk: Desk) -> None:
+        super().__init__(desk)
+        self.queue = flat.Queue()
+
+    def persistent_id(self, value: Any) -> Any:
+        return _flat_reference(self, super().persistent_id(value), value)
+
+    def reducer_override(self, value: Any) -> Any:
+        reduction = super().reducer_override(value)
+        return reduction if reduction is NotImplemented else self.queue.shallow(value, reduction)
+
+    def dump(self, value: Any) -> None:
+        self.queue.write(value, super().dump)
 
 
 def reason(error: BaseException) -> str:
@@ -282,14 +318,28 @@ def pickler(
 def diagnose(desk: Desk, value: object) -> list[CannotSave]:
     """Return what in `value` refuses to be saved, each with the object at fault, as far as that can be told."""
     looker = _DiagnosisPickler(desk)
-    with contextlib.suppress(Exception, SystemExit):
+    try:
         looker.dump(value)
+    except RecursionError:
+        looker = _FlatDiagnosisPickler(desk)
+        with contextlib.suppress(Exception, SystemExit):
+            looker.dump(value)
+    except (Exception, SystemExit):  # what it could not go behind: what was found so far has to do
+        pass
     return looker.found
 
 
 #: What no engine may do its own way: the result would not be bound to the live session, or cut loose from its source.
 _ALWAYS_OURS = frozenset(
-    {types.CodeType, types.CellType, types.MethodType, types.ModuleType, types.MappingProxyType, memoryview}
+    {
+        types.CodeType,
+        types.CellType,
+        types.MethodType,
+        types.ModuleType,
+        types.MappingProxyType,
+        memoryview,
+        weakref.ref,
+    }
     | {LockType, RLock, type({}.keys()), type({}.values()), type({}.items())}
 )
 

@@ -21,7 +21,7 @@ from typing import Any
 from . import definitions
 from .builders import PYTHON
 from .errors import CannotLoad, DamageError
-from .flat import Filler
+from .flat import EARLY, Filler
 from .model import Content, Definition, Group, Snapshot
 from .pickling import Record, Unpickler, reason
 from .placeholder import Placeholder
@@ -134,6 +134,10 @@ class _Loader:
                 return vars(sys.modules["__main__"])
             case ("namespace", "builtins"):
                 return vars(builtins)
+            case ("same", value):
+                return value
+            case ("early", _):
+                return EARLY
             case ("flat", kind, number):
                 return self.filler.container(kind, number)
             case ("hole", *hole):
@@ -219,7 +223,8 @@ class _Loader:
         """Read the records of a stream, and return the variables among them."""
         values: dict[str, Any] = {}
         for record in table:
-            value = reader.load()
+            while (value := reader.load()) is EARLY:
+                pass
             if is_flat:
                 self.filler.read(reader)
             match record:

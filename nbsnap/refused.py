@@ -1,4 +1,5 @@
-"""What is never saved, wherever it sits: a table, qualified name of a class → reason. Subclasses are refused with it.
+"""What is never saved, wherever it sits: a table, qualified name of a class → reason. Subclasses are refused with it,
+unless one of them has a reducer of its own.
 
 A handle that came back would have to re-open its file, connect again, or start its process: nothing of that is done on
 restore. Classes are known by the names that they were defined by, so no library is imported to refuse its objects.
@@ -42,7 +43,6 @@ REFUSED: dict[str, str] = {
     "select.kqueue": LIVE,
     "select.poll": LIVE,
     "selectors.BaseSelector": LIVE,
-    "sqlite3.Connection": LIVE,
     "sqlite3.Cursor": LIVE,
     "pandas.io.pytables.HDFStore": OPEN,
     "pandas.io.excel._base.ExcelFile": OPEN,
@@ -60,10 +60,13 @@ REFUSED: dict[str, str] = {
     "multiprocessing.process.BaseProcess": PROCESS,
     "multiprocessing.shared_memory.SharedMemory": "memory shared with other processes",
     "multiprocessing.pool.Pool": PROCESS,
+    "multiprocessing.sharedctypes.SynchronizedBase": "memory shared with other processes",
     "subprocess.Popen": PROCESS,
     "threading.Thread": PROCESS,
     "concurrent.futures._base.Executor": PROCESS,
     "concurrent.futures._base.Future": PROCESS,
+    "_contextvars.Context": "the context of running code",
+    "_contextvars.Token": "belongs to the context of running code",
     "_asyncio.Future": PROCESS,
     "_asyncio.Task": PROCESS,
     "asyncio.events.AbstractEventLoop": PROCESS,
@@ -93,13 +96,3 @@ MEMORY_FILES = (io.BytesIO, io.StringIO)
 def qualified(cls: type) -> str:
     """Return "module.qualname" of a class as it was defined."""
     return f"{module_of(cls)}.{qualname_of(cls)}"
-
-
-def refusal(cls: type) -> str:
-    """Return why objects of this class are never saved, or ""."""
-    if issubclass(cls, MEMORY_FILES):
-        return ""
-    for base in cls.__mro__:
-        if (reason := REFUSED.get(qualified(base))) is not None:
-            return reason
-    return ""

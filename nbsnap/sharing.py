@@ -18,6 +18,8 @@ from collections.abc import Callable, Iterator
 from itertools import chain
 from typing import Any
 
+from .ordering import NUMBERS
+
 
 class Team:
     """Variables and definitions pickled together, while it is not yet sure that they stay so."""
@@ -96,7 +98,7 @@ def is_tree(value: object) -> bool:
 
     Then nothing inside can be shared with another variable, and the value needs no watching while it is pickled: that
     is what makes large plain data quick. The proof is the reference count of every container (one holder each), level
-    by level, by iterators that run in C. A "no" costs time only.
+    by level, by iterators that run in C. A "no" costs time only. Sets that have to be put in order are watched.
     """
     if type(value) in LEAVES:
         return True
@@ -109,8 +111,9 @@ def is_tree(value: object) -> bool:
             children = _CHILDREN.get(kind)
             if children is None or (kind is dict and not set(map(type, chain.from_iterable(items))) <= LEAVES):
                 return False
-            inner = set(map(type, children(items))) - LEAVES
-            if not inner <= _CHILDREN.keys():
+            held = set(map(type, children(items)))
+            inner = held - LEAVES
+            if not inner <= _CHILDREN.keys() or (kind in _SETS and not held <= NUMBERS):
                 return False
             if (
                 not root
@@ -127,6 +130,8 @@ def is_tree(value: object) -> bool:
 
 #: Types without parts that could be shared.
 LEAVES = frozenset({str, int, float, bool, bytes, complex, type(None)})
+
+_SETS = frozenset({set, frozenset})
 
 _CHILDREN: dict[type, Callable[[list[Any]], Iterator[Any]]] = {
     list: chain.from_iterable,

@@ -30,8 +30,9 @@ LAYERS = """
     pickling
     reducers definitions holes   | pieces folder
     memory paths flat            | packs backends
-    builders sharing refused
-    namespace describe provenance placeholder cells
+    builders sharing refused structs
+    ordering namespace provenance placeholder cells
+    describe
     startup profile host
     render
     layout tree

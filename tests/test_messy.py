@@ -153,7 +153,7 @@ CHECKS = (
     ),
     Check(
         "sqlite connection",
-        "import sqlite3\ndb = sqlite3.connect(':memory:')",
+        "import sqlite3\ndb = sqlite3.connect('base.db')",
         "'db' not in globals() and reported('db')",
     ),
     Check(

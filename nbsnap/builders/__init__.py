@@ -94,6 +94,11 @@ def builtin_type(name: str) -> object:
     return getattr(types, name)
 
 
+def type_of(module: str, name: str) -> type:
+    """Return the type of a module's attribute: a metaclass that has no name of its own."""
+    return type(getattr(importlib.import_module(module), name))
+
+
 def new_module(name: str, doc: str | None) -> types.ModuleType:
     """Return an empty module that is not in `sys.modules`."""
     return types.ModuleType(name, doc)
@@ -138,9 +143,9 @@ def simple_queue() -> object:
     return queue.SimpleQueue()
 
 
-def reference(target: object) -> object:
-    """Return a weak reference; the callback that it had is not kept."""
-    return weakref.ref(target)
+def reference(target: object, callback: Any = None) -> object:
+    """Return a weak reference."""
+    return weakref.ref(target, callback)
 
 
 def dead_reference(cls: type) -> object:
@@ -155,6 +160,11 @@ def dead_reference(cls: type) -> object:
 def logger(name: str) -> logging.Logger:
     """Return the logger of that name as the running program has configured it."""
     return logging.getLogger(name) if name else logging.getLogger()
+
+
+def fill_set(target: set[Any], items: tuple[list[Any]]) -> None:
+    """Put elements into a set."""
+    target.update(items[0])
 
 
 def dict_view(source: dict[Any, Any], kind: str) -> object:

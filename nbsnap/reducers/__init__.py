@@ -5,8 +5,9 @@ tuple as `__reduce__` makes it, or NotImplemented to let the pickler go on with 
 type and capture by `plan_for`; what depends on the value is decided inside the plan. `desk` (`pickling.Desk`) offers
 `claim(value)`, `live(dict)`, `define(cls)`, `note(text)` and `needs_this_python()`.
 
-Order of the choice: refused types, then functions and classes (which must be bound to the live session), then the
-reducers below, then the engine's own. The classes of optional libraries are known by qualified name and never imported.
+Order of the choice: functions and classes (which must be bound to the live session), then exact types, then the nearest
+class that is known by its name, which may be a refused one, then what kind of object it is, then the engine's own. The
+classes of optional libraries are known by qualified name and never imported.
 """
 
 from __future__ import annotations
@@ -25,13 +26,14 @@ from typing import Any
 
 from nbsnap import builders
 from nbsnap.describe import module_of
-from nbsnap.refused import qualified, refusal
+from nbsnap.refused import MEMORY_FILES, REFUSED, qualified
 from nbsnap.sharing import ATOMS, PLAIN, VALUES
 
-from . import builtin, classes, functions, threads
+from . import builtin, classes, functions, standard, threads, weak
 from .builtin import stream
 from .classes import class_, enum_member
 from .common import SESSION, Plan, inherits, refuse
+from .exceptions import exception
 from .functions import function
 
 __all__ = ["LIBRARIES", "Plan", "plan_for"]
@@ -39,28 +41,34 @@ __all__ = ["LIBRARIES", "Plan", "plan_for"]
 #: Packages whose classes have plans: the module in here that knows them, which is imported when the first is met.
 LIBRARIES = {"numpy": "numpy"}
 
-_TABLE: dict[type, Plan] = {**functions.PLANS, **classes.PLANS, **builtin.PLANS, **threads.PLANS}
+_TABLE: dict[type, Plan] = {**functions.PLANS, **classes.PLANS, **builtin.PLANS, **threads.PLANS, **weak.PLANS}
 
 #: Plans for a class and its subclasses, known by qualified name.
-_BY_NAME: dict[str, Plan] = {**builtin.PLANS_BY_NAME, **threads.PLANS_BY_NAME}
+_BY_NAME: dict[str, Plan] = {
+    **builtin.PLANS_BY_NAME,
+    **classes.PLANS_BY_NAME,
+    **threads.PLANS_BY_NAME,
+    **standard.PLANS_BY_NAME,
+    **weak.PLANS_BY_NAME,
+}
 
 
 def plan_for(cls: type, native: frozenset[type]) -> Plan:
     """Choose the plan for objects of exactly this class. Types in `native` are left to the engine if that is safe."""
     if issubclass(cls, type):
-        return class_
+        return _plan_by_name(cls) or class_
     if cls is types.FunctionType:
         return function
     if cls in PLAIN or cls in ATOMS:
         return _nothing
-    if reason := refusal(cls):
-        return stream if issubclass(cls, io.IOBase) else refuse(reason)
     if cls in _TABLE and cls not in native:
         return _TABLE[cls]
     if (plan := _plan_by_name(cls)) is not None:
         return plan
     if issubclass(cls, enum.Enum):
         return enum_member
+    if issubclass(cls, BaseException):
+        return exception
     if cls in VALUES or _is_value(cls):
         return _nothing
     singletons = _singletons(cls)
@@ -72,13 +80,16 @@ def plan_for(cls: type, native: frozenset[type]) -> Plan:
 
 
 def _plan_by_name(cls: type) -> Plan | None:
-    """Return the plan for a class, or for a base of it, that is known by its qualified name."""
+    """Return the plan for a class, or for the nearest base of it, that is known by its qualified name."""
     for base in cls.__mro__:
         module = LIBRARIES.get(module_of(base).partition(".")[0])
         if module is not None:
             _BY_NAME.update(importlib.import_module(f"{__name__}.{module}").PLANS_BY_NAME)
-        if (plan := _BY_NAME.get(qualified(base))) is not None:
+        name = qualified(base)
+        if (plan := _BY_NAME.get(name)) is not None:
             return plan
+        if (reason := REFUSED.get(name)) is not None and not issubclass(cls, MEMORY_FILES):
+            return stream if issubclass(cls, io.IOBase) else refuse(reason)
     return None
 
 

@@ -8,12 +8,12 @@ import gc
 import importlib
 import sys
 import types
-import weakref
 from typing import Any
 
 from nbsnap import builders
 from nbsnap.describe import is_a
 from nbsnap.errors import CannotSave
+from nbsnap.ordering import Unordered
 from nbsnap.placeholder import Placeholder
 from nbsnap.refused import OPEN
 
@@ -62,28 +62,15 @@ def _memory_view(desk: Any, view: memoryview) -> Any:
     return memoryview, (view.tobytes() if view.readonly else bytearray(view.tobytes()),)
 
 
-def _weak_reference(desk: Any, reference: Any) -> Any:
-    desk.claim(reference)
-    target = reference()
-    if target is None:
-        return builders.dead_reference, (weakref.ref,)
-    return builders.reference, (target,)
-
-
-def _weak_proxy(desk: Any, proxy: Any) -> Any:
-    desk.claim(proxy)
-    try:
-        target = proxy.__repr__.__self__  # what a proxy answers is its target's; its own type has nothing to ask
-    except ReferenceError as error:
-        raise CannotSave("what it refers to is gone", proxy) from error
-    if any(reference is proxy for reference in weakref.getweakrefs(target)):
-        return weakref.proxy, (target,)
-    raise CannotSave("what it refers to cannot be found", proxy)
-
-
 def _placeholder(desk: Any, value: Any) -> Any:
     desk.met_placeholder(value)
     return NotImplemented
+
+
+def _unordered(desk: Any, value: Unordered) -> Any:
+    if value.kind is frozenset:
+        return frozenset, (value.items,)
+    return set, (), (value.items,), None, None, builders.fill_set
 
 
 def _shell(desk: Any, value: Any) -> Any:
@@ -104,10 +91,8 @@ PLANS: dict[type, Plan] = {
     type({}.keys()): _dict_view("keys"),
     type({}.values()): _dict_view("values"),
     type({}.items()): _dict_view("items"),
-    weakref.ref: _weak_reference,
-    weakref.ProxyType: _weak_proxy,
-    weakref.CallableProxyType: _weak_proxy,
     Placeholder: _placeholder,
+    Unordered: _unordered,
 }
 
 #: For a class and its subclasses, by qualified name.

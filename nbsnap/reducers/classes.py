@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import enum
+import operator
+import sys
 import types
 import typing
 from typing import Any
 
 from nbsnap import builders
+from nbsnap.describe import module_of
 from nbsnap.errors import CannotSave
 
 from .common import Plan, by_name, class_by_name
@@ -18,6 +21,8 @@ def class_(desk: Any, cls: type) -> Any:
         return NotImplemented
     if name := _TYPE_NAMES.get(cls):
         return builders.builtin_type, (name,)
+    if module_of(cls) == "_ctypes" and (found := _ctypes_base(cls)):
+        return builders.type_of, ("ctypes", found)
     if not cls.__flags__ & (1 << 9):  # Py_TPFLAGS_HEAPTYPE: made while the program runs
         raise CannotSave("a built-in type that cannot be found by its name", cls)
     return builders.definition, (desk.define(cls),)
@@ -27,6 +32,23 @@ _TYPES_OF_SINGLETONS = frozenset({type(None), type(...), type(NotImplemented)})
 _TYPE_NAMES: dict[type, str] = {
     value: name for name, value in vars(types).items() if isinstance(value, type) and value.__module__ == "builtins"
 }
+
+
+def _ctypes_base(cls: type) -> str:
+    """Return the name of the class of ctypes that a metaclass of it, which no module has, is the type of."""
+    ctypes = sys.modules.get("ctypes")
+    names = ("Structure", "Union", "LittleEndianStructure", "BigEndianStructure", "Array", "_Pointer", "_SimpleCData")
+    return next((name for name in names if type(getattr(ctypes, name, None)) is cls), "")
+
+
+def _ctypes_array(desk: Any, cls: Any) -> Any:
+    """`c_int * 3` is the same class each time, and so is `POINTER(c_int)`."""
+    return (operator.mul, (cls._type_, cls._length_)) if cls._type_ * cls._length_ is cls else class_(desk, cls)
+
+
+def _ctypes_pointer(desk: Any, cls: Any) -> Any:
+    pointer = sys.modules["ctypes"].POINTER
+    return (pointer, (cls._type_,)) if pointer(cls._type_) is cls else class_(desk, cls)
 
 
 def enum_member(desk: Any, value: enum.Enum) -> Any:
@@ -62,3 +84,6 @@ PLANS: dict[type, Plan] = {
     typing.ParamSpec: _type_variable,
     typing.TypeVarTuple: _type_variable,
 }
+
+#: For classes by the qualified name of their metaclass.
+PLANS_BY_NAME: dict[str, Plan] = {"_ctypes.PyCArrayType": _ctypes_array, "_ctypes.PyCPointerType": _ctypes_pointer}

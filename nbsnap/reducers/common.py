@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
+import types
 from collections.abc import Callable
 from typing import Any
 
@@ -58,3 +60,15 @@ def fresh(make: Callable[[], object], what: str) -> Plan:
         return make, ()
 
     return plan
+
+
+def slots_of(value: object) -> dict[str, Any]:
+    """Return what a value has in the slots of classes written in Python."""
+    found = {}
+    for base in type(value).__mro__:
+        if base.__flags__ & (1 << 9):  # Py_TPFLAGS_HEAPTYPE
+            for name, slot in vars(base).items():
+                if type(slot) is types.MemberDescriptorType:
+                    with contextlib.suppress(AttributeError):  # empty
+                        found[name] = slot.__get__(value, base)
+    return found

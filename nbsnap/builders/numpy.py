@@ -1,0 +1,24 @@
+"""NumPy arrays, as streams make them: `nbsnap.builders.numpy.NAME`; plain ones are made by `nbsnap.builders`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy
+
+
+def array_of(cls: Any, plain: Any) -> object:
+    """Return an array of a subclass over the memory of a plain one."""
+    return plain.view(cls) if type(plain) is not cls else plain
+
+
+def objects_view(root: Any, first: int, shape: Any, strides: Any, writeable: bool) -> object:
+    """Return a view of an array of objects that begins at its element number `first`."""
+    flat = (root if root.flags.c_contiguous else root.T).reshape(-1)
+    made = numpy.lib.stride_tricks.as_strided(flat[first:], shape, strides, writeable=writeable)
+    return made
+
+
+def row(place: Any) -> object:
+    """Return the row of a structured array that an array without dimensions shows."""
+    return place[()]

@@ -1,0 +1,41 @@
+"""Objects of the standard library, as streams make them: `nbsnap.builders.standard.NAME`."""
+
+from __future__ import annotations
+
+import contextvars
+import re
+import sqlite3
+from typing import Any
+
+
+def match(pattern: re.Pattern[Any], way: str, text: Any, start: int, end: int) -> object:
+    """Return the match that a pattern's method `way` ("match", "search", "fullmatch") finds in text[start:end]."""
+    return getattr(pattern, way)(text, start, end)
+
+
+def context_variable(name: str, default: tuple[Any, ...]) -> object:
+    """Return a context variable with the default that is in `default`, or with none."""
+    return contextvars.ContextVar(name, default=default[0]) if default else contextvars.ContextVar(name)
+
+
+def set_context_variable(target: contextvars.ContextVar[Any], value: tuple[Any, ...]) -> None:
+    """Set a context variable, in the context of whoever restores, to what is in `value`, if anything."""
+    if value:
+        target.set(value[0])
+
+
+def connection(cls: Any, data: Any) -> object:
+    """Return a connection to an SQLite database in memory that holds what was serialized."""
+    made = cls.__new__(cls)
+    sqlite3.Connection.__init__(made, ":memory:")
+    if memoryview(data).nbytes:
+        made.deserialize(bytes(data))
+    return made
+
+
+def fill_connection(target: Any, state: dict[str, Any]) -> None:
+    """Set what a connection was told."""
+    if attributes := state.pop("__dict__"):
+        vars(target).update(attributes)
+    for name, value in state.items():
+        setattr(target, name, value)

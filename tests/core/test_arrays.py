@@ -1,0 +1,71 @@
+"""NumPy beyond plain arrays: subclasses, arrays of objects, rows of records; what shares memory goes on sharing it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+ROWS: list[tuple[str, str, list[str]]] = [
+    (
+        "subclasses",
+        "import numpy as np\nmatrix = np.matrix([[1, 2], [3, 4]]); base = np.arange(10.0); over = base[:4].reshape(2, 2).view(np.matrix)\n"
+        "records = np.rec.array([(1, 2.0), (3, 4.0)], dtype=[('a', int), ('b', float)]); later = records[1:]\n"
+        "masked = np.ma.array([1, 2, 3], mask=[0, 1, 0], fill_value=9); rest = masked[1:]; upon = np.ma.array(base, copy=False)\n"
+        "hard = np.ma.array([1.0, 2.0], mask=[1, 0], hard_mask=True); texts = np.char.array(['a', 'bb'])\n"
+        "class Info(np.ndarray):\n    def __new__(cls, values, info=None):\n        made = np.asarray(values).view(cls); made.info = info; return made\n"
+        "    def __array_finalize__(self, source):\n        if source is not None: self.info = getattr(source, 'info', None)\n"
+        "info = Info([1, 2, 3], 'hi'); tail = info[1:]\n"
+        "def remade(values): return np.array(values).view(Own)\n"
+        "class Own(np.ndarray):\n    def __reduce__(self): return (remade, (self.tolist(),))\nown = np.array([1, 2]).view(Own)",
+        [
+            "type(matrix) is np.matrix and (matrix * matrix)[0, 0] == 7 and type(over) is np.matrix",
+            "np.shares_memory(over, base) and np.shares_memory(records, later) and type(records) is np.recarray",
+            "later.__setitem__(0, (7, 8.0)) is None and records.a[1] == 7 and records[1].b == 8.0",
+            "masked.tolist() == [1, None, 3] and masked.fill_value == 9 and np.shares_memory(masked.data, rest.data)",
+            "np.shares_memory(upon.data, base) and hard.hardmask and hard.sum() == 2 and texts[1] == 'bb'",
+            "masked.__setitem__(0, np.ma.masked) is None and masked.mask.tolist() == [True, True, False]",
+            "type(info) is Info and info.info == tail.info == 'hi' and np.shares_memory(info, tail)",
+            "type(own) is Own and own.tolist() == [1, 2]",
+        ],
+    ),
+    (
+        "memory maps",
+        "np.arange(6, dtype='f4').tofile('map.bin'); mapped = np.memmap('map.bin', dtype='f4', mode='r+'); middle = mapped[2:4]",
+        [
+            "type(mapped) is np.ndarray and mapped.tolist() == [0, 1, 2, 3, 4, 5] and np.shares_memory(mapped, middle)",
+            "mapped.__setitem__(0, 9) is None and np.fromfile('map.bin', dtype='f4')[0] == 0",
+        ],
+    ),
+    (
+        "arrays of objects",
+        "part = [1]; things = np.array([part, None, 'a', {'k': part}], dtype=object); some = things[1:]; back = things[::-1]\n"
+        "grid = np.empty((2, 3), dtype=object); grid[0, 0] = things; turned = grid.T; column = grid[:, 1]\n"
+        "ring = np.empty(1, dtype=object); ring[0] = ring; mixed = np.array([(1, part)], dtype=[('n', int), ('o', object)])\n"
+        "fixed = things[:2]; fixed.flags.writeable = False",
+        [
+            "things[0] is part and things[3]['k'] is part and mixed['o'][0] is part and ring[0] is ring",
+            "some.__setitem__(0, 5) is None and things[1] == 5 and back[2] == 5 and not fixed.flags.writeable and fixed[1] == 5",
+            "grid[0, 0] is things and turned.__setitem__((1, 1), 7) is None and grid[1, 1] == 7 and column[1] == 7",
+        ],
+    ),
+    (
+        "rows of records",
+        "table = np.zeros(3, dtype=[('x', 'i4'), ('y', 'f8')]); row = table[1]; field = table['y']\n"
+        "alone = np.array((1, 2.0), dtype=[('x', 'i4'), ('y', 'f8')])[()]",
+        [
+            "type(row) is np.void and row.__setitem__('x', 9) is None and table['x'][1] == 9",
+            "field.__setitem__(2, 4.5) is None and table['y'][2] == 4.5 and alone['x'] == 1",
+        ],
+    ),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("engine", ["auto", "dill", "cloudpickle"])
+def test_every_row_comes_back(two_shells: Any, engine: str) -> None:
+    """What one process saved holds in another, every row, whichever engine goes first."""
+    report = two_shells.save("\n".join(declare for _, declare, _ in ROWS), f"nbsnap.snapshot(engine={engine!r})")
+    assert report["skipped"] == []
+    restored, wrong = two_shells.restore({f"{name}: {c}": c for name, _, held in ROWS for c in held})
+    assert restored["failed"] == []
+    assert wrong == {}
