@@ -127,7 +127,7 @@ class _Capture:
         self.made = made
         self.ownership = Ownership()
         self.plans: dict[str, dict[type, reducers.Plan]] = {}
-        self.queue: deque[Team] = deque(Team([name], []) for name in self.values)
+        self.queue: deque[Team] = deque(Team(names, []) for names in _by_identity(self.values))
         self.done: dict[Team, _Pickled] = {}
         self.classes: dict[str, _Class] = {}
         self.keys: dict[int, str] = {}
@@ -427,6 +427,19 @@ class _Capture:
         value = self.values[name]
         count, line = self.made.get(name, (None, ""))
         return Variable(name, describe.type_name(value), size, describe.summary(value), group, count, line, notes)
+
+
+def _by_identity(values: Mapping[str, Any]) -> Iterable[list[str]]:
+    """Return the names, those together that are bound to one tuple, frozenset, or text: nothing else ties these."""
+    found: dict[object, list[str]] = {}
+    for name, value in values.items():
+        shortest = _ALIASED.get(type(value))
+        found.setdefault(name if shortest is None or len(value) < shortest else id(value), []).append(name)
+    return found.values()
+
+
+#: What cannot change and yet is worth being one object again, from what length on: short texts Python shares by itself.
+_ALIASED: dict[type, int] = {tuple: 1, frozenset: 1, str: 64, bytes: 64}
 
 
 def _worth_another(cause: BaseException) -> bool:

@@ -378,7 +378,7 @@ class Unpickler(pickle.Unpickler):
         self._loader = loader
 
     def find_class(self, module: str, name: str) -> Any:
-        if module == "nbsnap.builders" and name in ("definition", "member"):
+        if module == "nbsnap.builders" and name in ("definition", "member", "parametrized"):
             return getattr(self._loader, name)
         if module == "__main__":
             return self._loader.named(name)

@@ -159,6 +159,13 @@ class _Loader:
         self.definition(key)
         return self.members[key][index]
 
+    def parametrized(self, key: str, arguments: Any) -> Any:
+        """Return `key[arguments]` of a class of the session that makes a new class of it, and so has to be whole."""
+        cls: Any = self.skeleton(key)
+        if (spec := self.specs.get(key)) is not None:
+            self.try_group(self.groups[spec.group])
+        return cls[arguments]
+
     def skeleton(self, key: str) -> type:
         """Return a class of the session, made if need be, filled or not."""
         if (cls := self.classes.get(key)) is not None:

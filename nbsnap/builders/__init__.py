@@ -1,7 +1,8 @@
 """What streams call when they are loaded. Each name here stands in stored snapshots: it may gain arguments, lose none.
 
-A stream names these functions as `nbsnap.builders.NAME`. Two of them, `definition` and `member`, mean something only
-while a snapshot is being rebuilt, and are answered by the loader (`rebuild.Loader`), not by this module.
+A stream names these functions as `nbsnap.builders.NAME`, or `nbsnap.builders.THEME.NAME` for those of one theme or
+library. Some of them (`definition`, `member`, `parametrized`) mean something only while a snapshot is being rebuilt,
+and are answered by the loader (`rebuild._Loader`), not by this module.
 
 Functions are built in two steps, empty and then filled, because what fills them (a closure cell, a default, an
 attribute) may lead back to the function itself.
@@ -34,6 +35,11 @@ def definition(key: str) -> type:
 def member(key: str, index: int) -> object:
     """Return the `index`-th member of the session's Enum `key`. Answered by the loader."""
     raise CannotLoad(f"the Enum {key} belongs to a snapshot and cannot be loaded on its own")
+
+
+def parametrized(key: str, arguments: Any) -> type:
+    """Return `key[arguments]` of the session's generic model `key`. Answered by the loader."""
+    raise CannotLoad(f"the class {key} belongs to a snapshot and cannot be loaded on its own")
 
 
 def code(python: str, data: bytes) -> types.CodeType:
@@ -232,4 +238,28 @@ def type_variable(kind: str, name: str, constraints: tuple[Any, ...], options: d
     """Return a TypeVar, ParamSpec or TypeVarTuple."""
     made = getattr(typing, kind)(name, *constraints, **options)
     made.__module__ = module
+    return made
+
+
+def type_alias(name: str, module: str) -> object:
+    """Return what `type NAME = …` makes (Python 3.12), with a value that is looked up when it is first asked for."""
+    names: dict[str, Any] = {"__name__": module, "value": []}
+    exec(f"type {name} = value[0]", names)
+    made = names[name]
+    _alias_values[id(made)] = names["value"]
+    return made
+
+
+_alias_values: dict[int, list[Any]] = {}
+
+
+def fill_alias(target: object, value: tuple[Any]) -> None:
+    """Give a type alias its value."""
+    _alias_values.pop(id(target)).append(value[0])
+
+
+def generic_alias(name: str, value: Any, parameters: tuple[Any, ...]) -> object:
+    """Return a type alias with parameters."""
+    make: Any = getattr(typing, "TypeAliasType")  # noqa: B009  # Python 3.12
+    made: object = make(name, value, type_params=parameters)
     return made

@@ -39,3 +39,13 @@ def fill_connection(target: Any, state: dict[str, Any]) -> None:
         vars(target).update(attributes)
     for name, value in state.items():
         setattr(target, name, value)
+
+
+def row(names: tuple[str, ...], values: tuple[Any, ...]) -> object:
+    """Return a row as SQLite gives it: only a cursor can tell it the names of its columns."""
+    quoted = ", ".join('NULL AS "' + name.replace('"', '""') + '"' for name in names)
+    other = sqlite3.connect(":memory:")
+    try:
+        return sqlite3.Row(other.execute(f"SELECT {quoted or 'NULL'}"), values)
+    finally:
+        other.close()

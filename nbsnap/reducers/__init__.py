@@ -32,7 +32,7 @@ from nbsnap.sharing import ATOMS, PLAIN, VALUES
 from . import builtin, classes, functions, standard, threads, weak
 from .builtin import stream
 from .classes import class_, enum_member
-from .common import SESSION, Plan, inherits, refuse
+from .common import SESSION, Plan, inherits, refuse, slots_of
 from .exceptions import exception
 from .functions import function
 
@@ -74,6 +74,8 @@ def plan_for(cls: type, native: frozenset[type]) -> Plan:
     singletons = _singletons(cls)
     if singletons:
         return _singleton_or_instance(singletons)
+    if module_of(cls) == SESSION and (inherits(cls, "__reduce__") or inherits(cls, "__reduce_ex__")):
+        return _by_its_own_reduce
     if _is_greedy(cls) or _has_own_new(cls):
         return _past_the_object
     return _instance
@@ -115,6 +117,17 @@ def _nothing(desk: Any, value: Any) -> Any:
 def _instance(desk: Any, value: Any) -> Any:
     desk.claim(value)
     return NotImplemented
+
+
+def _by_its_own_reduce(desk: Any, value: Any) -> Any:
+    """What a class of the session says, unless that is only a name: there would be nothing behind the name."""
+    desk.claim(value)
+    cls = type(value)
+    reduction = cls.__reduce_ex__(value, 5)  # type: ignore[call-arg]
+    if type(reduction) is not str:
+        return reduction
+    state = (dict(getattr(value, "__dict__", {})), slots_of(value))
+    return builders.new_object, (cls,), state, None, None, builders.set_state
 
 
 def _is_greedy(cls: type) -> bool:

@@ -51,6 +51,18 @@ def _ctypes_pointer(desk: Any, cls: Any) -> Any:
     return (pointer, (cls._type_,)) if pointer(cls._type_) is cls else class_(desk, cls)
 
 
+def _model(desk: Any, cls: Any) -> Any:
+    """pydantic keeps one class for each `Model[int]`: asking it again gives that one, or makes it as it was made."""
+    made_of = vars(cls).get("__pydantic_generic_metadata__") or {}
+    origin, arguments = made_of.get("origin"), made_of.get("args")
+    if origin is None or not arguments:
+        return class_(desk, cls)
+    arguments = arguments[0] if len(arguments) == 1 else arguments
+    if class_by_name(origin):
+        return operator.getitem, (origin, arguments)
+    return builders.parametrized, (desk.define(origin), arguments)
+
+
 def enum_member(desk: Any, value: enum.Enum) -> Any:
     cls = type(value)
     if class_by_name(cls):
@@ -79,11 +91,41 @@ def _type_variable(desk: Any, variable: Any) -> Any:
     return builders.type_variable, (kind, variable.__name__, constraints, options, variable.__module__)
 
 
+def _new_type(desk: Any, value: Any) -> Any:
+    if by_name(value, value.__module__, value.__name__):
+        return NotImplemented
+    desk.claim(value)
+    return (
+        typing.NewType,
+        (value.__name__, value.__supertype__),
+        dict(vars(value)),
+        None,
+        None,
+        builders.fill_attributes,
+    )
+
+
+def _type_alias(desk: Any, value: Any) -> Any:
+    """What `type Name = …` makes: without parameters it may lead back to itself, and then not until it is asked."""
+    if by_name(value, value.__module__, value.__name__):
+        return NotImplemented
+    desk.claim(value)
+    if value.__type_params__:
+        return builders.generic_alias, (value.__name__, value.__value__, value.__type_params__)
+    return builders.type_alias, (value.__name__, value.__module__), (value.__value__,), None, None, builders.fill_alias
+
+
 PLANS: dict[type, Plan] = {
     typing.TypeVar: _type_variable,
     typing.ParamSpec: _type_variable,
     typing.TypeVarTuple: _type_variable,
 }
 
-#: For classes by the qualified name of their metaclass.
-PLANS_BY_NAME: dict[str, Plan] = {"_ctypes.PyCArrayType": _ctypes_array, "_ctypes.PyCPointerType": _ctypes_pointer}
+#: By qualified name; for classes, that of their metaclass.
+PLANS_BY_NAME: dict[str, Plan] = {
+    "typing.NewType": _new_type,
+    "typing.TypeAliasType": _type_alias,
+    "_ctypes.PyCArrayType": _ctypes_array,
+    "_ctypes.PyCPointerType": _ctypes_pointer,
+    "pydantic._internal._model_construction.ModelMetaclass": _model,
+}

@@ -6,6 +6,7 @@ import contextvars
 import gc
 import pickle
 import re
+import struct
 import sys
 from typing import Any
 
@@ -81,9 +82,26 @@ def _connection(desk: Any, connection: Any) -> Any:
     )
 
 
+def _row(desk: Any, row: Any) -> Any:
+    """A row of an SQLite table is made from the names of its columns and its values."""
+    return standard.row, (tuple(row.keys()), tuple(row))
+
+
+def _struct(desk: Any, value: Any) -> Any:
+    return struct.Struct, (value.format,)
+
+
+def _system_random(desk: Any, value: Any) -> Any:
+    desk.claim(value)
+    return type(value), ()
+
+
 #: For a class and its subclasses, by qualified name.
 PLANS_BY_NAME: dict[str, Plan] = {
     "re.Match": _match,
     "_contextvars.ContextVar": _context_variable,
+    "_struct.Struct": _struct,
+    "random.SystemRandom": _system_random,
     "sqlite3.Connection": _connection,
+    "sqlite3.Row": _row,
 }

@@ -31,6 +31,12 @@ ROWS: list[tuple[str, str, list[str]]] = [
         "ring = []; ring.append(ring); here = {}; there = {'here': here}; here['there'] = there",
         ["ring[0] is ring", "here['there'] is there", "there['here'] is here"],
     ),
+    (
+        "two names for one thing that cannot change",
+        "one_row = (1, 2.5); that_row = one_row; one_text = 'long ' * 50; that_text = one_text\n"
+        "one_set = frozenset([1]); that_set = one_set",
+        ["that_row is one_row and that_text is one_text and that_set is one_set and one_row == (1, 2.5)"],
+    ),
     ("sentinel", "MISSING = object()\ndef given(x=MISSING): return x is not MISSING", ["not given()", "given(1)"]),
     (
         "function on globals",

@@ -6,6 +6,7 @@ session, and every engine has to give the same answers.
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 import pytest
@@ -133,6 +134,18 @@ ROWS: list[tuple[str, str, list[str]]] = [
         ],
     ),
     (
+        "rows, formats, new types, and objects that say only their name",
+        "listed = base.execute(\"select 1 as a, 'x' as b\").fetchall(); import struct, random, typing\n"
+        "layout = struct.Struct('<i'); dice = random.SystemRandom(); UserId = typing.NewType('UserId', int)\n"
+        "class Single:\n    def __init__(self): self.values = [1]\n    def __reduce__(self): return 'SINGLE'\n"
+        "SINGLE = Single(); singles = [SINGLE]",
+        [
+            "listed[0]['b'] == 'x' and listed[0].keys() == ['a', 'b'] and tuple(listed[0]) == (1, 'x')",
+            "layout.unpack(b'\\1\\0\\0\\0') == (1,) and dice.random() < 1 and UserId(3) == 3 and UserId.__supertype__ is int",
+            "singles[0] is SINGLE and SINGLE.values == [1]",
+        ],
+    ),
+    (
         "C structures",
         "import ctypes\nclass Pair(ctypes.Structure):\n    _fields_ = [('x', ctypes.c_int), ('y', ctypes.c_double)]\n"
         "    def total(self): return self.x + self.y\npair = Pair(1, 2.5); triple = (ctypes.c_int * 3)(1, 2, 3)\n"
@@ -189,4 +202,25 @@ def test_an_exception_keeps_its_good_part(two_shells: Any) -> None:
     report = two_shells.save("error = ValueError('v'); error.rows = (n for n in [1]); error.code = 5")
     assert [(skip["kind"], skip["path"]) for skip in report["skipped"]] == [("partly", "error.rows")]
     _, wrong = two_shells.restore({"kept": "error.code == 5 and str(error) == 'v' and 'generator' in repr(error.rows)"})
+    assert wrong == {}
+
+
+@pytest.mark.skipif(sys.version_info < (3, 12), reason="type statements are of Python 3.12")
+def test_type_statements_come_back(two_shells: Any) -> None:
+    """Aliases, also of themselves and with parameters, and functions and classes with parameters."""
+    report = two_shells.save(
+        "type Number = int | float\ntype Tree = list[Tree] | int\ntype Pair[T] = tuple[T, T]\n"
+        "def same[T: Number](x: T) -> T: return x\n"
+        "class Stack[T]:\n    def __init__(self): self.items: list[T] = []\nstack = Stack[int]()"
+    )
+    assert report["skipped"] == []
+    _, wrong = two_shells.restore(
+        {
+            "alias": "Number.__value__ == (int | float) and Number.__name__ == 'Number' and Number.__module__ == '__main__'",
+            "recursive": "Tree.__value__.__args__[0].__args__[0] is Tree",
+            "parameters": "Pair.__value__ == tuple[Pair.__type_params__[0], Pair.__type_params__[0]]",
+            "function": "same(3) == 3 and same.__type_params__[0].__bound__ is Number",
+            "class": "type(stack) is Stack and Stack[str].__origin__ is Stack",
+        }
+    )
     assert wrong == {}
