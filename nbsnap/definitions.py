@@ -78,11 +78,12 @@ def make(skeleton: tuple[Any, ...]) -> tuple[type, tuple[object, ...]]:
         return structs.make(parts.metaclass, parts.name, parts.bases, parts.names, parts.struct), ()
     create = _built_in(parts.metaclass, "__new__")
     cls: type = create(parts.metaclass, parts.name, parts.bases, dict(parts.names))
+    _built_in(parts.metaclass, "__init__")(cls, parts.name, parts.bases, dict(parts.names))  # ctypes' does something
     return cls, tuple(_bare(cls, raw) for raw in parts.members)
 
 
 def _built_in(metaclass: type, name: str) -> Any:
-    """Return what a metaclass calls `__new__` or `__setattr__` below all that is written in Python."""
+    """Return what a metaclass calls `__new__`, `__init__` or `__setattr__` below all that is written in Python."""
     for base in metaclass.__mro__:
         if base is abc.ABCMeta and name == "__new__":
             return base.__new__

@@ -78,7 +78,7 @@ def _row(desk: Any, value: Any) -> Any:
     if offset < 0 or not root.flags.c_contiguous or offset + value.itemsize > root.nbytes:
         return NotImplemented
     place = sys.modules["numpy"].ndarray((), value.dtype, root.reshape(-1).view("u1"), offset)
-    if not writeable(value):
+    if not writeable(holder):
         place.flags.writeable = False
     return builders.row, (place,)
 
