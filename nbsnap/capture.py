@@ -48,7 +48,7 @@ class _Pickled:
     buffers: list[pickle.PickleBuffer]
     desk: Desk
     notes: dict[str, tuple[str, ...]]
-    left_out: dict[str, tuple[int, ...]]  # variable -> holes in it
+    left_out: dict[str, tuple[int, ...]]  # variable or class -> holes in it
     keep: object  # the pickler: its memo holds the temporaries whose ids are claimed
 
 
@@ -113,7 +113,10 @@ def take_apart(
     """
     with unhurried():
         capture = _Capture(namespace, names, engine, made or {})
-        return capture.run(classes or {})
+        try:
+            return capture.run(classes or {})
+        finally:  # it is part of a cycle, and would keep the user's objects alive until the next collection
+            vars(capture).clear()
 
 
 class _Capture:
@@ -180,7 +183,10 @@ class _Capture:
                 self.ownership.release(team)
                 raise
         assert first is not None
-        raise first
+        try:
+            raise first
+        finally:
+            del first  # else the frame and the error would keep each other, and the user's objects, alive
 
     def attempt_flat(self, team: Team) -> _Pickled:
         """Pickle a team that is too deep for the others, level by level."""
@@ -234,8 +240,14 @@ class _Capture:
                 raise _Failed(record, error) from error
             if desk.notes and record[0] == "var":
                 notes[record[1]] = tuple(sorted(desk.notes))
-            if desk.left_out and record[0] == "var":
-                left_out[record[1]] = tuple(desk.left_out)
+            if desk.left_out:
+                left_out[record[1]] = (*left_out.get(record[1], ()), *desk.left_out)
+        for record in records if left_out else ():
+            missing = {key for keys in left_out.values() for key in keys}
+            for part in self.losses.misplaced(self.value(record), missing):
+                raise _Failed(record, CannotSave(self.losses.holes[id(part)][2], part))
+            if record[0] == "var":  # also what was written with another variable is missing in this one
+                left_out[record[1]] = tuple(self.losses.within(self.value(record), missing))
         return _Pickled(team, engine, file.getvalue(), buffers, desk, notes, left_out, writer)
 
     def records(self, team: Team) -> list[Record]:
@@ -384,9 +396,9 @@ class _Capture:
             total += size
             home.update((key, group) for key in item.team.definitions)
             groups.append((self.group(group, item), item.stream, item.buffers))
-            partly.update(
-                (name, self.losses.partly_lines(name, self.values[name], left)) for name, left in item.left_out.items()
-            )
+            for name, left in item.left_out.items():
+                value = self.values[name] if name in item.team.variables else self.classes[name].cls
+                partly.setdefault(name, []).extend(self.losses.partly_lines(name, value, left))
             share = size // max(1, len(item.team.variables))
             for name in item.team.variables:
                 variables[name] = self.variable(name, share, group, item.notes.get(name, ()))
@@ -402,6 +414,7 @@ class _Capture:
                 for name in self.values
                 for skip in ([self.skips[name]] if name in self.skips else partly.get(name, ()))
             )
+            + tuple(skip for name in partly if name not in self.values for skip in partly[name])
             + tuple(skip for skip in self.partly if skip.name in home),
             sources=self.cells.texts(),
             size=total,

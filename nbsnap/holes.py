@@ -10,12 +10,14 @@ be found, there is no such place, and the value has to be skipped.
 from __future__ import annotations
 
 import collections
+import functools
 import types
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from .describe import module_of
 from .paths import Ways, walk
+from .refused import qualified
 
 _CONTAINERS = frozenset(
     {
@@ -29,6 +31,7 @@ _CONTAINERS = frozenset(
         collections.defaultdict,
         collections.deque,
         collections.Counter,
+        types.SimpleNamespace,
     }
 )
 _OWN_WAYS = ("__reduce__", "__reduce_ex__", "__getstate__", "__setstate__", "__getnewargs__", "__getnewargs_ex__")
@@ -46,32 +49,94 @@ class Hole(NamedTuple):
 def holes(name: str, value: object, culprits: Sequence[object], beyond: Iterable[int] = ()) -> list[Hole]:
     """Return what to leave out of the variable `name`, or nothing if it has to be skipped.
 
-    `beyond` holds the ids of objects that are not looked into: the live namespaces.
+    `beyond` holds the ids of objects that are not looked into: the live namespaces, what is left out already.
     """
-    held_by: dict[int, list[tuple[object, str]]] = {}
     ways = Ways(value)
-    unsafe: set[int] = set()  # held, somewhere on the way, by what may take it apart
+    held_by = _holders(value, culprits, beyond, ways)
+    if any(culprit is value or id(culprit) not in held_by for culprit in culprits):
+        return []
+    parts, takers = _places(value, held_by, culprits)
+    if any(taker is value for taker in takers):
+        return []
+    found = []
+    for part in parts:
+        way = ways.to(name, part)
+        found.append(Hole(part, way, part, way))
+    for taker in takers:
+        culprit = next(culprit for culprit in culprits if id(taker) in _leading([culprit], held_by))
+        found.append(Hole(taker, ways.to(name, taker), culprit, ways.to(name, culprit)))
+    return found
+
+
+def misplaced(value: object, parts: Sequence[object], beyond: Iterable[int] = ()) -> list[object]:
+    """Return those parts that a value holds, if it holds one of them in an object that may take it apart."""
+    held_by = _holders(value, parts, beyond, Ways(value))
+    there = [part for part in parts if id(part) in held_by]
+    return there if _places(value, held_by, there)[1] else []
+
+
+_Holders = dict[int, list[tuple[object, str]]]
+
+
+def _holders(value: object, culprits: Iterable[object], beyond: Iterable[int], ways: Ways) -> _Holders:
+    """Return who holds each object below a value; the culprits, and what lies beyond, are not looked into."""
+    held_by: _Holders = {}
     for holder, step, child in walk(value, {*map(id, culprits), *beyond}):
         held_by.setdefault(id(child), []).append((holder, step))
         ways.note(holder, step, child)
-        if id(holder) in unsafe or not _only_holds(holder, step):
-            unsafe.add(id(child))
-    found: dict[int, Hole] = {}
-    for culprit in culprits:
-        todo = [culprit]
-        seen: set[int] = set()
-        while todo:
-            part = todo.pop()
-            if id(part) in seen:
-                continue
-            seen.add(id(part))
-            if part is value or id(part) not in held_by:
-                return []
-            if id(part) in unsafe:
-                todo.extend(holder for holder, _ in held_by[id(part)])
-            else:
-                found.setdefault(id(part), Hole(part, ways.to(name, part), culprit, ways.to(name, culprit)))
-    return list(found.values())
+    return held_by
+
+
+def _leading(culprits: Iterable[object], held_by: _Holders) -> set[int]:
+    """Return the ids of the culprits and of all that leads to them."""
+    todo = [id(culprit) for culprit in culprits]
+    found: set[int] = set()
+    while todo:
+        key = todo.pop()
+        if key not in found:
+            found.add(key)
+            todo.extend(id(holder) for holder, _ in held_by.get(key, ()))
+    return found
+
+
+def _places(value: object, held_by: _Holders, culprits: Sequence[object]) -> tuple[list[object], list[object]]:
+    """Return the culprits that are merely held, on some way from the value, and the outermost objects that are not.
+
+    Both are to be left out: an object that may take a culprit apart goes as a whole, wherever it is held.
+    """
+    leading = _leading(culprits, held_by)
+    is_culprit = set(map(id, culprits))
+    down: dict[int, list[int]] = {}  # what each object holds of all that leads to culprits
+    takers: dict[int, object] = {}
+    objects = {id(culprit): culprit for culprit in culprits}
+    for key in leading & held_by.keys():
+        for holder, step in held_by[key]:
+            objects[id(holder)] = holder
+            down.setdefault(id(holder), []).append(key)
+            if not _only_holds(holder, step) and (key in is_culprit or not _passes(holder)):
+                takers[id(holder)] = holder
+    todo = list(takers)
+    while todo:  # what would be left out must not be taken apart either
+        for holder, step in held_by.get(todo.pop(), ()):
+            if id(holder) not in takers and not _only_holds(holder, step):
+                takers[id(holder)] = holder
+                todo.append(id(holder))
+    parts: list[object] = []
+    outermost: list[object] = []
+    seen: set[int] = set()
+    todo = [id(value)]
+    while todo:
+        key = todo.pop()
+        if key in seen or key not in leading:
+            continue
+        seen.add(key)
+        if key in is_culprit:
+            parts.append(objects[key])
+        elif key in takers:
+            outermost.append(takers[key])
+        else:
+            todo.extend(reversed(down.get(key, ())))
+    return parts, outermost
 
 
 def _only_holds(holder: object, step: str) -> bool:
@@ -83,14 +148,23 @@ def _only_holds(holder: object, step: str) -> bool:
         return True
     if issubclass(cls, tuple) and hasattr(cls, "_fields") and step.startswith("["):
         return True
+    if cls is functools.partial:
+        return step != ".func"
+    if qualified(cls) == "numpy.ndarray":
+        return step.startswith(("[", ".flat["))
     return step.startswith(".") and _is_plain(cls)
+
+
+def _passes(holder: object) -> bool:
+    """Tell whether an object uses a part while it is rebuilt, but nothing of what is in the part."""
+    return type(holder) in (functools.partial, types.MethodType)
 
 
 def _is_plain(cls: type) -> bool:
     """Tell whether objects of a class are rebuilt from their attributes, with no code of the class taking part."""
-    if issubclass(cls, type | types.ModuleType) or (
-        cls.__flags__ & (1 << 9) == 0 and not issubclass(cls, BaseException)
-    ):
+    if issubclass(cls, type | types.ModuleType):
+        return False
+    if cls.__flags__ & (1 << 9) == 0 and not issubclass(cls, BaseException):
         return False
     for base in cls.__mro__:
         if base is object or (issubclass(base, BaseException) and base.__flags__ & (1 << 9) == 0):

@@ -65,6 +65,7 @@ def classes(
     equal = _equal(record, names, check, source) if check else set()
     use = {key: cls for key, cls in (by_origin | by_name).items() if key not in check or key in equal}
     use = {key: cls for key, cls in use.items() if all(k in use for k in groups[_spec(record, key).group].definitions)}
+    fallen = _drop_upon_new(record, use, chosen)
     anew = {
         spec.key: ", ".join(sorted(chosen.intersection(groups[spec.group].variables)))
         for spec in record.definitions
@@ -74,9 +75,32 @@ def classes(
     notes += tuple(
         f"{key} has changed since: what was restored is of the {key} that was saved"
         for key in by_name
-        if key not in use and key not in chosen
+        if key not in use and key not in chosen and key not in fallen
     )
+    notes += tuple(f"{key} came anew with {other}, which it refers to" for key, other in fallen.items())
     return use, notes
+
+
+def _drop_upon_new(record: Snapshot, use: dict[str, type], chosen: Collection[str]) -> dict[str, str]:
+    """Take out of `use` what refers to a class that comes anew; return which, and to what they refer.
+
+    A live class has the live one as its base, so its subclasses cannot stay where a base is made anew. What a class
+    holds besides counts only where the class itself is restored.
+    """
+    groups = {group.id: group for group in record.groups}
+    fallen: dict[str, str] = {}
+    while True:
+        found = {}
+        for key in use:
+            spec = _spec(record, key)
+            needs = (*spec.needs, *(groups[spec.group].needs if key.partition(".")[0] in chosen else ()))
+            if missing := [other for other in needs if other not in use]:
+                found[key] = missing[0]
+        if not found:
+            return fallen
+        fallen |= found
+        for key in found:
+            del use[key]
 
 
 def _spec(record: Snapshot, key: str) -> Definition:

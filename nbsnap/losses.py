@@ -43,7 +43,9 @@ class Losses:
             return False
         desk = self._look(self.holes)
         found = {id(error.culprit): error for error in diagnose(desk, value)}
-        places = holes.holes(name, value, [error.culprit for error in found.values()], desk.live_ids)
+        for part in self.misplaced(value, self._parts):
+            found[id(part)] = CannotSave(self.holes[id(part)][2], part)
+        places = holes.holes(name, value, [error.culprit for error in found.values()], {*desk.live_ids, *self.holes})
         new = [place for place in places if id(place.part) not in self.holes]
         count, line = self._made.get(name, (None, ""))
         made = f"{name} was made in In [{count}]: {line}" if count is not None else ""
@@ -54,6 +56,17 @@ class Losses:
             self.holes[id(place.part)] = (place.path, describe.type_name(place.part), why, made)
             self._parts[id(place.part)] = place.part
         return bool(new)
+
+    def misplaced(self, value: object, left_out: Iterable[int]) -> list[object]:
+        """Return those parts for which a placeholder must not stand in this value, though it may in another."""
+        parts = [self._parts[key] for key in left_out if key in self._parts]
+        return holes.misplaced(value, parts, self._look(None).live_ids) if parts else []
+
+    def within(self, value: object, left_out: Iterable[int]) -> list[int]:
+        """Return the ids of those parts that a value leads to, in the order in which one meets them."""
+        wanted = set(left_out)
+        met = [id(child) for _, _, child in paths.walk(value, {*self._look(None).live_ids, *wanted})]
+        return [key for key in dict.fromkeys(met) if key in wanted]
 
     def partly_lines(self, name: str, value: object, left_out: Iterable[int]) -> list[Skip]:
         """Return the lines about what was left out of a variable, as many as one wants to read."""

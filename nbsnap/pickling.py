@@ -196,6 +196,7 @@ class _Diagnosis(_Guard):
         except CannotSave as error:
             if error.culprit is None:
                 error.culprit = value
+            error.__traceback__ = error.__cause__ = error.__context__ = None  # they lead back here: a cycle
             self.found.append(error)
             return str, ()  # what is written is thrown away
 

@@ -1,0 +1,91 @@
+"""What random sessions (`test_graphs`) found, each as the few lines that a user would type."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+
+def test_a_class_is_not_kept_upon_a_base_that_comes_anew(two_shells: Any) -> None:
+    """Going back in place, where a base class shares a function with a variable: the subclass gets the new base."""
+    done = two_shells.run(
+        "class Base:\n    def m(self): return 1\nclass Child(Base): pass\nmethod = Base.m; child = Child()\n"
+        "import nbsnap\nnbsnap.snapshot()\nr = nbsnap.restore()\n"
+        "print(Child.__bases__ == (Base,), Base.m is method, type(child) is Child)"
+    )
+    assert done.out == "True True True\n"
+
+
+def test_a_placeholder_first_met_in_a_class_is_told(two_shells: Any) -> None:
+    """An instance that its class holds is pickled with the class; what is left out of it has a line all the same."""
+    report = two_shells.save(
+        "class Plain:\n    made = []\na = Plain(); a.x = (i for i in ()); a.y = 1; Plain.made.append(a)\n"
+    )
+    assert {(skip["kind"], skip["name"], skip["path"]) for skip in report["skipped"]} == {
+        ("partly", "Plain", "Plain.made[0].x"), ("partly", "a", "a.x"),
+    }  # fmt: skip
+    _, wrong = two_shells.restore({"the rest": "a.y == 1 and Plain.made == [a] and 'placeholder' in repr(a.x)"})
+    assert wrong == {}
+
+
+def test_a_placeholder_of_one_variable_does_not_get_into_another_that_takes_it_apart(two_shells: Any) -> None:
+    """A generator in a list leaves a placeholder there; the object with a `__setstate__` that holds it, too, goes."""
+    report = two_shells.save(
+        "import functools\nclass Own:\n    def __init__(self, g): self.g = g\n"
+        "    def __getstate__(self): return self.g\n"
+        "    def __setstate__(self, state): self.g = list(state)\n"
+        "bad = (i for i in ()); plain = [bad, 1]; own = Own(bad)\n"
+        "around = {'near': plain, 'own': {'deep': Own(plain)}, 'ok': 2}\n"
+        "call = functools.partial(print, plain)\n"
+    )
+    assert {(skip["kind"], skip["name"]) for skip in report["skipped"]} == {
+        ("skipped", "bad"), ("skipped", "own"), ("partly", "call"), ("partly", "plain"), ("partly", "around"),
+    }  # fmt: skip
+    restored, wrong = two_shells.restore(
+        {
+            "held": "plain[1] == 1 and 'placeholder' in repr(plain[0])",
+            "around": "around['ok'] == 2 and 'placeholder' in repr(around['own']['deep']) and around['near'] is plain",
+        }
+    )
+    assert wrong == {}
+    assert restored["failed"] == []
+
+
+@pytest.mark.parametrize("engine", ["auto", "cloudpickle", "dill"])
+def test_neither_snapshot_nor_restore_keeps_objects_alive(two_shells: Any, engine: str) -> None:
+    """`del x` afterwards frees its memory at once, and kills weak references, whatever was lost on the way."""
+    done = two_shells.run(KEPT.replace("ENGINE", repr(engine)))
+    assert done.out == ""
+
+
+KEPT = r"""
+import functools, gc, os, weakref
+import numpy as np
+import nbsnap
+
+class Big:
+    def __init__(self): self.a = np.arange(1e5)
+class Refuses:
+    def __reduce__(self): raise ValueError('no')
+
+def gone(names, name, when):
+    look = weakref.ref(names[name])
+    names.clear()
+    if look() is not None: print(shape, when, [type(holder) for holder in gc.get_referrers(look())])
+
+gc.disable()
+for shape in (
+    "b = Big()", "b = np.arange(1e5)", "b = np.arange(1e5); c = b[::2]", "b = Big(); b.f = lambda: b",
+    "b = Big(); b.bad = (i for i in ())", "b = Big(); b.bad = Refuses()", "b = Big(); b.bad = {Refuses(): 1}",
+    "b = Big(); b.bad = functools.partial(print, open(os.devnull))", "b = functools.partial(print, Refuses()); c = 1",
+    "class C:\n    made = [Refuses()]\nb = C()",
+):
+    for times in range(2):
+        names, there = {'__name__': '__main__', 'Big': Big, 'Refuses': Refuses, 'np': np}, {}
+        exec('import functools, os\n' + shape, names)
+        nbsnap.snapshot(names, store='store', notebook='n', engine=ENGINE)
+        gone(names, 'b', 'after a snapshot')
+        nbsnap.restore(namespace=there, store='store', notebook='n')
+        if 'b' in there: gone(there, 'b', 'after a restore')
+"""
