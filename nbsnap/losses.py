@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from . import describe, holes, paths
@@ -61,6 +61,14 @@ class Losses:
         """Return those parts for which a placeholder must not stand in this value, though it may in another."""
         parts = [self._parts[key] for key in left_out if key in self._parts]
         return holes.misplaced(value, parts, self._look(None).live_ids) if parts else []
+
+    def who_leads(self, names: Sequence[str], values: Mapping[str, object], left_out: int) -> str:
+        """Return the variable to tell of a part that was met in a class: one that leads there, a class last; or ""."""
+        part = self._parts.get(left_out)
+        for name in sorted(names, key=lambda name: describe.is_a(values[name], type)):
+            if part is not None and paths.find("", values[name], part):
+                return name
+        return ""
 
     def partly_lines(self, name: str, value: object, left_out: Iterable[int]) -> list[Skip]:
         """Return the lines about what was left out of a variable, as many as one wants to read."""
