@@ -240,15 +240,25 @@ class _Capture:
                 raise _Failed(record, error) from error
             if desk.notes and record[0] == "var":
                 notes[record[1]] = tuple(sorted(desk.notes))
-            if desk.left_out:
-                left_out[record[1]] = (*left_out.get(record[1], ()), *desk.left_out)
-        for record in records if left_out else ():
-            missing = {key for keys in left_out.values() for key in keys}
+            left_out[record[1]] = (*left_out.get(record[1], ()), *desk.left_out)
+        if missing := {key for keys in left_out.values() for key in keys}:
+            left_out = self.told(records, left_out, missing)
+        return _Pickled(team, engine, file.getvalue(), buffers, desk, notes, left_out, writer)
+
+    def told(
+        self, records: Iterable[Record], left_out: Mapping[str, tuple[int, ...]], missing: Set[int]
+    ) -> dict[str, tuple[int, ...]]:
+        """Return who tells of what is left out: each variable that leads to it, else the class in which it was met."""
+        found: dict[str, tuple[int, ...]] = {}
+        for record in records:
             for part in self.losses.misplaced(self.value(record), missing):
                 raise _Failed(record, CannotSave(self.losses.holes[id(part)][2], part))
-            if record[0] == "var":  # also what was written with another variable is missing in this one
-                left_out[record[1]] = tuple(self.losses.within(self.value(record), missing))
-        return _Pickled(team, engine, file.getvalue(), buffers, desk, notes, left_out, writer)
+            if record[0] == "var":
+                found[record[1]] = tuple(self.losses.within(self.value(record), missing))
+        by_variables = {key for keys in found.values() for key in keys}
+        for name, keys in left_out.items():
+            found.setdefault(name, tuple(key for key in keys if key not in by_variables))
+        return found
 
     def records(self, team: Team) -> list[Record]:
         """Return the table of a team: classes first, what their loading may call before what is loaded."""

@@ -147,12 +147,18 @@ class _Loader:
     def definition(self, key: str) -> type:
         """Return a class of the session, filled if that can be."""
         cls = self.skeleton(key)
-        spec = self.specs.get(key)
-        if spec is not None and not self.making:
-            self.try_group(self.groups[spec.group])
+        if not self.making:
+            self.fill(key)
         if key in self.broken:
             raise self.broken[key]
         return cls
+
+    def fill(self, key: str) -> None:
+        """Fill a class, after its bases: a method that is asked for may be one of theirs."""
+        if (spec := self.specs.get(key)) is not None:
+            for base in spec.needs:
+                self.fill(base)
+            self.try_group(self.groups[spec.group])
 
     def member(self, key: str, index: int) -> object:
         """Return a member of a session's Enum."""

@@ -52,6 +52,17 @@ def test_a_placeholder_of_one_variable_does_not_get_into_another_that_takes_it_a
     assert restored["failed"] == []
 
 
+def test_a_bound_method_of_a_base_class_comes_back_where_its_object_is_held_by_another_class(two_shells: Any) -> None:
+    """The object is loaded with that class, before the classes that stand behind it in the order are filled."""
+    two_shells.save(
+        "class Plain:\n    made = []\nclass Slotted:\n    def m(self): return self.x\nclass Both(Slotted): pass\n"
+        "bound = Both(); bound.x = Plain.made; bound = bound.m"
+    )
+    report, wrong = two_shells.restore({"bound": "bound() is Plain.made and bound.__func__ is Slotted.m"})
+    assert report["failed"] == []
+    assert wrong == {}
+
+
 @pytest.mark.parametrize("engine", ["auto", "cloudpickle", "dill"])
 def test_neither_snapshot_nor_restore_keeps_objects_alive(two_shells: Any, engine: str) -> None:
     """`del x` afterwards frees its memory at once, and kills weak references, whatever was lost on the way."""
