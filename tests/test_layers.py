@@ -30,7 +30,7 @@ LAYERS = """
     pickling
     reducers definitions holes   | pieces folder
     memory paths flat            | packs backends
-    builders sharing refused
+    builders sharing refused beside
     namespace describe provenance placeholder cells
     startup profile host
     render
