@@ -19,7 +19,7 @@ from .errors import StoreNotWritable
 
 STORE_NAME = ".nbsnap"
 
-_started_in = os.getcwd()
+_started_in = began_in_directory or os.getcwd()
 
 
 @dataclass(frozen=True)
@@ -74,7 +74,7 @@ def started_in() -> str:
 def began_in() -> str:
     """Return the working directory when the session began: before nbsnap was loaded, if the shell knows."""
     told = getattr(running_shell(), "starting_dir", None)
-    return told if isinstance(told, str) else began_in_directory
+    return told if isinstance(told, str) else _started_in
 
 
 #: What every IPython has loaded, and we.

@@ -1,7 +1,7 @@
 """The global random generators: each stream goes on where it was. States are kept as plain numbers and bytes.
 
-A state that nobody has touched is kept as no more than that: Python's where only nbsnap has loaded `random`, torch's
-where it is the seed that torch begins with. States of CUDA devices are kept only where CUDA is in use.
+Where only nbsnap has loaded `random`, its state is nobody's, and is kept as no more than that. States of CUDA devices are
+kept only where CUDA is in use.
 """
 
 from __future__ import annotations
@@ -25,8 +25,7 @@ def take(_: Scene) -> dict[str, Any]:
     if (numpy := sys.modules.get("numpy.random")) is not None and hasattr(numpy, "get_state"):
         found["numpy"] = _plain(numpy.get_state(legacy=False))
     if (torch := sys.modules.get("torch")) is not None and hasattr(torch, "get_rng_state"):
-        drawn = bytes(torch.get_rng_state().tolist())
-        found["torch"] = b"" if drawn == _torch_begins(torch) else drawn
+        found["torch"] = bytes(torch.get_rng_state().tolist())
         if torch.cuda.is_available() and torch.cuda.is_initialized():
             found["cuda"] = tuple(bytes(state.tolist()) for state in torch.cuda.get_rng_state_all())
     return found
@@ -70,15 +69,8 @@ def _put_numpy(state: dict[str, Any], _: Turn) -> None:
     numpy.set_state(state)
 
 
-def _torch_begins(torch: Any) -> bytes:
-    """Return the state that torch's generator has in a new process."""
-    return bytes(torch.Generator().get_state().tolist())
-
-
 def _put_torch(state: bytes, _: Turn) -> None:
-    if state or "torch" in sys.modules:
-        torch = importlib.import_module("torch")
-        torch.set_rng_state(_tensor(state or _torch_begins(torch)))
+    importlib.import_module("torch").set_rng_state(_tensor(state))
 
 
 def _put_cuda(states: tuple[bytes, ...], turn: Turn) -> None:
