@@ -89,7 +89,8 @@ def has_extensions() -> bool:
 def extensions() -> tuple[str, ...]:
     """Return the names of the extensions that the user has loaded."""
     manager = getattr(running_shell(), "extension_manager", None)
-    return tuple(sorted(set(getattr(manager, "loaded", ())) - _OWN_EXTENSIONS))
+    names = {name.removeprefix("IPython.extensions.") for name in getattr(manager, "loaded", ())}
+    return tuple(sorted(names - _OWN_EXTENSIONS))
 
 
 def load_extension(name: str) -> None:

@@ -198,12 +198,12 @@ def restore(
             report = _restored(
                 record, opened, here, failed, not_saved, others, exact, started, notes=notes, beside=turn.done
             )
+            state.finish(turn)
+            return report
         except BaseException:
             journal.undo()
             turn.undo()
             raise
-    state.finish(turn)
-    return report
 
 
 # --- the namespace ----------------------------------------------------------------------------------------------------

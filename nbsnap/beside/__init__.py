@@ -19,7 +19,6 @@ from typing import Any, NamedTuple
 
 from nbsnap.errors import NbSnapError
 from nbsnap.model import BESIDE
-from nbsnap.quiet import uninterrupted
 
 from . import extensions, figures, filters, generators, options, places, submodules
 from .turn import Scene, Turn, said
@@ -114,11 +113,9 @@ def put(parts: Iterable[str], values: Mapping[str, Any], turn: Turn) -> None:
 
 
 def finish(turn: Turn) -> None:
-    """End a restore that has gone well."""
-    with uninterrupted():
-        for action in turn.ending:
-            action()
-        turn.undoing.clear()
+    """End a restore that has gone well. It can still be undone, should Ctrl-C come now."""
+    for action in turn.ending:
+        action()
 
 
 def remember(snapshot: str, taken: Mapping[str, Any]) -> None:

@@ -1,7 +1,7 @@
 """The global random generators: each stream goes on where it was. States are kept as plain numbers and bytes.
 
-Where only nbsnap has loaded `random`, its state is nobody's, and is kept as no more than that. States of CUDA devices are
-kept only where CUDA is in use.
+Where only nbsnap has loaded `random`, its state is nobody's, and is kept as no more than that. States of CUDA devices
+are kept only where CUDA is in use.
 """
 
 from __future__ import annotations

@@ -75,7 +75,7 @@ plt.figure(7)
 
 
 def test_open_figures_are_open_again(two_shells: Any) -> None:
-    """Figures keep numbers, labels and the current one; one that is a variable, too, is one object; closed ones stay."""
+    """Figures keep numbers, labels and the current one; one that is a variable stays one object; closed ones stay."""
     pytest.importorskip("matplotlib")
     two_shells.save(FIGURES)
     report, wrong = two_shells.restore(
@@ -196,7 +196,7 @@ def test_options_filters_and_context_come_back(two_shells: Any) -> None:
             "rcParams": "matplotlib.rcParams['lines.linewidth'] == 4",
             "a list": "matplotlib.rcParams['font.family'] == ['serif']",
             "decimal": "decimal.getcontext().prec == 50 and decimal.getcontext().traps[decimal.Inexact]",
-            "the class": "any(category is Mine and action == 'error' for action, _, category, _, _ in warnings.filters)",
+            "the class": "any(f[2] is Mine and f[0] == 'error' for f in warnings.filters)",
             "filters": "[(f[0], f[2].__name__, f[4]) for f in warnings.filters] == filters",
             "a pattern": "any(f[1] and f[1].match('NOT THIS') and f[3].match('some.module') for f in warnings.filters)",
         }
@@ -431,7 +431,7 @@ before = state()
 
 @pytest.mark.parametrize("why", ["strict", "interrupt"])
 def test_a_restore_that_fails_leaves_the_state_as_it_was(two_shells: Any, why: str) -> None:
-    """`strict`, or Ctrl-C while the last of it is put back: streams, places, figures, options and filters are as before."""
+    """`strict`, or Ctrl-C while the last of it is put back: streams, places, figures and options are as before."""
     pytest.importorskip("matplotlib")
     bad = "rows = (i for i in range(3))" if why == "strict" else ""
     two_shells.save(
