@@ -139,7 +139,7 @@ def test_what_is_beside_can_be_chosen(kernel_pair):
     assert kernel.value(look) == (False, True)
     assert "not the str 'randm'" in kernel.run("%config NbSnap.beside = ['randm']").text
     wrong = kernel.run("%restore --beside randm", ok=False)
-    assert "there is no 'randm' beside the variables" in wrong.error + wrong.text
+    assert "there is no 'randm' beside the variables" in wrong.text
     report = json.loads(kernel.run("r = %snapshot -q -o\nprint(r.to_json())").stdout)
     assert report["beside"] == ["working directory"]
 
