@@ -66,11 +66,6 @@ def cells(found: Host) -> tuple[str, ...]:
         return ()
 
 
-def started_in() -> str:
-    """Return the working directory when nbsnap was loaded."""
-    return _started_in
-
-
 def began_in() -> str:
     """Return the working directory when the session began: before nbsnap was loaded, if the shell knows."""
     told = getattr(running_shell(), "starting_dir", None)

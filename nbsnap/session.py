@@ -72,9 +72,10 @@ def snapshot(
         raise NbSnapError(f"no engine {engine!r}; there are {', '.join(ENGINES)}")
     _check_name(name)
     names = _session(namespace)
+    only, exclude = _patterns(only), _patterns(exclude)
     seen = host.look(names)
     made = provenance.binders(seen.code)
-    parts = _parts(beside, names, partly=bool(_patterns(only)))
+    parts = _parts(beside, names, partly=bool(only))
     available, lost = user_names(names, seen.hidden)
     chosen = _without(_select(available, only, exclude), ignore, asked=only)
     kept, lost_beside = state.take(parts, state.Scene({name: names[name] for name in chosen}, host.cells(seen)))
@@ -156,8 +157,9 @@ def restore(
     """
     started = time.perf_counter()
     names = _session(namespace)
+    only, exclude = _patterns(only), _patterns(exclude)
     book = notebook or host.default_notebook()
-    parts = _parts(beside, names, partly=bool(_patterns(only) or _patterns(exclude)))
+    parts = _parts(beside, names, partly=bool(only or exclude))
     place, _ = _place(store, reading=True)
     with _opened(place, create=False, reading=book) as opened:
         record = opened.load(opened.resolve(snapshot, book).id)
@@ -201,8 +203,9 @@ def restore(
             state.finish(turn)
             return report
         except BaseException:
-            journal.undo()
-            turn.undo()
+            with uninterrupted():
+                journal.undo()
+                turn.undo()
             raise
 
 

@@ -30,7 +30,7 @@ def take(_: Scene) -> dict[str, Any]:
     managers = _managers()
     if not managers or (backend() == "inline" and _closes_figures()):
         return {}
-    found: dict[str, Any] = {str(number): managers[number].canvas.figure for number in sorted(managers, key=str)}
+    found: dict[str, Any] = {str(number): managers[number].canvas.figure for number in sorted(managers, key=_order)}
     return {**found, "current": tuple(managers)}
 
 
@@ -59,7 +59,7 @@ def put(values: Mapping[str, Any], turn: Turn) -> None:
         pylab._set_new_active_manager(module.new_figure_manager_given_figure(free, figure))
         turn.ending.append(lambda figure=figure: _opened.add(figure))  # type: ignore[misc]
         opened.append(free)
-    turn.done.extend(f"figures:{number}" for number in sorted(opened, key=str))
+    turn.done.extend(f"figures:{number}" for number in sorted(opened, key=_order))
     turn.ending.append(pyplot.draw_if_interactive)
 
 
@@ -86,6 +86,10 @@ def settle() -> None:
     """Let the inline backend set up IPython now, where it is the one: later it would undo what is put back."""
     if backend() == "inline" and "matplotlib" in sys.modules:
         importlib.import_module(INLINE)
+
+
+def _order(number: Any) -> tuple[int, str]:
+    return len(str(number)), str(number)
 
 
 def _managers() -> dict[Any, Any]:

@@ -29,21 +29,25 @@ def take_directory(_: Scene) -> dict[str, Any]:
 def put_directory(values: Mapping[str, Any], turn: Turn) -> None:
     """Go where the session was."""
     was, began = values[""]
-    here = os.getcwd()
     target = _from_here(was, began)
+    try:
+        here = os.getcwd()
+    except OSError:  # removed under us: a reason more to go elsewhere
+        here = ""
     if not os.path.isdir(target):
         turn.notes.append(f"the working directory was {target}, which is not here: it stays {here}")
-    elif not os.path.samefile(target, here):
-        turn.undoing.append(lambda: os.chdir(here))
+    elif not here or not os.path.samefile(target, here):
+        if here:
+            turn.undoing.append(lambda: os.chdir(here))
         os.chdir(target)
         turn.done.append(f"directory:{target}")
 
 
 def _from_here(was: str, began: str) -> str:
-    """Return a directory as seen from where this session began, if it is there."""
-    if os.path.commonpath([was, began]) == began:
+    """Return a place below the one where a session began as seen from where this one began, if it is there."""
+    if os.path.isabs(was) and os.path.commonpath([was, began]) == began:
         moved = os.path.normpath(os.path.join(host.began_in(), os.path.relpath(was, began)))
-        if os.path.isdir(moved):
+        if os.path.exists(moved):
             return moved
     return was
 
@@ -52,7 +56,7 @@ def _from_here(was: str, began: str) -> str:
 
 
 def take_path(_: Scene) -> dict[str, Any]:
-    """Return `sys.path`, with "" for what a process starts with in front, and None for the installation."""
+    """Return `sys.path`, with "" for what Python puts in front and None for the installation, and the start."""
     first, installed = _starts(), _installation()
     found: list[str | None] = []
     added = False
@@ -68,7 +72,7 @@ def take_path(_: Scene) -> dict[str, Any]:
         else:
             found.append(entry)
             added = True
-    return {"": tuple(found)} if added else {}
+    return {"": (tuple(found), host.began_in())} if added else {}
 
 
 def put_path(values: Mapping[str, Any], turn: Turn) -> None:
@@ -78,7 +82,8 @@ def put_path(values: Mapping[str, Any], turn: Turn) -> None:
     missing: list[str] = []
     first, installed = _starts(), _installation()
     at = 0
-    for entry in values[""]:
+    entries, began = values[""]
+    for entry in (each and _from_here(each, began) for each in entries):
         if entry is None:
             own = [place for place, one in enumerate(made) if isinstance(one, str) and _is_installed(one, installed)]
             at = max([at, *(place + 1 for place in own)])
@@ -109,8 +114,6 @@ def _starts() -> set[str]:
     script = getattr(sys.modules.get("__main__"), "__file__", None)
     if isinstance(script, str):
         found.add(os.path.dirname(os.path.abspath(script)))
-    if "-m" in sys.orig_argv:
-        found.add(host.started_in())
     return found
 
 

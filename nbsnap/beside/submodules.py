@@ -17,6 +17,8 @@ from typing import Any
 
 from .turn import Scene, Turn, said
 
+_put_back: set[str] = set()  # by restores: imported by cells that this session has not run
+
 _DOTTED = re.compile(r"^[^#\n]*\bimport\s[^#\n]*\.", re.MULTILINE)
 
 
@@ -25,7 +27,11 @@ def take(scene: Scene) -> dict[str, Any]:
     packages = _packages(scene.variables)
     if not packages:
         return {}
-    found = {name for name in _imported(scene.cells) if name.partition(".")[0] in packages and name in sys.modules}
+    found = {
+        name
+        for name in _imported(scene.cells) | _put_back
+        if name.partition(".")[0] in packages and name in sys.modules
+    }
     for package in packages:
         inside = vars(sys.modules[package])
         found.update(
@@ -42,7 +48,10 @@ def put(values: Mapping[str, Any], turn: Turn) -> None:
     """Import what is missing of the packages that came back."""
     packages = _packages(turn.restored)
     for name in values[""]:
-        if name in sys.modules or not any(name.startswith(f"{package}.") for package in packages):
+        if not any(name.startswith(f"{package}.") for package in packages):
+            continue
+        _put_back.add(name)
+        if name in sys.modules:
             continue
         try:
             importlib.import_module(name)

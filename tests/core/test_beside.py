@@ -284,9 +284,12 @@ def test_a_project_that_was_moved_keeps_to_itself(two_shells: Any, shells_in: An
     two_shells.save(PLACES)
     moved = two_shells.folder.parent / "moved"
     (moved / "data" / "deep").mkdir(parents=True)
+    (moved / "src").mkdir()
+    (moved / "src" / "own_module.py").write_text("class Own: new = True\n")
     store = str(two_shells.folder / ".nbsnap")
     call = f"nbsnap.restore(store={store!r}, notebook='session.py')"
-    _, wrong = shells_in(moved).restore({"directory": f"os.getcwd() == {str(moved / 'data' / 'deep')!r}"}, call)
+    checks = {"directory": f"os.getcwd() == {str(moved / 'data' / 'deep')!r}", "modules": "own_module.Own.new"}
+    _, wrong = shells_in(moved).restore(checks, call)
     assert wrong == {}
 
 
@@ -316,6 +319,15 @@ def test_submodules_come_with_their_package(two_shells: Any) -> None:
     )
     assert wrong == {}
     assert not any("email" in said for said in report["beside"])
+
+
+def test_submodules_stay_from_restore_to_restore(two_shells: Any) -> None:
+    """A session that was restored, and has not run the cell that imported a submodule, keeps it all the same."""
+    two_shells.save("import xml.etree.ElementTree")
+    again = "(nbsnap.restore(), nbsnap.snapshot())[0]"
+    for _ in range(2):
+        _, wrong = two_shells.restore({"there": "xml.etree.ElementTree.fromstring('<a/>').tag == 'a'"}, again)
+        assert wrong == {}
 
 
 def test_a_submodule_that_does_not_load_costs_a_line(two_shells: Any) -> None:
