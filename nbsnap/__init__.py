@@ -9,6 +9,8 @@ nothing, and so that the command line never loads a pickler.
 
 from __future__ import annotations
 
+import os
+import sys
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -55,6 +57,14 @@ __all__ = [
     "unload_ipython_extension",
 ]
 
+try:
+    began_in_directory = os.getcwd()  # as long as nobody has changed it: all else here is imported on first use
+except OSError:  # removed under us
+    began_in_directory = ""
+
+#: The state of `random` where we have loaded it and the session had not: nobody's, so it is not worth keeping.
+fresh_random: object = None
+
 _HOME = {
     "snapshot": "session",
     "restore": "session",
@@ -81,8 +91,11 @@ def __getattr__(name: str) -> Any:
     home = _HOME.get(name)
     if home is None:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    had_random = "random" in sys.modules
     value = getattr(import_module(f"{__name__}.{home}"), name)
     globals()[name] = value
+    if not had_random and "random" in sys.modules:
+        globals()["fresh_random"] = sys.modules["random"].getstate()
     return value
 
 

@@ -20,7 +20,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from typing import Any
 
-from . import definitions, describe, reducers
+from . import beside, definitions, describe, reducers
 from .builders import PYTHON
 from .cells import Cells
 from .errors import CannotSave
@@ -77,7 +77,9 @@ class Taken:
     """A namespace taken apart: what `write` will put into the store, and what could not be taken."""
 
     variables: tuple[Variable, ...]  # with `group` set as it will be
+    beside: tuple[Variable, ...]  # the same for what lies beside them, by entry
     skips: tuple[Skip, ...]
+    lost: tuple[Skip, ...]  # of what lies beside
     sources: tuple[tuple[str, str], ...]
     size: int
     classes: Mapping[str, type]  # the session's, by their keys
@@ -105,14 +107,15 @@ def take_apart(
     engine: str = "auto",
     made: Mapping[str, tuple[int, str]] | None = None,
     classes: Mapping[str, type] | None = None,
+    beside: Mapping[str, Any] | None = None,
 ) -> Taken:
     """Pickle the variables `names` of a namespace, which is only read.
 
     `made` tells for a name the cell that bound it (execution count and first line), for the report. `classes` are
-    taken besides, under the keys given.
+    taken besides, under the keys given, and so are the entries of `beside`, as variables of reserved names.
     """
     with unhurried():
-        capture = _Capture(namespace, names, engine, made or {})
+        capture = _Capture(namespace, names, engine, made or {}, beside or {})
         try:
             return capture.run(classes or {})
         finally:  # it is part of a cycle, and would keep the user's objects alive until the next collection
@@ -121,10 +124,19 @@ def take_apart(
 
 class _Capture:
     def __init__(
-        self, namespace: dict[str, Any], names: Sequence[str], engine: str, made: Mapping[str, tuple[int, str]]
+        self,
+        namespace: dict[str, Any],
+        names: Sequence[str],
+        engine: str,
+        made: Mapping[str, tuple[int, str]],
+        entries: Mapping[str, Any],
     ) -> None:
         self.namespace = namespace
         self.values = {name: namespace[name] for name in names if name in namespace}
+        self.entries = {
+            reserved: entry for entry in entries if (reserved := beside.name_of(entry)) not in self.values
+        }  # reserved name -> entry
+        self.values.update((reserved, entries[entry]) for reserved, entry in self.entries.items())
         self.order = {name: place for place, name in enumerate(self.values)}
         self.engines = _ENGINES[engine]
         self.made = made
@@ -417,15 +429,20 @@ class _Capture:
             (Definition(key, Content(0), home[key], self.classes[key].needs), self.classes[key].stream) for key in kept
         )
         total += sum(len(stream) for _, stream in defined)
+        skips = [
+            skip
+            for name in self.values
+            for skip in ([self.skips[name]] if name in self.skips else partly.get(name, ()))
+        ]
         return Taken(
-            variables=tuple(variables[name] for name in self.values if name in variables),
-            skips=tuple(
-                skip
-                for name in self.values
-                for skip in ([self.skips[name]] if name in self.skips else partly.get(name, ()))
-            )
+            variables=tuple(variables[name] for name in self.values if name in variables and name not in self.entries),
+            beside=tuple(
+                _replace(variables[name], name=entry) for name, entry in self.entries.items() if name in variables
+            ),
+            skips=tuple(skip for skip in skips if skip.name not in self.entries)
             + tuple(skip for name in partly if name not in self.values for skip in partly[name])
             + tuple(skip for skip in self.partly if skip.name in home),
+            lost=tuple(_replace(skip, name=self.entries[skip.name]) for skip in skips if skip.name in self.entries),
             sources=self.cells.texts(),
             size=total,
             classes={key: self.classes[key].cls for key in kept},

@@ -14,11 +14,12 @@ from dataclasses import dataclass
 from pathlib import Path, PurePath
 from typing import Any
 
+from . import began_in_directory
 from .errors import StoreNotWritable
 
 STORE_NAME = ".nbsnap"
 
-_started_in = os.getcwd()
+_started_in = began_in_directory or os.getcwd()
 
 
 @dataclass(frozen=True)
@@ -46,6 +47,60 @@ def running_shell() -> Any:
     ipython = sys.modules.get("IPython")
     get = getattr(ipython, "get_ipython", None)
     return get() if get is not None else None
+
+
+def is_session(namespace: Mapping[str, Any]) -> bool:
+    """Tell whether a namespace is the running session's own, and not a dict that somebody has made."""
+    shell = running_shell()
+    return namespace is (vars(sys.modules["__main__"]) if shell is None else shell.user_ns)
+
+
+def cells(found: Host) -> tuple[str, ...]:
+    """Return the Python that the user has run: the cells, or outside of a shell the script, if it can be read."""
+    if found.hidden is not None:
+        return tuple(text for _, text in found.code)
+    script = getattr(sys.modules.get("__main__"), "__file__", None)
+    try:
+        return (Path(script).read_text(encoding="utf-8"),) if isinstance(script, str) else ()
+    except (OSError, UnicodeError):
+        return ()
+
+
+def began_in() -> str:
+    """Return the working directory when the session began: before nbsnap was loaded, if the shell knows."""
+    told = getattr(running_shell(), "starting_dir", None)
+    return told if isinstance(told, str) else _started_in
+
+
+#: What every IPython has loaded, and we.
+_OWN_EXTENSIONS = frozenset({"storemagic", "nbsnap"})
+
+
+def has_extensions() -> bool:
+    """Tell whether there is a shell that knows extensions."""
+    return hasattr(running_shell(), "extension_manager")
+
+
+def extensions() -> tuple[str, ...]:
+    """Return the names of the extensions that the user has loaded."""
+    manager = getattr(running_shell(), "extension_manager", None)
+    names = {name.removeprefix("IPython.extensions.") for name in getattr(manager, "loaded", ())}
+    return tuple(sorted(names - _OWN_EXTENSIONS))
+
+
+def load_extension(name: str) -> None:
+    """Load an extension of IPython."""
+    running_shell().extension_manager.load_extension(name)
+
+
+def unload_extension(name: str) -> None:
+    """Unload an extension of IPython."""
+    running_shell().extension_manager.unload_extension(name)
+
+
+def magic(name: str, line: str) -> None:
+    """Run a line magic."""
+    running_shell().run_line_magic(name, line)
 
 
 def _notebook_path() -> PurePath | None:

@@ -66,10 +66,13 @@ def classes(
     use = {key: cls for key, cls in (by_origin | by_name).items() if key not in check or key in equal}
     use = {key: cls for key, cls in use.items() if all(k in use for k in groups[_spec(record, key).group].definitions)}
     fallen = _drop_upon_new(record, use, chosen)
+    shown = chosen.intersection(variable.name for variable in record.variables)
     anew = {
-        spec.key: ", ".join(sorted(chosen.intersection(groups[spec.group].variables)))
+        spec.key: ", ".join(sorted(shown.intersection(groups[spec.group].variables)))
         for spec in record.definitions
-        if spec.group in loading and spec.key not in chosen and _by_name(names, spec.key) is not None
+        if spec.key not in chosen
+        and shown.intersection(groups[spec.group].variables)
+        and _by_name(names, spec.key) is not None
     }
     notes = tuple(f"{key} came anew with {others}, with which it shares objects" for key, others in anew.items())
     notes += tuple(

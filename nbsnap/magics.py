@@ -24,10 +24,11 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 from IPython.core.error import UsageError
 from IPython.core.magic import Magics, line_magic, magics_class
 from IPython.core.magic_arguments import MagicHelpFormatter, argument, magic_arguments
-from traitlets import Enum, List, TraitError, Unicode
+from traitlets import Bool, Enum, List, TraitError, Unicode
 
 from nbsnap import host
 from nbsnap.errors import NbSnapError, VariableNotFound
+from nbsnap.model import BESIDE
 
 if TYPE_CHECKING:
     from nbsnap.layout import Sheet
@@ -56,6 +57,12 @@ def _patterns(verb: str) -> tuple[_Argument, ...]:
     return _argument("--only", **meaning, help=only), _argument("--exclude", **meaning, help=others)
 
 
+def _beside(verb: str) -> _Argument:
+    names = f"all, none, or some of {', '.join(BESIDE)}"
+    text = f"{verb} these beside the variables: {names}. Without it, as the setting says."
+    return _argument("--beside", metavar="PART", nargs="+", action="extend", default=[], help=text)
+
+
 _SHOW = (
     _argument("-q", "--quiet", action="store_true", help="Print nothing, unless something is amiss."),
     _argument("-v", "--verbose", action="store_true", help="Show all rows, and every variable."),
@@ -75,7 +82,8 @@ def _magic(*arguments: _Argument) -> Callable[[_F], _F]:
         parser.allow_abbrev = False
         parser.usage = _usage(parser)
         parser.formatter_class = partial(MagicHelpFormatter, width=96)
-        function.__doc__ = parser.format_help().replace("<PATTERN [PATTERN ...]>", "PATTERN…")
+        text = parser.format_help().replace("<PATTERN [PATTERN ...]>", "PATTERN…")
+        function.__doc__ = text.replace("<PART [PART ...]>", "PART…")
         return function
 
     return make
@@ -110,6 +118,15 @@ class NbSnap(Magics):
         help="The pickler: auto (the fast one, dill where only dill can), or dill or cloudpickle for everything.",
     ).tag(config=True)
 
+    beside = List(
+        Enum(BESIDE),
+        default_value=list(BESIDE),
+        help="What is kept and put back beside the variables.",
+    ).tag(config=True)
+    reload_extensions = Bool(
+        False, help="Let %restore load the extensions of IPython that the session had, and choose its %matplotlib mode."
+    ).tag(config=True)
+
     shown: object = None  # the report that was printed last: not to be printed in full again as Out[…]
 
     @_magic(
@@ -118,6 +135,7 @@ class NbSnap(Magics):
         ),
         _argument("-m", "--message", metavar="TEXT", default="", help="A note to keep with it, in quotes."),
         *_patterns("Save"),
+        _beside("Keep"),
         _argument("--strict", action="store_true", help="If anything would be lost, fail and write nothing."),
         _argument("--dry-run", action="store_true", help="Say what would be saved, with sizes; write nothing."),
         *_SHOW,
@@ -151,6 +169,7 @@ class NbSnap(Magics):
                 store=self._place(),
                 notebook=self.notebook or None,
                 engine=self.engine,
+                beside=self._parts(args, partly=bool(args.only)),
             )
             if not args.quiet or report.skipped or report.notes:
                 self._show(report, render.snapshot_sheet(report, verbose=args.verbose))
@@ -165,6 +184,7 @@ class NbSnap(Magics):
             help="A name, the beginning of an id, latest (the default), or latest~2: the second before it.",
         ),
         *_patterns("Restore"),
+        _beside("Put back"),
         _argument("--exact", action="store_true", help="Also remove the variables that the snapshot does not have."),
         _argument("--strict", action="store_true", help="If anything cannot be restored, fail and change nothing."),
         _argument("--dry-run", action="store_true", help="Say what would be restored, with sizes; change nothing."),
@@ -200,6 +220,8 @@ class NbSnap(Magics):
                 dry_run=args.dry_run,
                 store=self._place(),
                 notebook=self.notebook or None,
+                beside=self._parts(args, partly=bool(args.only or args.exclude)),
+                reload_extensions=self.reload_extensions,
             )
             _wake_figures(self._ip)
             if not args.quiet or report.failed or report.not_saved or report.notes:
@@ -219,6 +241,10 @@ class NbSnap(Magics):
         except ValueError as error:
             raise UsageError(f"{error} in: {line}") from None
         return magic.parser.parse_args(words)
+
+    def _parts(self, args: Any, *, partly: bool) -> Sequence[str]:
+        """Return what is meant beside the variables: what is asked for, else the setting, for a session as a whole."""
+        return _split(args.beside) or ([] if partly else self.beside)
 
     def _place(self) -> str | None:
         if os.environ.get("NBSNAP_STORE") or not self.store:
@@ -320,6 +346,8 @@ class NbSnap(Magics):
         if typed.startswith("-"):
             return sorted(parser._option_string_actions)
         option = next((word for word in reversed(before) if word.startswith("-")), "")
+        if option == "--beside":
+            return ["all", "none", *BESIDE]
         if option in ("--only", "--exclude"):
             return self._variable_names(magic, before[0] if before and not before[0].startswith("-") else "latest")
         return self._snapshot_names() if not before else sorted(parser._option_string_actions)

@@ -194,6 +194,7 @@ _SOURCE: Fields = (("file", _text_column, REQUIRED), ("text", _text_column, ""))
 # the parts of the body: each a table
 _TABLES: tuple[tuple[str, Callable[..., Any], Fields], ...] = (
     ("variables", Variable, _VARIABLE),
+    ("beside", Variable, _VARIABLE),
     ("groups", Group, _GROUP),
     ("definitions", Definition, _DEFINITION),
     ("skips", Skip, _SKIP),

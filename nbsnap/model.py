@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 __all__ = [
+    "BESIDE",
     "Content",
     "Definition",
     "Group",
@@ -23,6 +24,10 @@ __all__ = [
     "SnapshotReport",
     "Variable",
 ]
+
+
+#: The parts of a session's state that lie beside its variables; see `nbsnap.beside`.
+BESIDE = ("random", "figures", "path", "directory", "submodules", "options", "warnings", "decimal", "extensions")
 
 
 class Jsonable:
@@ -65,7 +70,7 @@ class Group:
     """Variables and definitions that share mutable objects, pickled together."""
 
     id: str  # "g0", "g1", … unique within the snapshot
-    variables: tuple[str, ...]
+    variables: tuple[str, ...]  # and the reserved names of what lies beside them
     definitions: tuple[str, ...]  # keys of the definitions whose state is in here
     engine: str  # who took it apart: "pickle", "cloudpickle", "dill" or "flat"; see `pickling`
     stream: Content
@@ -137,6 +142,7 @@ class Snapshot(Jsonable):
     sources: tuple[tuple[str, str], ...]  # (file name in code objects, text): what tracebacks of restored code show
     cwd: str
     signature: str = ""  # reserved: "hmac-blake3:<hex>" over the head's bytes; "" is unsigned
+    beside: tuple[Variable, ...] = ()  # the state beside the variables, by entry: "random:numpy", "figures:1"
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,6 +162,7 @@ class SnapshotReport(Jsonable):
     seconds: float
     dry_run: bool = False
     notes: tuple[str, ...] = ()  # lines for the user: the store's fallback place, …
+    beside: tuple[str, ...] = ()  # what was kept beside the variables, in words: "random generators", "figure 1"
 
     @property
     def ok(self) -> bool:
@@ -181,6 +188,7 @@ class RestoreReport(Jsonable):
     seconds: float
     dry_run: bool = False
     notes: tuple[str, ...] = ()
+    beside: tuple[str, ...] = ()  # what was put back beside the variables, in words
 
     @property
     def ok(self) -> bool:

@@ -11,7 +11,7 @@ from datetime import datetime
 
 from nbsnap.layout import LAST, TABLE_ROWS, Sheet, Table, title
 from nbsnap.model import Head, RestoreReport, Skip, Snapshot, SnapshotReport, Variable
-from nbsnap.wording import count, cut, seconds, short_id, size, when
+from nbsnap.wording import beside, count, cut, seconds, short_id, size, when
 
 __all__ = ["brief", "list_sheet", "restore_sheet", "show_sheet", "snapshot_sheet"]
 
@@ -31,6 +31,8 @@ def snapshot_sheet(report: SnapshotReport, *, verbose: bool = False) -> Sheet:
     if report.dry_run or verbose:
         tables.append(_variables(report.variables, verbose, more))
     lines = [f"message: {report.message}"] if report.message and verbose else []
+    if report.beside and (report.dry_run or verbose):
+        lines.append(f"beside the variables: {'; '.join(report.beside)}")
     lines += report.notes
     if report.dry_run:
         return Sheet("Dry run: snapshot", report.name, "", tuple(facts), "would hold", _filled(tables), tuple(lines))
@@ -60,6 +62,9 @@ def restore_sheet(report: RestoreReport, *, verbose: bool = False, now: datetime
         were, them = ("was", "it") if len(report.kept) == 1 else ("were", "them")
         other = count(len(report.kept), "variable")
         lines.append(f"{other} that the snapshot does not have {were} kept (--exact removes {them})")
+    if report.beside:
+        put = "would be put back, too" if report.dry_run else "put back, too"
+        lines.append(f"{put}: {'; '.join(report.beside)}")
     lines += report.notes
     verb = "Dry run: restore" if report.dry_run else "Restored"
     origin = f"from {when(report.time, now)}"
@@ -81,6 +86,8 @@ def show_sheet(snapshot: Snapshot, *, verbose: bool = False, now: datetime | Non
     if head.parent:
         lines.append(f"after: {short_id(head.parent)}")
     lines.append(f"id: {head.id}")
+    if snapshot.beside:
+        lines.append(f"beside the variables: {'; '.join(beside(entry.name for entry in snapshot.beside))}")
     more = f"nbsnap show {short_id(head.id)} -v"
     tables = [_variables(snapshot.variables, verbose, more), _problems(snapshot.skips, verbose, more)]
     if verbose and snapshot.packages:

@@ -15,15 +15,16 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
-from . import __version__, cells, environment, host, living, provenance
+from . import __version__, cells, environment, host, living, provenance, wording
+from . import beside as state
 from .capture import Taken, take_apart
 from .describe import type_name
 from .errors import NbSnapError, SnapshotNotFound, StoreNotFound, StrictError
-from .model import Head, RestoreReport, Skip, Snapshot, SnapshotReport, Variable
+from .model import BESIDE, Head, RestoreReport, Skip, Snapshot, SnapshotReport
 from .namespace import Journal, matches_any, select, user_names
 from .pickling import ENGINES
 from .quiet import uninterrupted
-from .rebuild import rebuild
+from .rebuild import Rebuilt, rebuild
 from .store import Store
 
 Place = str | os.PathLike[str] | Store | None
@@ -42,6 +43,7 @@ def snapshot(
     store: Place = None,
     notebook: str | None = None,
     engine: str = "auto",
+    beside: Iterable[str] | None = None,
 ) -> SnapshotReport:
     """Save the variables of a namespace and report what was saved and what was not.
 
@@ -56,6 +58,8 @@ def snapshot(
         store: where; a path or a Store. By default `.nbsnap` beside the notebook.
         notebook: what the snapshot belongs to; by default found from the front end.
         engine: "auto", "dill" or "cloudpickle": who takes objects apart first.
+        beside: what to keep beside the variables, of `model.BESIDE`, "all" or "none". By default all of it, but nothing
+            of a namespace that is not the session's own, nor with `only`.
 
     Raises:
         VariableNotFound: a pattern matches no variable.
@@ -68,11 +72,15 @@ def snapshot(
         raise NbSnapError(f"no engine {engine!r}; there are {', '.join(ENGINES)}")
     _check_name(name)
     names = _session(namespace)
+    only, exclude = _patterns(only), _patterns(exclude)
     seen = host.look(names)
     made = provenance.binders(seen.code)
+    parts = _parts(beside, names, partly=bool(only))
     available, lost = user_names(names, seen.hidden)
     chosen = _without(_select(available, only, exclude), ignore, asked=only)
-    taken = take_apart(names, chosen, engine=engine, made=made)
+    kept, lost_beside = state.take(parts, state.Scene({name: names[name] for name in chosen}, host.cells(seen)))
+    taken = take_apart(names, chosen, engine=engine, made=made, beside=kept)
+    lost_beside += tuple(f"{' '.join(wording.beside([skip.name]))}: not kept: {skip.reason}" for skip in taken.lost)
     skips = taken.skips + tuple(_shell_name(name, names, made) for name in _asked(lost, only))
     if strict and skips:
         raise StrictError(_refused("saved", skips))
@@ -81,8 +89,9 @@ def snapshot(
         raise NbSnapError(_nothing(skips))
     head = _new_head(book, name or "", message, taken, skips)
     place, notes = _place(store)
+    notes += lost_beside
     if dry_run:
-        return _report(head, str(place), taken.variables, skips, 0, started, dry_run=True, notes=notes)
+        return _report(head, str(place), taken, skips, 0, started, dry_run=True, notes=notes)
     saved: Snapshot | None = None
     try:
         with _opened(place, create=True) as opened, opened.writer() as writer:
@@ -98,10 +107,12 @@ def snapshot(
                 history=seen.history,
                 sources=taken.sources,
                 cwd=_cwd(),
+                beside=taken.beside,
             )
             saved = writer.commit(record)
         living.remember(saved, taken.classes)
-        return _report(saved.head, where, taken.variables, skips, saved.head.new_bytes, started, notes=notes)
+        state.remember(saved.head.id, kept)
+        return _report(saved.head, where, taken, skips, saved.head.new_bytes, started, notes=notes)
     except KeyboardInterrupt:
         if saved is not None:  # too late to stop it, so it is taken back: interrupted means not done
             with uninterrupted(), _opened(place, create=False) as opened:
@@ -120,6 +131,8 @@ def restore(
     dry_run: bool = False,
     store: Place = None,
     notebook: str | None = None,
+    beside: Iterable[str] | None = None,
+    reload_extensions: bool = False,
 ) -> RestoreReport:
     """Bring the variables of a snapshot back into a namespace and report what came back and what did not.
 
@@ -133,6 +146,8 @@ def restore(
         strict: raise instead of leaving anything out, with the namespace as it was.
         dry_run: report what would come back; nothing is loaded.
         store, notebook: as for `snapshot`.
+        beside: what to put back beside the variables, as for `snapshot`; nothing by default with `only` or `exclude`.
+        reload_extensions: load IPython's extensions again that the session had.
 
     Raises:
         SnapshotNotFound: there is no such snapshot, or several ids begin so.
@@ -142,7 +157,9 @@ def restore(
     """
     started = time.perf_counter()
     names = _session(namespace)
+    only, exclude = _patterns(only), _patterns(exclude)
     book = notebook or host.default_notebook()
+    parts = _parts(beside, names, partly=bool(only or exclude))
     place, _ = _place(store, reading=True)
     with _opened(place, create=False, reading=book) as opened:
         record = opened.load(opened.resolve(snapshot, book).id)
@@ -152,13 +169,24 @@ def restore(
         not_saved = tuple(skip for skip in record.skips if skip.name in chosen or not (only or exclude))
         wanted = [name for name in saved if name in chosen]
         others = _others(names, {*saved, *skips}, only, exclude)
+        entries = [entry.name for entry in record.beside if state.part_of(entry.name) in parts]
         if dry_run:
-            return _restored(record, opened, wanted, (), not_saved, others, exact, started, dry_run=True)
+            return _restored(
+                record, opened, wanted, (), not_saved, others, exact, started, dry_run=True, beside=entries
+            )
         journal = Journal(names)
+        turn = state.Turn(record.head.id, reload_extensions=reload_extensions, in_session=host.is_session(names))
         try:
+            state.begin({state.part_of(entry) for entry in entries}, turn)
+            early, late = _stages(entries)
+            first = rebuild(record, map(state.name_of, early), opened.read, names, stand=_leave)
+            state.put(state.EARLY, _entries(first, turn), turn)
             cells.show(record.sources)
-            known, notes = living.classes(record, names, wanted, opened.read)
-            built = rebuild(record, wanted, opened.read, names, stand=journal.bind, known=known)
+            loading = [*wanted, *map(state.name_of, late)]
+            known, notes = living.classes(record, names, loading, opened.read)
+            built = rebuild(
+                record, loading, opened.read, names, stand=lambda values: journal.bind(_variables(values)), known=known
+            )
             living.remember(record, built.classes)
             failed = tuple(_failure(record, name, built.failed[name]) for name in wanted if name in built.failed)
             if strict and (failed or not_saved):
@@ -166,9 +194,18 @@ def restore(
             if exact:
                 journal.remove(others)
             here = [name for name in wanted if name in built.values]
-            return _restored(record, opened, here, failed, not_saved, others, exact, started, notes=notes)
+            turn.restored = {name: built.values[name] for name in here}
+            state.put(parts, _entries(built, turn), turn)
+            notes += tuple(turn.notes)
+            report = _restored(
+                record, opened, here, failed, not_saved, others, exact, started, notes=notes, beside=turn.done
+            )
+            state.finish(turn)
+            return report
         except BaseException:
-            journal.undo()
+            with uninterrupted():
+                journal.undo()
+                turn.undo()
             raise
 
 
@@ -183,6 +220,36 @@ def _session(names: dict[str, Any] | None) -> dict[str, Any]:
     shell = host.running_shell()
     found: dict[str, Any] = shell.user_ns if shell is not None else vars(sys.modules["__main__"])
     return found
+
+
+def _parts(asked: Iterable[str] | None, names: dict[str, Any], *, partly: bool) -> tuple[str, ...]:
+    """Return which parts beside the variables are meant: all of the session's, if nothing is said of either."""
+    return state.chosen(asked, () if partly or not host.is_session(names) else BESIDE)
+
+
+def _stages(entries: Iterable[str]) -> tuple[list[str], list[str]]:
+    """Return the entries that are put back before the variables, and those after."""
+    early: list[str] = []
+    late: list[str] = []
+    for entry in entries:
+        (early if state.part_of(entry) in state.EARLY else late).append(entry)
+    return early, late
+
+
+def _leave(values: Mapping[str, Any]) -> None:
+    """Bind nothing."""
+
+
+def _variables(values: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in values.items() if state.item_of(name) is None}
+
+
+def _entries(built: Rebuilt, turn: state.Turn) -> dict[str, Any]:
+    """Return what lies beside the variables, by entry; what could not be loaded is noted."""
+    for name, problem in built.failed.items():
+        if (entry := state.item_of(name)) is not None:
+            turn.notes.append(f"{' '.join(wording.beside([entry])) or entry}: not put back: {problem.reason}")
+    return {entry: value for name, value in built.values.items() if (entry := state.item_of(name)) is not None}
 
 
 def _select(names: list[str], only: Iterable[str], exclude: Iterable[str]) -> list[str]:
@@ -282,7 +349,7 @@ def _new_head(book: str, name: str, message: str, taken: Taken, skips: tuple[Ski
 def _report(
     head: Head,
     place: str,
-    variables: tuple[Variable, ...],
+    taken: Taken,
     skips: tuple[Skip, ...],
     new_bytes: int,
     started: float,
@@ -297,13 +364,14 @@ def _report(
         time=head.time,
         notebook=head.notebook,
         store=place,
-        variables=variables,
+        variables=taken.variables,
         skipped=skips,
         size=head.size,
         new_bytes=new_bytes,
         seconds=time.perf_counter() - started,
         dry_run=dry_run,
         notes=notes,
+        beside=wording.beside(entry.name for entry in taken.beside),
     )
 
 
@@ -319,6 +387,7 @@ def _restored(
     *,
     dry_run: bool = False,
     notes: tuple[str, ...] = (),
+    beside: Iterable[str] = (),
 ) -> RestoreReport:
     present = set(done)
     restored = tuple(variable for variable in record.variables if variable.name in present)
@@ -337,6 +406,7 @@ def _restored(
         seconds=time.perf_counter() - started,
         dry_run=dry_run,
         notes=notes,
+        beside=wording.beside(beside),
     )
 
 

@@ -10,9 +10,22 @@ Sizes are in powers of 1000 (`1.2 GB`, `84 MB`), times of day in local time.
 from __future__ import annotations
 
 import unicodedata
+from collections.abc import Iterable
 from datetime import datetime, timedelta
 
-__all__ = ["clean", "count", "cut", "encodable", "first_columns", "seconds", "short_id", "size", "when", "width_of"]
+__all__ = [
+    "beside",
+    "clean",
+    "count",
+    "cut",
+    "encodable",
+    "first_columns",
+    "seconds",
+    "short_id",
+    "size",
+    "when",
+    "width_of",
+]
 
 
 # ---- characters ------------------------------------------------------------------------------------------------------
@@ -135,6 +148,39 @@ def when(time: str, now: datetime | None = None, *, sentence: bool = False) -> s
 def count(number: int, noun: str) -> str:
     """Return `1 variable`, `5,000 variables`."""
     return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+
+
+#: What a part beside the variables is called, one and many; {} is what its entries are about.
+_BESIDE = {
+    "random": ("random generator", "random generators"),
+    "figures": ("figure {}", "figures {}"),
+    "path": ("sys.path", "sys.path"),
+    "directory": ("working directory {}", "working directory {}"),
+    "submodules": ("submodules {}", "submodules {}"),
+    "options": ("options of {}", "options of {}"),
+    "warnings": ("warning filters", "warning filters"),
+    "decimal": ("decimal context", "decimal context"),
+    "extensions": ("extensions {}", "extensions {}"),
+}
+#: Entries that say something about the others of their part.
+_SILENT = frozenset({"figures:current", "options:loaded"})
+
+
+def beside(entries: Iterable[str]) -> tuple[str, ...]:
+    """Return what lies beside the variables in words: `figures 1 and 2`, `options of pandas`, `random generators`."""
+    parts: dict[str, list[str]] = {}
+    for entry in entries:
+        if entry not in _SILENT:
+            part, _, item = entry.partition(":")
+            parts.setdefault(part, []).append(clean(item))
+    said = []
+    for part, items in parts.items():
+        one, many = _BESIDE.get(part, (part, part))
+        listed = ", ".join(items[:4]) + (f" and {len(items) - 4} more" if len(items) > 4 else "")
+        if 1 < len(items) <= 4:
+            listed = f"{', '.join(items[:-1])} and {items[-1]}"
+        said.append((one if len(items) == 1 else many).format(listed).strip())
+    return tuple(said)
 
 
 def short_id(id: str) -> str:

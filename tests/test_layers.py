@@ -30,7 +30,7 @@ LAYERS = """
     pickling
     reducers definitions holes   | pieces folder
     memory paths flat            | packs backends
-    builders sharing refused structs
+    builders sharing refused structs beside
     ordering namespace provenance placeholder cells
     describe
     startup profile host

@@ -27,7 +27,9 @@ def test_there_and_back(shell):
     assert re.fullmatch(
         r"nbsnap: 2 variables \(.*\) were saved here today at \d\d:\d\d\. %restore brings them back\.", said[0]
     )
-    assert re.fullmatch(r"Restored first \([0-9a-f]{7}\) from \d\d:\d\d today · 2 variables, .* m?s", said[1])
+    first, second = said[1].splitlines()
+    assert re.fullmatch(r"Restored first \([0-9a-f]{7}\) from \d\d:\d\d today · 2 variables, .* m?s", first)
+    assert second == "  put back, too: random generator"
     assert said[2].endswith("(True, [1, 2])")
 
 
