@@ -80,6 +80,7 @@ class Desk:
         self.notes: set[str] = set()
         #: Claims a mutable object for the team; raises Touch if another team has it.
         self.claim: Callable[[object], None] = ownership.claimer(team) if ownership is not None else _claim_nothing
+        self._places = ownership.places if ownership is not None else {}
         self._live = {
             id(vars(builtins)): "builtins",
             id(vars(sys.modules["__main__"])): "main",
@@ -94,6 +95,10 @@ class Desk:
     def live(self, names: dict[str, Any]) -> str | None:
         """Return which live namespace a dict is: "session", "main", "builtins", or None."""
         return self._live.get(id(names))
+
+    def place(self, address: int) -> object:
+        """Return what stands for the memory at an address, to be claimed where objects do not lead to each other."""
+        return self._places.setdefault(address, object())
 
     def define(self, cls: type) -> str:
         """Return the key of a class of the session, after having taken it into the snapshot."""

@@ -81,6 +81,7 @@ REFUSED: dict[str, str] = {
     "sqlalchemy.engine.base.Connection": LIVE,
     "zmq.sugar.socket.Socket": LIVE,
     "zmq.sugar.context.Context": LIVE,
+    "torch.utils.data.dataloader._BaseDataLoaderIter": RUNNING,
     "_hashlib.HASH": "the inner state of a hash cannot be read",
     "_tkinter.tkapp": LIVE,
     "tkinter.Misc": "a window",

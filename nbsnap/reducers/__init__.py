@@ -37,7 +37,7 @@ from .functions import function
 __all__ = ["LIBRARIES", "Plan", "plan_for"]
 
 #: Packages whose classes have plans: the module in here that knows them, which is imported when the first is met.
-LIBRARIES = {"numpy": "numpy"}
+LIBRARIES = {"numpy": "numpy", "torch": "torch"}
 
 _TABLE: dict[type, Plan] = {**functions.PLANS, **classes.PLANS, **builtin.PLANS, **threads.PLANS}
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 import sys
 from typing import Any
 
-from nbsnap.memory import root_of
+from nbsnap.memory import address, root_of, writeable
 
 from .common import Plan
+from .torch import array_over, storage_behind
 
 
 def _array(desk: Any, value: Any) -> Any:
@@ -19,6 +20,13 @@ def _array(desk: Any, value: Any) -> Any:
     root = root_of(value)
     if root is not value:
         desk.claim(root)
+    if "torch" in sys.modules:
+        if (storage := storage_behind(root)) is not None:
+            offset = address(value) - storage.data_ptr()
+            return array_over(storage, offset, value.shape, value.strides, value.dtype, writeable(value))
+        desk.claim(desk.place(address(value)))  # a tensor may look at the same memory
+        if issubclass(type(root), type(value)):
+            desk.claim(desk.place(address(root)))
     return desk.memory.reduce(value, root)
 
 
