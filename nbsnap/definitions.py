@@ -41,6 +41,7 @@ class Skeleton(NamedTuple):
     bases: tuple[type, ...]
     names: dict[str, Any]  # __module__, __qualname__, __slots__, __doc__
     members: tuple[tuple[Any, ...], ...] = ()  # an Enum's: (raw value,) for a mixed-in type, () for a plain object
+    birth: tuple[dict[str, Any], dict[str, Any]] | None = None  # a struct's: its fields, and its class's options
 
 
 def take_skeleton(cls: type) -> tuple[Any, ...]:
@@ -56,7 +57,61 @@ def take_skeleton(cls: type) -> tuple[Any, ...]:
         value = held["__class__"]
         names["__class__"] = property() if is_a(value, property) else value
     members = tuple(_raw(member) for member in members_of(cls)) if issubclass(cls, enum.Enum) else ()
+    if _is_struct(type(cls)):
+        names.pop("__slots__", None)  # made from the fields
+        return type(cls), name, cls.__bases__, names, members, _birth(cls)
     return type(cls), name, cls.__bases__, names, members
+
+
+def _is_struct(metaclass: type) -> bool:
+    """Tell whether the metaclass is msgspec's, which lays out its classes by their fields."""
+    return module_of(metaclass) == "msgspec._core" and metaclass.__name__ == "StructMeta"
+
+
+_OPTIONS = (
+    ("frozen", "eq", "order", "array_like", "gc", "repr_omit_defaults", "omit_defaults", "forbid_unknown_fields")
+    + ("weakref", "dict", "cache_hash", "tag", "tag_field")
+)  # fmt: skip
+
+
+def _birth(cls: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return what msgspec has to know to make a struct: annotations and defaults of its own fields, and its options."""
+    own = dict(cls.__dict__.get("__annotations__", {}))
+    fields = cls.__struct_fields__
+    defaults = dict(zip(reversed(fields), reversed(cls.__struct_defaults__), strict=False))
+    encoded = dict(zip(fields, cls.__struct_encode_fields__, strict=True))
+    positional = set(cls.__match_args__)
+    config = cls.__struct_config__
+    options = {name: getattr(config, name) for name in _OPTIONS if getattr(config, name, None) is not None}
+    renamed = {name: encoded[name] for name in fields if encoded[name] != name}
+    if renamed:
+        options["rename"] = renamed
+    mine = [name for name in fields if name in own]
+    if mine and positional.isdisjoint(mine):
+        options["kw_only"] = True
+    given: dict[str, Any] = {"__annotations__": own}
+    for name in mine:
+        default = defaults.get(name)
+        kind = type(default).__name__
+        if kind == "Factory" and module_of(type(default)) == "msgspec._core":
+            given[name] = ("factory", default.factory)
+        elif name in defaults and kind != "NoDefaultType":
+            given[name] = ("value", default)
+    return given, options
+
+
+def _make_struct(parts: Skeleton) -> type:
+    import msgspec  # type: ignore[import-not-found, unused-ignore]
+
+    assert parts.birth is not None
+    given, options = parts.birth
+    names = dict(parts.names)
+    for name, value in given.items():
+        if name == "__annotations__":
+            names[name] = value
+        else:
+            names[name] = msgspec.field(**{"default_factory" if value[0] == "factory" else "default": value[1]})
+    return parts.metaclass.__new__(parts.metaclass, parts.name, parts.bases, names, **options)  # type: ignore[no-any-return]
 
 
 def _slots(declared: Any) -> Any:
@@ -71,6 +126,8 @@ def _slots(declared: Any) -> Any:
 def make(skeleton: tuple[Any, ...]) -> tuple[type, tuple[object, ...]]:
     """Return the class that a skeleton describes, without its state, and an Enum's bare members."""
     parts = Skeleton(*skeleton)
+    if parts.birth is not None:
+        return _make_struct(parts), ()
     create = abc.ABCMeta.__new__ if issubclass(parts.metaclass, abc.ABCMeta) else type.__new__
     cls: type = create(parts.metaclass, parts.name, parts.bases, dict(parts.names))
     return cls, tuple(_bare(cls, raw) for raw in parts.members)

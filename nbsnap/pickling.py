@@ -67,6 +67,7 @@ class Desk:
         memory: Memory | None = None,
         holes: dict[int, Hole] | None = None,
     ) -> None:
+        self.namespace = namespace
         self.define_class = define
         self.member_of = enum_member
         self.file_name = file_name
@@ -267,9 +268,13 @@ def reason(error: BaseException) -> str:
         text = ""
     if len(text) > 160:
         text = text[:159] + "…"
-    if isinstance(error, TypeError) and text.startswith("cannot pickle"):
+    if isinstance(error, TypeError) and (text.startswith("cannot pickle") or any(t in text for t in _CYTHON)):
         return "cannot be pickled"
     return f"{type(error).__name__}: {text}" if text else type(error).__name__
+
+
+#: What compiled classes say that have no way of being pickled.
+_CYTHON = ("no default __reduce__ due to non-trivial __cinit__", "cannot be converted to a Python object for pickling")
 
 
 def pickler(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+import operator
 import types
 import typing
 from typing import Any
@@ -20,7 +21,23 @@ def class_(desk: Any, cls: type) -> Any:
         return builders.builtin_type, (name,)
     if not cls.__flags__ & (1 << 9):  # Py_TPFLAGS_HEAPTYPE: made while the program runs
         raise CannotSave("a built-in type that cannot be found by its name", cls)
+    if not _MAPPED.isdisjoint(vars(cls)):
+        raise CannotSave("SQLAlchemy keeps its classes in registries of its own: run the cell that defines it", cls)
+    if (parts := _parts(cls)) is not None:
+        return operator.getitem, parts
     return builders.definition, (desk.define(cls),)
+
+
+#: What SQLAlchemy leaves in a class that it has mapped, or whose subclasses it maps.
+_MAPPED = frozenset({"_sa_class_manager", "_sa_registry"})
+
+
+def _parts(cls: type) -> tuple[type, tuple[Any, ...]] | None:
+    """Return what a class of pydantic's was made from by `Generic[...]`: asked again, the generic gives the same one."""
+    made = vars(cls).get("__pydantic_generic_metadata__")
+    if type(made) is not dict or not made.get("origin") or type.__subclasses__(cls):
+        return None
+    return made["origin"], made["args"]
 
 
 _TYPES_OF_SINGLETONS = frozenset({type(None), type(...), type(NotImplemented)})

@@ -24,7 +24,11 @@ matcher = Matcher(nlp.vocab); matcher.add('UP', [[{'LOWER': 'acme'}]]); phrases 
                 "nlp.get_pipe('entity_ruler') is ruler",
             ),
         ),
-        Row("parts of a document", "span = doc[0:2]; token = doc[0]; word = vocab['Acme']", skipped={"span": "", "token": "", "word": ""}),
+        Row(
+            "spans, tokens, words",
+            "span = doc[0:1]; token = doc[2]; word = vocab['Acme']; org = doc.ents[0]",
+            ("span.text == 'Acme' and span.doc is doc and token.i == 2 and token.doc is doc and word.orth == vocab.strings['Acme'] and org.label_ == 'ORG'",),
+        ),
     ),
 )
 
@@ -78,8 +82,11 @@ LXML = Library(
         Row(
             "documents and elements",
             "from lxml import etree, html, objectify\nroot = etree.fromstring('<a k=\"v\"><b>t</b></a>'); tree = etree.ElementTree(root); page = html.fromstring('<p>hi</p>'); nodes = {'b': root[0]}; path = etree.XPath('//b'); schema = etree.XMLSchema(etree.fromstring('<xs:schema xmlns:xs=\"http://www.w3.org/2001/XMLSchema\"/>')); sheet = etree.XSLT(etree.fromstring('<xsl:stylesheet version=\"1.0\" xmlns:xsl=\"http://www.w3.org/1999/XSL/Transform\"/>')); parser = etree.XMLParser(); thing = objectify.fromstring('<a><n>1</n></a>')",
-            ("thing.n == 1",),
-            skipped={"root": "", "tree": "", "page": "", "nodes": "", "path": "", "schema": "", "sheet": "", "parser": ""},
+            (
+                "thing.n == 1 and root.get('k') == 'v' and nodes['b'] is root[0] and tree.getroot() is root and page.text == 'hi' and type(page) is html.HtmlElement",
+                "root[0].text = 'new'; nodes['b'].text == 'new' and b'new' in etree.tostring(tree)",
+            ),
+            skipped={"path": "C library", "schema": "C library", "sheet": "C library", "parser": "C library"},
         ),
     ),
 )
