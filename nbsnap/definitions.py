@@ -68,15 +68,16 @@ def _is_struct(metaclass: type) -> bool:
     return module_of(metaclass) == "msgspec._core" and metaclass.__name__ == "StructMeta"
 
 
+#: The options of a struct's class, as its configuration names them.
 _OPTIONS = (
-    ("frozen", "eq", "order", "array_like", "gc", "repr_omit_defaults", "omit_defaults", "forbid_unknown_fields")
-    + ("weakref", "dict", "cache_hash", "tag", "tag_field")
-)  # fmt: skip
+    *("frozen", "eq", "order", "array_like", "gc", "repr_omit_defaults", "omit_defaults", "forbid_unknown_fields"),
+    *("weakref", "dict", "cache_hash", "tag", "tag_field"),
+)
 
 
 def _birth(cls: Any) -> tuple[dict[str, Any], dict[str, Any]]:
     """Return what msgspec has to know to make a struct: annotations and defaults of its own fields, and its options."""
-    own = dict(cls.__dict__.get("__annotations__", {}))
+    own = dict(vars(cls).get("__annotations__", {}))  # past the user's code; as they are written
     fields = cls.__struct_fields__
     defaults = dict(zip(reversed(fields), reversed(cls.__struct_defaults__), strict=False))
     encoded = dict(zip(fields, cls.__struct_encode_fields__, strict=True))
@@ -91,7 +92,7 @@ def _birth(cls: Any) -> tuple[dict[str, Any], dict[str, Any]]:
         options["kw_only"] = True
     given: dict[str, Any] = {"__annotations__": own}
     for name in mine:
-        default = defaults.get(name)
+        default: Any = defaults.get(name)
         kind = type(default).__name__
         if kind == "Factory" and module_of(type(default)) == "msgspec._core":
             given[name] = ("factory", default.factory)
@@ -101,7 +102,7 @@ def _birth(cls: Any) -> tuple[dict[str, Any], dict[str, Any]]:
 
 
 def _make_struct(parts: Skeleton) -> type:
-    import msgspec  # type: ignore[import-not-found, unused-ignore]
+    import msgspec
 
     assert parts.birth is not None
     given, options = parts.birth
@@ -111,7 +112,7 @@ def _make_struct(parts: Skeleton) -> type:
             names[name] = value
         else:
             names[name] = msgspec.field(**{"default_factory" if value[0] == "factory" else "default": value[1]})
-    return parts.metaclass.__new__(parts.metaclass, parts.name, parts.bases, names, **options)  # type: ignore[no-any-return]
+    return parts.metaclass.__new__(parts.metaclass, parts.name, parts.bases, names, **options)
 
 
 def _slots(declared: Any) -> Any:

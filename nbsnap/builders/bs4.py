@@ -15,7 +15,7 @@ def fill(root: Any, state: tuple[list[tuple[Any, ...]], Any]) -> None:
     rows, hangs = state
     nodes: list[Any] = []
     for cls, parent, text, attributes in rows:
-        node = new(cls, text) if nodes else root
+        node: Any = new(cls, text) if nodes else root
         vars(node).update(attributes)
         node.next_element = node.next_sibling = node.previous_sibling = node.previous_element = node.parent = None
         if text is None:

@@ -7,7 +7,7 @@ from typing import Any
 
 def root(text: bytes, kind: str) -> Any:
     """Return the root element of a document; `kind` is "xml" or "html"."""
-    from lxml import etree, html  # type: ignore[import-untyped, unused-ignore]
+    from lxml import etree, html
 
     make = html.XHTMLParser if kind == "html" else etree.XMLParser
     parser = make(
@@ -25,6 +25,6 @@ def element(root: Any, steps: tuple[int, ...]) -> Any:
 
 def tree(root: Any) -> Any:
     """Return the tree of a root element."""
-    from lxml import etree  # type: ignore[import-untyped, unused-ignore]
+    from lxml import etree
 
     return etree.ElementTree(root)

@@ -36,7 +36,7 @@ def fill_bokeh_container(target: Any, state: tuple[Any, list[Any]]) -> None:
         list.extend(target, items)
     else:
         set.update(target, items)
-    target._owners = set(owners)  # type: ignore[union-attr]
+    target._owners = set(owners)
 
 
 def bokeh_descriptor(cls: Any, name: str) -> object:

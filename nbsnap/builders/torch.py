@@ -19,7 +19,8 @@ def storage(data: Any, device: str = "cpu") -> object:
     flat = torch.frombuffer(data, dtype=torch.uint8)
     if device != "cpu":
         return flat.to(_here(device)).untyped_storage()
-    return flat.untyped_storage() if type(data) is bytearray and len(data) >= 32 * 1024 else flat.clone().untyped_storage()
+    big = type(data) is bytearray and len(data) >= 32 * 1024
+    return flat.untyped_storage() if big else flat.clone().untyped_storage()
 
 
 def storage_over(carrier: Any, offset: int, size: int) -> object:
@@ -40,7 +41,7 @@ def array(untyped: Any, offset: int, shape: Any, strides: Any, dtype: Any, write
     made = type(flat)(shape, dtype, flat, offset, strides)
     if not writeable:
         made.flags.writeable = False
-    return made  # type: ignore[no-any-return]
+    return made
 
 
 def fill_tensor(target: Any, state: dict[str, Any]) -> None:
@@ -62,9 +63,9 @@ def fill_parametrized(target: Any, state: dict[str, Any]) -> None:
     from torch.nn.utils import parametrize
 
     vars(target).update(state)
-    parametrize._inject_new_class(target)  # type: ignore[no-untyped-call]
+    parametrize._inject_new_class(target)
     for name in target._modules["parametrizations"]:
-        parametrize._inject_property(target, name)  # type: ignore[no-untyped-call]
+        parametrize._inject_property(target, name)
 
 
 def generator(device: str, state: bytes) -> object:

@@ -33,7 +33,7 @@ _MAPPED = frozenset({"_sa_class_manager", "_sa_registry"})
 
 
 def _parts(cls: type) -> tuple[type, tuple[Any, ...]] | None:
-    """Return what a class of pydantic's was made from by `Generic[...]`: asked again, the generic gives the same one."""
+    """Return what a class of pydantic's was made from by `Generic[…]`: asked again, the generic gives the same one."""
     made = vars(cls).get("__pydantic_generic_metadata__")
     if type(made) is not dict or not made.get("origin") or type.__subclasses__(cls):
         return None

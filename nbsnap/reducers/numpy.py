@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 from typing import Any
 
@@ -30,5 +31,16 @@ def _array(desk: Any, value: Any) -> Any:
     return desk.memory.reduce(value, root)
 
 
+def _ufunc(desk: Any, value: Any) -> Any:
+    """What `numpy.frompyfunc` made of a function has no name by which it could be found."""
+    made = next((item for item in gc.get_referents(value) if callable(item)), None)
+    if made is None or not value.__name__.endswith("(vectorized)"):
+        return NotImplemented
+    from nbsnap.builders import numpy
+
+    desk.claim(value)
+    return numpy.ufunc, (made, value.nin, value.nout)
+
+
 #: For a class and its subclasses, by qualified name.
-PLANS_BY_NAME: dict[str, Plan] = {"numpy.ndarray": _array}
+PLANS_BY_NAME: dict[str, Plan] = {"numpy.ndarray": _array, "numpy.ufunc": _ufunc}

@@ -47,7 +47,8 @@ def _bokeh_container(desk: Any, value: Any) -> Any:
 
 def _bokeh_descriptor(desk: Any, value: Any) -> Any:
     """A property is known by its name in its class."""
-    for cls in getattr(value, "owner", None) and value.owner.__mro__ or ():
+    owner = getattr(value, "owner", None)
+    for cls in owner.__mro__ if owner is not None else ():
         if value.name in vars(cls) and vars(cls)[value.name] is value and cls.__module__.startswith("bokeh."):
             from nbsnap.builders import shown
 

@@ -81,7 +81,7 @@ def _tokens_for(met: list[Any]) -> Iterator[None]:
         met.append(value)
         return real(_Token(tables.token(len(met) - 1)), 5)
 
-    pickle.dumps = dumps
+    pickle.dumps = dumps  # type: ignore[assignment]
     try:
         yield
     finally:

@@ -17,9 +17,8 @@ from .common import Plan, refuse
 # --- BeautifulSoup ----------------------------------------------------------------------------------------------------
 
 #: How an element of BeautifulSoup hangs in its tree, made anew when the tree is put together.
-_LINKS = frozenset(
-    ["parent", "next_element", "previous_element", "next_sibling", "previous_sibling", "contents", "_most_recent_element"]
-)
+_LINKS = {"parent", "contents", "next_element", "previous_element", "next_sibling", "previous_sibling"}
+_LINKS |= {"_most_recent_element"}
 
 
 def _soup(desk: Any, node: Any) -> Any:

@@ -26,7 +26,7 @@ from .common import Plan
 
 def _tensor(desk: Any, tensor: Any) -> Any:
     desk.claim(tensor)
-    cls = type(tensor)
+    cls: Any = type(tensor)
     if tensor.requires_grad and not tensor.is_leaf:
         desk.note("a result that carries a gradient comes back as numbers, cut off from its calculation")
         tensor = tensor.detach()

@@ -42,7 +42,15 @@ from matplotlib.figure import Figure
 alone = Figure(figsize=(2, 2)); alone.subplots().step([1, 2], [3, 1])
 """,
             ("left.get_shared_y_axes().joined(left, right) and alone.number if hasattr(alone, 'number') else True",),
-            ("png(solid)", "png(round_fig)", "png(mixed)", "png(parts)", "png(dated)", "png(alone)", "left.set_ylim(0, 9); right.get_ylim()"),
+            (
+                "png(solid)",
+                "png(round_fig)",
+                "png(mixed)",
+                "png(parts)",
+                "png(dated)",
+                "png(alone)",
+                "left.set_ylim(0, 9); right.get_ylim()",
+            ),
         ),
         Row(
             "colour maps, norms, transforms, paths, styles, tick locators",
@@ -52,8 +60,12 @@ from matplotlib import colors, ticker, path, transforms, font_manager, gridspec
 cmap = plt.get_cmap('magma'); own = colors.ListedColormap(['red', 'blue'], name='own'); ramp = colors.LinearSegmentedColormap.from_list('ramp', ['k', 'w']); norm = colors.LogNorm(1, 100); bounds = colors.BoundaryNorm([0, 1, 2], 2)
 locator = ticker.MultipleLocator(5); shape = path.Path.unit_circle(); move = transforms.Affine2D().rotate_deg(30); font = font_manager.FontProperties(size=12); cycle = mpl.rcParams['axes.prop_cycle']; settings = dict(mpl.rcParams); grid = gridspec.GridSpec(2, 2); marker = mpl.markers.MarkerStyle('o')
 """,
-            ("norm(10.) == .5 and settings['figure.dpi'] == 100.0 and font.get_size() == 12 and len(cycle) == 10 and grid.get_geometry() == (2, 2) and marker.get_marker() == 'o'",),
-            ("cmap(.5), own(1), ramp(.5), bounds(1.5), locator.tick_values(0, 20).tolist(), shape.vertices.sum(), move.transform([1, 0]).tolist()",),
+            (
+                "norm(10.) == .5 and settings['figure.dpi'] == 100.0 and font.get_size() == 12 and len(cycle) == 10 and grid.get_geometry() == (2, 2) and marker.get_marker() == 'o'",
+            ),
+            (
+                "cmap(.5), own(1), ramp(.5), bounds(1.5), locator.tick_values(0, 20).tolist(), shape.vertices.sum(), move.transform([1, 0]).tolist()",
+            ),
         ),
         Row(
             "animations and widgets",
@@ -77,8 +89,20 @@ joint = sns.jointplot(data, x='x', y='y'); pairs = sns.pairplot(data[['x', 'y']]
 import seaborn.objects as so
 plot = so.Plot(data, x='x', y='y', color='k').add(so.Dot()).scale(x='log')
 """,
-            ("grid.axes.shape == (1, 3) and grid.data is data and joint.ax_joint.figure is joint.figure and len(colours) == 4 and len(tree.dendrogram_row.reordered_ind) == 5",),
-            ("png(ax.figure)", "png(grid.figure)", "png(joint.figure)", "png(pairs.figure)", "png(heat.figure)", "png(tree.figure)", "colours.as_hex()", "grid.set_titles('{col_name}'); png(grid.figure)", "drawn = plt.figure(); plot.on(drawn).plot(); png(drawn)"),
+            (
+                "grid.axes.shape == (1, 3) and grid.data is data and joint.ax_joint.figure is joint.figure and len(colours) == 4 and len(tree.dendrogram_row.reordered_ind) == 5",
+            ),
+            (
+                "png(ax.figure)",
+                "png(grid.figure)",
+                "png(joint.figure)",
+                "png(pairs.figure)",
+                "png(heat.figure)",
+                "png(tree.figure)",
+                "colours.as_hex()",
+                "grid.set_titles('{col_name}'); png(grid.figure)",
+                "drawn = plt.figure(); plot.on(drawn).plot(); png(drawn)",
+            ),
         ),
     ),
 )
@@ -96,7 +120,10 @@ fig = go.Figure(go.Scatter(x=[1, 2], y=np.arange(2.)), layout={'title': 'T'}); q
 moving = px.scatter(x=[1, 2], y=[1, 2], animation_frame=[1, 2]); lone = go.Heatmap(z=[[1, 2]])
 def js(figure): return json.dumps(json.loads(figure.to_json()), sort_keys=True)
 """,
-            ("fig.layout.title.text == 'T' and len(quick.data) == 2 and two.add_trace(go.Bar(y=[2]), row=1, col=1) is two and len(moving.frames) == 2", "lone.z == ((1, 2),) or list(lone.z[0]) == [1, 2]"),
+            (
+                "fig.layout.title.text == 'T' and len(quick.data) == 2 and two.add_trace(go.Bar(y=[2]), row=1, col=1) is two and len(moving.frames) == 2",
+                "lone.z == ((1, 2),) or list(lone.z[0]) == [1, 2]",
+            ),
             ("[js(f) for f in (fig, quick, two, moving)]", "fig.add_bar(y=[1]); js(fig)"),
         ),
     ),
@@ -137,7 +164,10 @@ import altair as alt, pandas as pd
 data = pd.DataFrame({'x': [1, 2], 'y': [3, 4]}); chart = alt.Chart(data).mark_point().encode(x='x:Q', y=alt.Y('y', title='Y')); brush = alt.selection_interval(name='brush'); layered = chart + chart.mark_line(); joined = chart.add_params(brush) | chart; shown = alt.condition(brush, alt.value('red'), alt.value('blue'))
 """,
             ("chart.data is data and layered.layer[0].mark == 'point' or True",),
-            ("chart.to_json(), layered.to_json(), joined.to_json()", "chart.encode(color=shown).add_params(brush).to_json()"),
+            (
+                "chart.to_json(), layered.to_json(), joined.to_json()",
+                "chart.encode(color=shown).add_params(brush).to_json()",
+            ),
         ),
     ),
 )
@@ -159,7 +189,11 @@ made.save('p.png'); loaded = Image.open('p.png'); pen = ImageDraw.Draw(clear); p
                 "np.array_equal(np.asarray(loaded), np.asarray(made)) and loaded.size == (10, 10) and made.info == {'note': 'kept'}",
                 "made.putpixel((0, 0), (9, 9, 9)) is None and made.getpixel((0, 0)) == (9, 9, 9)",
             ),
-            ("made.rotate(30).tobytes(), with_palette.getpalette()[:12], made.filter(blur).tobytes(), clear.tobytes()", "pen.line((0, 9, 9, 0), fill='blue'); clear.tobytes()", "font.getlength('word')"),
+            (
+                "made.rotate(30).tobytes(), with_palette.getpalette()[:12], made.filter(blur).tobytes(), clear.tobytes()",
+                "pen.line((0, 9, 9, 0), fill='blue'); clear.tobytes()",
+                "font.getlength('word')",
+            ),
         ),
     ),
 )
@@ -176,8 +210,14 @@ from skimage import transform, measure, feature, io, filters, segmentation
 image = np.zeros((20, 20)); image[4:9, 5:12] = 1; image[12:17, 3:8] = 2; labels = measure.label(image > 0); regions = measure.regionprops(labels, intensity_image=image); turn = transform.SimilarityTransform(scale=2, rotation=.3); warp = transform.ProjectiveTransform(np.eye(3)); piecewise = transform.PiecewiseAffineTransform(); piecewise.estimate(np.array([[0, 0], [0, 9], [9, 0], [9, 9.]]), np.array([[0, 0], [0, 9], [9, 0], [8, 8.]]))
 ellipse = measure.EllipseModel(); ellipse.estimate(measure.EllipseModel().predict_xy(np.linspace(0, 6, 20), (10, 10, 4, 2, .5))); orb = feature.ORB(n_keypoints=10); region = regions[0]
 """,
-            ("labels.max() == 2 and regions[1].area == 25 and regions[0].bbox == (4, 5, 9, 12) and region is regions[0]",),
-            ("turn([[1, 2]]).tolist(), warp.inverse([[1, 2]]).tolist(), piecewise([[3., 3.]]).tolist(), [r.centroid for r in regions], [r.mean_intensity for r in regions]", "orb.n_keypoints, [round(v, 6) for v in ellipse.params]", "transform.warp(image, turn.inverse).sum()"),
+            (
+                "labels.max() == 2 and regions[1].area == 25 and regions[0].bbox == (4, 5, 9, 12) and region is regions[0]",
+            ),
+            (
+                "turn([[1, 2]]).tolist(), warp.inverse([[1, 2]]).tolist(), piecewise([[3., 3.]]).tolist(), [r.centroid for r in regions], [r.mean_intensity for r in regions]",
+                "orb.n_keypoints, [round(v, 6) for v in ellipse.params]",
+                "transform.warp(image, turn.inverse).sum()",
+            ),
         ),
     ),
 )

@@ -174,7 +174,9 @@ DUCKDB = Library(
         Row(
             "connections, relations, types and expressions",
             "import duckdb\ndb = duckdb.connect(); db.execute('create table t as select 1 as n'); relation = db.sql('select * from t'); kind = relation.types[0]; rows = relation.fetchall(); expression = duckdb.ColumnExpression('n'); frame = relation.df()",
-            ("rows == [(1,)] and str(kind) == 'INTEGER' and frame.n.tolist() == [1] and str(expression) == str(duckdb.ColumnExpression('n'))",),
+            (
+                "rows == [(1,)] and str(kind) == 'INTEGER' and frame.n.tolist() == [1] and str(expression) == str(duckdb.ColumnExpression('n'))",
+            ),
             skipped={"db": "live connection", "relation": "live connection"},
         ),
     ),

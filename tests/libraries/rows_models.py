@@ -39,7 +39,14 @@ ada = Person(name='Ada'); names = [ada.name]
             "engines, connections, sessions",
             "engine = sa.create_engine('sqlite://'); connection = engine.connect(); session = orm.Session(engine); maker = orm.sessionmaker(engine); held = {'engine': engine, 'n': 1}; result = connection.execute(sa.text('select 1'))",
             ("held['n'] == 1",),
-            skipped={"engine": "live connection", "connection": "live connection", "session": "live connection", "maker": "live connection", "held": "placeholder", "result": "live connection"},
+            skipped={
+                "engine": "live connection",
+                "connection": "live connection",
+                "session": "live connection",
+                "maker": "live connection",
+                "held": "placeholder",
+                "result": "live connection",
+            },
         ),
     ),
 )
@@ -162,7 +169,7 @@ point = Point(1); tree = Tree('r', [Tree('a'), Tree('b', [Tree('c')])]); shared 
                 "point == Point(1, 2.) and hash(point) == hash(Point(1)) and tree.size() == 4 and type(tree.children[1]) is Tree and shared is tree.children[0]",
                 "msgspec.json.decode(raw, type=Tree) == tree and msgspec.json.decode(b'{\"x\": 3}', type=Point).y == 2. and msgspec.structs.replace(point, x=9).x == 9",
             ),
-            skipped={"decoder": "", "encoder": ""},
+            skipped={"decoder": "cannot be pickled", "encoder": "cannot be pickled"},
         ),
     ),
 )
@@ -203,7 +210,8 @@ headers = httpx.Headers({'X-Who': 'me'}); url = httpx.URL('https://example.org/a
                 "url.params['b'] == '1' and request.headers['x-who'] == 'me' and response.json() == {'ok': True} and response.request.url == url and cookies['k'] == 'v' and timeout.read == 3 and limits.max_connections == 2 and held['n'] == 1 and held['client'] is client",
                 "client.headers['x-who'] == 'me' and str(client.base_url) == 'https://example.org' and not client.is_closed and client.build_request('GET', '/a').url == 'https://example.org/a'",
                 "ssl_ = client._transport._pool._ssl_context; ssl_.verify_mode.name == 'CERT_REQUIRED' and ssl_.cert_store_stats()['x509_ca'] > 10",
-                "__import__('pytest').raises(httpx.ConnectError, client.get, 'https://127.0.0.1:9/') is not None"),
+                "__import__('pytest').raises(httpx.ConnectError, client.get, 'https://127.0.0.1:9/') is not None",
+            ),
             remark="a client's connections are opened anew; with a proxy, or certificates of its own, it is skipped",
         ),
     ),
@@ -223,9 +231,17 @@ done = tqdm(range(3), disable=None, leave=False)
 for _item in done: pass
 manual = tqdm(total=10, file=__import__('sys').stderr); manual.update(4); silent = tqdm([1, 2], disable=True)
 """,
-            ("done.n in (0, 3) and manual.n == 4 and manual.total == 10 and list(silent) == [1, 2]", "manual.update(1) or manual.n == 5", "manual.set_description('d') is None and manual.close() is None"),
+            (
+                "done.n in (0, 3) and manual.n == 4 and manual.total == 10 and list(silent) == [1, 2]",
+                "manual.update(1) or manual.n == 5",
+                "manual.set_description('d') is None and manual.close() is None",
+            ),
         ),
-        Row("bars around a running generator", "around = tqdm((n for n in range(3)), file=__import__('sys').stderr)", skipped={"around": "running code"}),
+        Row(
+            "bars around a running generator",
+            "around = tqdm((n for n in range(3)), file=__import__('sys').stderr)",
+            skipped={"around": "running code"},
+        ),
     ),
 )
 
@@ -269,10 +285,19 @@ table = Table('A', 'B', title='T'); table.add_row('1', '[bold]2[/]'); text = Tex
 def shown(what):
     c = Console(file=io.StringIO(), width=40); c.print(what); return c.file.getvalue()
 """,
-            ("panel.renderable is text and tree.children[0] is branch and style == Style(bold=True) and console.width == 60 and console.file is not None", "recorder.print('x') is None and 'x' in recorder.export_text()"),
+            (
+                "panel.renderable is text and tree.children[0] is branch and style == Style(bold=True) and console.width == 60 and console.file is not None",
+                "recorder.print('x') is None and 'x' in recorder.export_text()",
+            ),
             ("shown(table), shown(tree), shown(panel)", "table.add_row('3', '4'); shown(table)"),
         ),
-        Row("a progress display", "progress = Progress(); task = progress.add_task('work', total=4); progress.update(task, advance=1)", ("progress.tasks[0].completed == 1 and progress.update(task, advance=1) is None and progress.tasks[0].completed == 2",)),
+        Row(
+            "a progress display",
+            "progress = Progress(); task = progress.add_task('work', total=4); progress.update(task, advance=1)",
+            (
+                "progress.tasks[0].completed == 1 and progress.update(task, advance=1) is None and progress.tasks[0].completed == 2",
+            ),
+        ),
     ),
 )
 

@@ -101,7 +101,11 @@ gain = 1.; torch.manual_seed(0); net = Net(); net(torch.tensor([1, 2])); weights
                 "net.steps.item() == 1 and [n for n, _ in net.named_parameters()][0] == 'embed.weight' and weights._metadata is not None",
                 "on_meta.weight.is_meta and isinstance(normed, nn.Linear)",
             ),
-            ("net(torch.tensor([1, 2])).tolist()", "globals().update(gain=2.); net.eval()(torch.tensor([1, 2])).tolist()", "sequence(torch.ones(1, 1, 4, 4)).tolist(), attention.eval()(torch.ones(1, 2, 4)).tolist(), normed(torch.ones(1, 3)).tolist(), criterion(torch.ones(1, 10), torch.tensor([1])).item()"),
+            (
+                "net(torch.tensor([1, 2])).tolist()",
+                "globals().update(gain=2.); net.eval()(torch.tensor([1, 2])).tolist()",
+                "sequence(torch.ones(1, 1, 4, 4)).tolist(), attention.eval()(torch.ones(1, 2, 4)).tolist(), normed(torch.ones(1, 3)).tolist(), criterion(torch.ones(1, 10), torch.tensor([1])).item()",
+            ),
         ),
         Row(
             "training in the middle: model, optimizer, scheduler, loader, generator",
@@ -122,7 +126,11 @@ others = {o.__name__: o(nn.Linear(2, 1).parameters(), lr=.1) for o in (torch.opt
                 "data.tensors[0] is inputs and first.dataset is data and average.module is not model and len(others) == 5",
                 "next(iter(squares)) == [0, 1] and warm.lr_lambdas[0](2) == 1.",
             ),
-            ("[p.grad.tolist() for p in model.parameters()]", "[step(n) for n in range(4)], [p.tolist() for p in model.parameters()]", "torch.rand(2, generator=generator).tolist(), first.indices, average.eval()(inputs[:2]).tolist()"),
+            (
+                "[p.grad.tolist() for p in model.parameters()]",
+                "[step(n) for n in range(4)], [p.tolist() for p in model.parameters()]",
+                "torch.rand(2, generator=generator).tolist(), first.indices, average.eval()(inputs[:2]).tolist()",
+            ),
         ),
         Row(
             "distributions, functions of torch, compiled wrappers, jit",
@@ -130,7 +138,10 @@ others = {o.__name__: o(nn.Linear(2, 1).parameters(), lr=.1) for o in (torch.opt
 normal = torch.distributions.Normal(torch.zeros(2), torch.ones(2)); mixture = torch.distributions.MixtureSameFamily(torch.distributions.Categorical(torch.ones(2)), torch.distributions.Normal(torch.zeros(2), torch.ones(2))); relu = nn.functional.relu; op = torch.add; packed = nn.utils.rnn.pack_sequence([torch.ones(2), torch.ones(1)]); result = torch.max(torch.tensor([1, 3, 2]), 0); compiled = torch.compile(nn.Linear(2, 2), backend='eager')
 no_grad = torch.no_grad(); vmapped = torch.func.vmap(lambda v: v * 2); gradded = torch.func.grad(lambda v: (v ** 2).sum())
 """,
-            ("relu is nn.functional.relu and op is torch.add and result.indices.item() == 1 and packed.data.shape == (3,) and compiled(torch.ones(1, 2)).shape == (1, 2)", "vmapped(torch.ones(2)).tolist() == [2., 2.] and gradded(torch.ones(2)).tolist() == [2., 2.]"),
+            (
+                "relu is nn.functional.relu and op is torch.add and result.indices.item() == 1 and packed.data.shape == (3,) and compiled(torch.ones(1, 2)).shape == (1, 2)",
+                "vmapped(torch.ones(2)).tolist() == [2., 2.] and gradded(torch.ones(2)).tolist() == [2., 2.]",
+            ),
             ("normal.log_prob(torch.zeros(2)).tolist(), mixture.log_prob(torch.tensor(.5)).item()",),
         ),
         Row(
@@ -162,11 +173,48 @@ def train():
     writer.train(); torch.manual_seed(1); ids = torch.tensor([[1, 2, 3, 4]]); loss = writer(ids, labels=ids).loss; loss.backward(); optimizer.step(); optimizer.zero_grad(); return loss.item()
 train()
 """,
-            ("encoder.config is config and writer.lm_head.weight is writer.transformer.wte.weight and optimizer.param_groups[0]['params'][0] is writer.transformer.wte.weight", "tokenizer.decode([1, 2]) == 'a b' and batch['input_ids'].tolist() == [[1, 2], [2, 3]] and batch.attention_mask.sum() == 3 and raw.encode('b a').ids == [2, 1]"),
-            ("output.last_hidden_state.tolist(), encoder(input_ids=torch.tensor([[1, 2]])).pooler_output.tolist()", "writer.eval().generate(torch.tensor([[1, 2]]), generation_config=generation, attention_mask=torch.ones(1, 2)).tolist()", "[train() for _ in range(3)]"),
+            (
+                "encoder.config is config and writer.lm_head.weight is writer.transformer.wte.weight and optimizer.param_groups[0]['params'][0] is writer.transformer.wte.weight",
+                "tokenizer.decode([1, 2]) == 'a b' and batch['input_ids'].tolist() == [[1, 2], [2, 3]] and batch.attention_mask.sum() == 3 and raw.encode('b a').ids == [2, 1]",
+            ),
+            (
+                "output.last_hidden_state.tolist(), encoder(input_ids=torch.tensor([[1, 2]])).pooler_output.tolist()",
+                "writer.eval().generate(torch.tensor([[1, 2]]), generation_config=generation, attention_mask=torch.ones(1, 2)).tolist()",
+                "[train() for _ in range(3)]",
+            ),
             remark="results that carry a gradient come back as numbers, cut off from their calculation",
         ),
     ),
 )
 
-LIBRARIES = (TORCH, TRANSFORMERS)
+TOGETHER = Library(
+    "several at once",
+    ("matplotlib", "numpy", "pandas", "polars", "scikit-learn", "torch"),
+    (
+        Row(
+            "objects of several libraries in one container, over one memory, in closures",
+            """
+import numpy as np, pandas as pd, polars as pl, torch, matplotlib.pyplot as plt
+from sklearn.linear_model import LinearRegression
+from dataclasses import dataclass, field
+values = np.arange(12.).reshape(6, 2); frame = pd.DataFrame(values, columns=['a', 'b'], copy=False); tensor = torch.from_numpy(values); table = pl.DataFrame({'a': [1, 2]}); fig, ax = plt.subplots(); ax.plot(frame.a, frame.b)
+model = LinearRegression().fit(values, values[:, 0]); many = [np.ones(3), frame, tensor[1], {'table': table, 'model': model}, (fig, ax)]
+@dataclass
+class Experiment:
+    name: str; data: object = None; results: dict = field(default_factory=dict)
+runs = {n: Experiment(f'run {n}', frame, {'weights': tensor, 'axes': ax}) for n in range(3)}
+def predictor(model=model): return lambda rows: model.predict(rows)
+predict = predictor()
+""",
+            (
+                "values[0, 0] = 77; tensor[0, 0] == 77 and frame.iloc[0, 0] == 77",
+                "many[1] is frame and many[3]['model'] is model and many[4][0] is fig and many[4][0].axes[0] is ax and runs[1].data is frame and runs[2].results['weights'] is tensor and runs[0].results['axes'] is ax",
+                "tensor[1, 0] = 5; many[2][0] == 5 and values[1, 0] == 5",
+                "type(runs[0]) is Experiment and many[3]['table'] is table",
+            ),
+            ("predict(np.ones((1, 2))).tolist()",),
+        ),
+    ),
+)
+
+LIBRARIES = (TORCH, TRANSFORMERS, TOGETHER)

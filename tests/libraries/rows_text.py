@@ -27,7 +27,9 @@ matcher = Matcher(nlp.vocab); matcher.add('UP', [[{'LOWER': 'acme'}]]); phrases 
         Row(
             "spans, tokens, words",
             "span = doc[0:1]; token = doc[2]; word = vocab['Acme']; org = doc.ents[0]",
-            ("span.text == 'Acme' and span.doc is doc and token.i == 2 and token.doc is doc and word.orth == vocab.strings['Acme'] and org.label_ == 'ORG'",),
+            (
+                "span.text == 'Acme' and span.doc is doc and token.i == 2 and token.doc is doc and word.orth == vocab.strings['Acme'] and org.label_ == 'ORG'",
+            ),
         ),
     ),
 )
@@ -45,7 +47,11 @@ from nltk.lm.preprocessing import padded_everygram_pipeline
 freq = nltk.FreqDist('abracadabra'); conditional = nltk.ConditionalFreqDist([('a', 1), ('a', 2), ('b', 1)]); tree = nltk.Tree.fromstring('(S (NP I) (VP run))'); stemmer = nltk.PorterStemmer(); snow = nltk.SnowballStemmer('english'); tokenizer = nltk.RegexpTokenizer(r'\\w+'); grammar = nltk.CFG.fromstring("S -> NP VP\\nNP -> 'I'\\nVP -> 'run'"); parser = nltk.ChartParser(grammar)
 bayes = nltk.NaiveBayesClassifier.train([({'a': 1}, 'x'), ({'a': 0}, 'y')]); text = nltk.Text('the cat sat on the mat'.split()); train, vocabulary = padded_everygram_pipeline(2, [['a', 'b'], ['b', 'c']]); model = Laplace(2); model.fit(train, vocabulary); train = vocabulary = None; grams = nltk.collocations.BigramCollocationFinder.from_words('a b a b c'.split()); tagger = nltk.UnigramTagger([[('the', 'DT')]], backoff=nltk.DefaultTagger('NN'))
 """,
-            ("freq.most_common(1) == [('a', 5)] and conditional['a'][2] == 1 and tree.leaves() == ['I', 'run'] and tree[1].label() == 'VP' and stemmer.stem('running') == 'run' and snow.stem('running') == 'run' and tokenizer.tokenize('a, b') == ['a', 'b']", "[str(t) for t in parser.parse(['I', 'run'])] == ['(S (NP I) (VP run))'] and bayes.classify({'a': 1}) == 'x' and text.count('the') == 2 and tagger.tag(['the', 'cat']) == [('the', 'DT'), ('cat', 'NN')]", "freq.update('zz') is None and freq['z'] == 2 and conditional['new'].N() == 0"),
+            (
+                "freq.most_common(1) == [('a', 5)] and conditional['a'][2] == 1 and tree.leaves() == ['I', 'run'] and tree[1].label() == 'VP' and stemmer.stem('running') == 'run' and snow.stem('running') == 'run' and tokenizer.tokenize('a, b') == ['a', 'b']",
+                "[str(t) for t in parser.parse(['I', 'run'])] == ['(S (NP I) (VP run))'] and bayes.classify({'a': 1}) == 'x' and text.count('the') == 2 and tagger.tag(['the', 'cat']) == [('the', 'DT'), ('cat', 'NN')]",
+                "freq.update('zz') is None and freq['z'] == 2 and conditional['new'].N() == 0",
+            ),
             ("model.score('b', ['a']), grams.nbest(nltk.BigramAssocMeasures.pmi, 2)",),
         ),
     ),
@@ -101,7 +107,12 @@ SOUP = Library(
 from bs4 import BeautifulSoup, SoupStrainer
 soup = BeautifulSoup('<div id="x"><p class="c d">One</p><p>Two<!-- note --></p></div>', 'html.parser'); div = soup.div; second = soup.find_all('p')[1]; found = soup.select('p.c'); text = second.string if second.string else second.contents[0]; strainer = SoupStrainer('p'); deep = BeautifulSoup('<i>' * 30 + 'x', 'html.parser')
 """,
-            ("soup.p['class'] == ['c', 'd'] and str(soup) == '<div id=\"x\"><p class=\"c d\">One</p><p>Two<!-- note --></p></div>' and deep.get_text() == 'x'", "second.parent is div and soup.div is div and found[0] is div.p and text.parent is second and div.parent is soup", "second.append('!') is not None and 'Two' in str(soup) and '!</p>' in str(soup)", "soup.new_tag('b').name == 'b' and second.previous_sibling is found[0]"),
+            (
+                "soup.p['class'] == ['c', 'd'] and str(soup) == '<div id=\"x\"><p class=\"c d\">One</p><p>Two<!-- note --></p></div>' and deep.get_text() == 'x'",
+                "second.parent is div and soup.div is div and found[0] is div.p and text.parent is second and div.parent is soup",
+                "second.append('!') is not None and 'Two' in str(soup) and '!</p>' in str(soup)",
+                "soup.new_tag('b').name == 'b' and second.previous_sibling is found[0]",
+            ),
         ),
     ),
 )

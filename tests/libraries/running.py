@@ -31,6 +31,7 @@ class Found:
 
     wrong: dict[str, list[str]]
     reasons: dict[str, str]  # of skipped variables
+    kinds: dict[str, str]  # their types
     notes: dict[str, tuple[str, ...]]  # of variables that come back in another form
 
 
@@ -52,7 +53,8 @@ def try_library(library: Library, folder: Path, chosen: Sequence[int] = ()) -> F
     untold -= {name for names in saved["names"] for name in names}
     if untold:
         wrong["no row's"] = sorted(f"{name}: {reasons.get(name) or failed[name]}" for name in untold)
-    return Found(wrong, reasons, {name: lines for name, lines in notes.items() if lines})
+    kinds = {skip["name"]: skip["type"] for skip in told}
+    return Found(wrong, reasons, kinds, {name: lines for name, lines in notes.items() if lines})
 
 
 def _losses(row: Row, names: list[str], reasons: dict[str, str], failed: dict[str, str]) -> list[str]:
@@ -80,13 +82,16 @@ _EVERYDAY = "a lock comes back fresh"
 
 def _differences(row: Row, before: dict[str, str], after: dict[str, str]) -> list[str]:
     found = []
+    for check in row.not_yet:
+        if before[check] == after[check]:
+            found.append(f"holds now, so it is `not_yet` no longer: {check}")
     for check in row.holds:
         if before[check] != "True":
             found.append(f"is not so before: {check}: {before[check]}")
-        elif after[check] != "True":
+        elif after[check] != "True" and check not in row.not_yet:
             found.append(f"{check}: {after[check]}")
     for check in row.same:
-        if before[check] != after[check]:
+        if before[check] != after[check] and check not in row.not_yet:
             found.append(f"{check}: was {before[check]:.300}, is {after[check]:.300}")
     return found
 
