@@ -65,7 +65,6 @@ def _widget(desk: Any, widget: Any) -> Any:
     from nbsnap.builders import shown
 
     desk.claim(widget)
-    desk.needs_this_python()
     held = dict(vars(widget))
     values = dict(held.get("_trait_values", {}))
     channel = values.pop("comm", None)

@@ -50,7 +50,7 @@ def _tensor(desk: Any, tensor: Any) -> Any:
 
 
 def _v3() -> Any:
-    return sys.modules["torch"]._utils._rebuild_tensor_v3
+    return getattr(sys.modules["torch"]._utils, "_rebuild_tensor_v3", None)
 
 
 def _module(desk: Any, module: Any) -> Any:

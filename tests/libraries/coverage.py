@@ -53,7 +53,7 @@ def _told(row: Row, found: Found) -> str:
     for name in row.skipped:
         kind, reason = found.kinds[name], found.reasons[name]
         reasons.setdefault(_general(name, reason), []).append(f"`{kind}`")
-    words += [f"{', '.join(dict.fromkeys(kinds))}: {reason}" for reason, kinds in reasons.items()]
+    words += [f"not {', '.join(dict.fromkeys(kinds))}: {reason}" for reason, kinds in reasons.items()]
     return "; ".join(words).replace("|", "\\|")
 
 

@@ -163,11 +163,19 @@ class Point(msgspec.Struct, frozen=True, order=True):
 class Tree(msgspec.Struct, tag='tree'):
     name: str; children: list['Tree'] = []
     def size(self): return 1 + sum(c.size() for c in self.children)
-point = Point(1); tree = Tree('r', [Tree('a'), Tree('b', [Tree('c')])]); shared = tree.children[0]; decoder = msgspec.json.Decoder(Point); encoder = msgspec.json.Encoder(); raw = msgspec.json.encode(tree)
+class Api(msgspec.Struct, rename='camel', kw_only=True, omit_defaults=True, tag='api'):
+    user_name: str; last_tags: list[str] = msgspec.field(default_factory=list); n: int = 3
+class Long(Api, kw_only=True):
+    extra: bool = False
+api = Api(user_name='u'); long = Long(user_name='l', extra=True); point = Point(1); tree = Tree('r', [Tree('a'), Tree('b', [Tree('c')])]); shared = tree.children[0]; decoder = msgspec.json.Decoder(Point); encoder = msgspec.json.Encoder(); raw = msgspec.json.encode(tree)
 """,
             (
                 "point == Point(1, 2.) and hash(point) == hash(Point(1)) and tree.size() == 4 and type(tree.children[1]) is Tree and shared is tree.children[0]",
+                "api == Api(user_name='u') and Api(user_name='v').last_tags == [] and type(long) is Long and isinstance(long, Api) and long.n == 3",
                 "msgspec.json.decode(raw, type=Tree) == tree and msgspec.json.decode(b'{\"x\": 3}', type=Point).y == 2. and msgspec.structs.replace(point, x=9).x == 9",
+            ),
+            (
+                "msgspec.json.encode([api, long, point, tree]), Long.__struct_config__.tag, msgspec.structs.fields(Api)[0].encode_name",
             ),
             skipped={"decoder": "cannot be pickled", "encoder": "cannot be pickled"},
         ),

@@ -53,3 +53,13 @@ def test_a_small_storage_can_grow(two_shells: Any) -> None:
     two_shells.save("import torch\nsmall = torch.ones(3)")
     _, wrong = two_shells.restore({"resize": "small.resize_(1000).shape == (1000,)"})
     assert wrong == {}
+
+
+def test_what_lived_on_another_device_comes_back_on_this_machine(two_shells: Any) -> None:
+    """A storage of a device that is not here is loaded into main memory."""
+    told = two_shells.run(
+        "from nbsnap.builders import torch as builders\n"
+        "storage = builders.storage(bytearray(b'\\x01' * 40_000), 'cuda:99')\n"
+        "print('DEVICE', storage.device.type, storage.nbytes(), storage[39_999])"
+    ).out
+    assert "DEVICE cpu 40000 1" in told
