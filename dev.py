@@ -31,6 +31,8 @@ VENVS = ROOT / ".venv"
 SUPPORTED = ("3.11", "3.12", "3.13")
 RUNNING = f"{sys.version_info[0]}.{sys.version_info[1]}"
 
+#: The tests of every day: without those that take long, or need libraries that nobody else needs.
+QUICK = "not slow and not heavy"
 CORE_SUITES = ("tests/core", "tests/storage", "tests/test_messy.py", "tests/endtoend/test_plain.py")
 
 # The lower bounds of pyproject.toml, and the oldest front end that is supported.
@@ -160,7 +162,7 @@ def test() -> None:
     say("mypy")
     run(python, "-m", "mypy")
     say(f"pytest on Python {RUNNING}")
-    run(python, "-m", "pytest", "-q", "-n", "2", "-m", "not slow")
+    run(python, "-m", "pytest", "-q", "-n", "2", "-m", QUICK)
     with ThreadPoolExecutor(max_workers=2) as pool:
         for outcome in [pool.submit(test_on, version, venvs[version].result()) for version in others]:
             print(outcome.result(), flush=True)
@@ -171,7 +173,7 @@ def test() -> None:
 def test_on(version: str, python: Path) -> str:
     """Run the suites of the core and the store on another Python; return what pytest said, or raise with it."""
     say(f"pytest on Python {version}: started")
-    command = [str(python), "-m", "pytest", "-q", "-m", "not slow", *CORE_SUITES]
+    command = [str(python), "-m", "pytest", "-q", "-m", QUICK, *CORE_SUITES]
     done = subprocess.run(command, cwd=ROOT, env=environment(), capture_output=True, text=True, check=False)
     told = f"\n== pytest on Python {version}\n{done.stdout}{done.stderr}"
     if done.returncode:
@@ -184,16 +186,24 @@ def ci() -> None:
     """Slow tests, the wheel as a user installs it, the oldest versions promised, the rest on the other Pythons."""
     python = make_venv(f"dev-{RUNNING}", sys.executable, "-e", ".[dev]")
     say("the slow tests")
-    run(python, "-m", "pytest", "-q", "-m", "slow")
+    run(python, "-m", "pytest", "-q", "-m", "slow and not heavy")
     check_wheel(python)
     oldest = make_venv(f"oldest-{RUNNING}", sys.executable, "-e", ".[test]", *OLDEST)
     say("the oldest versions promised: " + " ".join(OLDEST))
-    run(oldest, "-m", "pytest", "-q", "-n", "2", "-m", "not slow")
+    run(oldest, "-m", "pytest", "-q", "-n", "2", "-m", QUICK)
     for version in SUPPORTED:
         if version != RUNNING and (interpreter := find_python(version)) is not None:
             other = make_venv(f"test-{version}", interpreter, "-e", ".[test]")
             say(f"fronts and real kernels on Python {version}")
-            run(other, "-m", "pytest", "-q", "-n", "2", "-m", "not slow", "tests/fronts", "tests/endtoend")
+            run(other, "-m", "pytest", "-q", "-n", "2", "-m", QUICK, "tests/fronts", "tests/endtoend")
+    check_libraries()
+
+
+def check_libraries() -> None:
+    """Save and restore objects of real libraries, in an environment that has them all."""
+    python = make_venv(f"libraries-{RUNNING}", sys.executable, "-e", ".[test,libraries]")
+    say("objects of real libraries")
+    run(python, "-m", "pytest", "-q", "-m", "heavy")
 
 
 def check_wheel(python: Path) -> None:

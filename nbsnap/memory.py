@@ -43,6 +43,7 @@ class Memory:
     def __init__(self, shared: dict[int, _Carrier] | None = None) -> None:
         self.carriers = dict(shared or {})
         self._seen: dict[int, _Seen] = {}
+        self.starts: set[int] = set()  # where the memories begin that objects of another library look at
 
     def reduce(self, array: Any, root: Any) -> Any:
         """Return how to save an array over the memory of `root`: NotImplemented leaves it to NumPy."""
@@ -65,7 +66,11 @@ class Memory:
 
     def shared(self) -> dict[int, _Carrier]:
         """Return a carrier for each memory that more than one array was seen to look at."""
-        return {key: _carrier(seen) for key, seen in self._seen.items() if len(seen.arrays) > 1}
+        return {key: _carrier(seen) for key, seen in self._seen.items() if len(seen.arrays) > 1 or self._met(seen)}
+
+    def _met(self, seen: _Seen) -> bool:
+        """Tell whether something else looks at this memory too."""
+        return bool(self.starts) and any(address(array) in self.starts for array in seen.arrays.values())
 
 
 def root_of(array: Any) -> Any:

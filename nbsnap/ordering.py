@@ -7,13 +7,8 @@ change anyway (numbers), or where its elements have nothing to be ordered by but
 
 from __future__ import annotations
 
-import datetime
-import decimal
 import enum
-import fractions
-import pathlib
 import types
-import uuid
 from collections.abc import Iterable
 from typing import Any
 
@@ -22,10 +17,13 @@ from .describe import is_a, module_of, qualname_of
 #: Types whose hashes, and with them the order in a set, are the same in every process.
 NUMBERS = frozenset({int, float, bool, complex})
 
-_SHOWN = frozenset(  # types of which `repr` tells all that makes two values differ
-    {int, float, bool, complex, str, bytes, type(None), type(...), range}
-    | {datetime.date, datetime.time, datetime.timedelta, decimal.Decimal, fractions.Fraction, uuid.UUID}
-    | {pathlib.PosixPath, pathlib.WindowsPath, pathlib.PurePosixPath, pathlib.PureWindowsPath}
+#: Types of which `repr` tells all that makes two values differ, by qualified name.
+_SHOWN = frozenset(
+    """
+    builtins.int builtins.float builtins.bool builtins.complex builtins.str builtins.bytes builtins.NoneType
+    builtins.ellipsis builtins.range datetime.date datetime.time datetime.timedelta decimal.Decimal fractions.Fraction
+    uuid.UUID pathlib.PosixPath pathlib.WindowsPath pathlib._local.PosixPath pathlib._local.WindowsPath
+    """.split()  # noqa: SIM905
 )
 
 
@@ -59,15 +57,16 @@ class _NoOrder(Exception):
 
 def _key(value: Any) -> tuple[str, str]:
     cls = type(value)
-    if cls in _SHOWN:
-        return cls.__name__, repr(value)
+    name = f"{module_of(cls)}.{qualname_of(cls)}"
+    if name in _SHOWN:
+        return name, repr(value)
     if cls is tuple or cls is frozenset:
         keys: Iterable[tuple[str, str]] = map(_key, value)
         return cls.__name__, repr(list(keys) if cls is tuple else sorted(keys))
-    if cls is datetime.datetime and (value.tzinfo is None or type(value.tzinfo) is datetime.timezone):
-        return "datetime", repr(value)
+    if name == "datetime.datetime" and (value.tzinfo is None or type(value.tzinfo).__qualname__ == "timezone"):
+        return name, repr(value)
     if is_a(value, enum.Enum):
-        return f"{module_of(cls)}.{qualname_of(cls)}", str(value._name_)
+        return name, str(value._name_)
     if is_a(value, type):
         return "type", f"{module_of(value)}.{qualname_of(value)}"
     if cls is types.FunctionType or cls is types.BuiltinFunctionType:

@@ -70,6 +70,7 @@ class Desk:
         memory: Memory | None = None,
         holes: dict[int, Hole] | None = None,
     ) -> None:
+        self.namespace = namespace
         self.define_class = define
         self.member_of = enum_member
         self.file_name = file_name
@@ -83,6 +84,7 @@ class Desk:
         self.notes: set[str] = set()
         #: Claims a mutable object for the team; raises Touch if another team has it.
         self.claim: Callable[[object], None] = ownership.claimer(team) if ownership is not None else _claim_nothing
+        self._places = ownership.places if ownership is not None else {}
         self._live = {
             id(vars(builtins)): "builtins",
             id(vars(sys.modules["__main__"])): "main",
@@ -97,6 +99,10 @@ class Desk:
     def live(self, names: dict[str, Any]) -> str | None:
         """Return which live namespace a dict is: "session", "main", "builtins", or None."""
         return self._live.get(id(names))
+
+    def place(self, address: int) -> object:
+        """Return what stands for the memory at an address, to be claimed where objects do not lead to each other."""
+        return self._places.setdefault(address, object())
 
     def define(self, cls: type) -> str:
         """Return the key of a class of the session, after having taken it into the snapshot."""
@@ -299,9 +305,13 @@ def reason(error: BaseException) -> str:
         text = ""
     if len(text) > 160:
         text = text[:159] + "…"
-    if isinstance(error, TypeError) and text.startswith("cannot pickle"):
+    if isinstance(error, TypeError) and (text.startswith("cannot pickle") or any(t in text for t in _CYTHON)):
         return "cannot be pickled"
     return f"{type(error).__name__}: {text}" if text else type(error).__name__
+
+
+#: What compiled classes say that have no way of being pickled.
+_CYTHON = ("no default __reduce__ due to non-trivial __cinit__", "cannot be converted to a Python object for pickling")
 
 
 def pickler(

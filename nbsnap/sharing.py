@@ -48,6 +48,7 @@ class Ownership:
         self._owner: dict[int, Team] = {}
         self._common: dict[int, object] = {}
         self._session_modules = session_modules
+        self.places: dict[int, object] = {}  # address -> what stands for the memory there when it is claimed
 
     def claimer(self, team: Team) -> Callable[[object], None]:
         """Return the function that claims an object for a team. It raises Touch if another team has the object."""

@@ -22,3 +22,8 @@ def objects_view(root: Any, first: int, shape: Any, strides: Any, writeable: boo
 def row(place: Any) -> object:
     """Return the row of a structured array that an array without dimensions shows."""
     return place[()]
+
+
+def ufunc(function: Any, inputs: int, outputs: int) -> object:
+    """Return a function of the session as a function of arrays."""
+    return numpy.frompyfunc(function, inputs, outputs)

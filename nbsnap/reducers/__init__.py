@@ -39,7 +39,27 @@ from .functions import function
 __all__ = ["LIBRARIES", "Plan", "plan_for"]
 
 #: Packages whose classes have plans: the module in here that knows them, which is imported when the first is met.
-LIBRARIES = {"matplotlib": "matplotlib", "numpy": "numpy"}
+LIBRARIES = {
+    "PIL": "shown",
+    "_duckdb": "tables",
+    "bokeh": "shown",
+    "bs4": "texts",
+    "duckdb": "tables",
+    "httpx": "clients",
+    "ipywidgets": "shown",
+    "lightgbm": "tables",
+    "lxml": "texts",
+    "matplotlib": "matplotlib",
+    "numba": "numba",
+    "numpy": "numpy",
+    "polars": "tables",
+    "pyarrow": "tables",
+    "rich": "shown",
+    "spacy": "texts",
+    "statsmodels": "tables",
+    "torch": "torch",
+    "xgboost": "tables",
+}
 
 _TABLE: dict[type, Plan] = {**functions.PLANS, **classes.PLANS, **builtin.PLANS, **threads.PLANS, **weak.PLANS}
 

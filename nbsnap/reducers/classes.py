@@ -25,7 +25,13 @@ def class_(desk: Any, cls: type) -> Any:
         return builders.type_of, ("ctypes", found)
     if not cls.__flags__ & (1 << 9):  # Py_TPFLAGS_HEAPTYPE: made while the program runs
         raise CannotSave("a built-in type that cannot be found by its name", cls)
+    if not _MAPPED.isdisjoint(vars(cls)):
+        raise CannotSave("SQLAlchemy keeps its classes in registries of its own: run the cell that defines it", cls)
     return builders.definition, (desk.define(cls),)
+
+
+#: What SQLAlchemy leaves in a class that it has mapped, or whose subclasses it maps.
+_MAPPED = frozenset({"_sa_class_manager", "_sa_registry"})
 
 
 _TYPES_OF_SINGLETONS = frozenset({type(None), type(...), type(NotImplemented)})

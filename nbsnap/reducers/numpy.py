@@ -6,6 +6,7 @@ apart here: what it is a view of, and where it begins.
 
 from __future__ import annotations
 
+import gc
 import sys
 from typing import Any
 
@@ -14,6 +15,7 @@ from nbsnap.builders import numpy as builders
 from nbsnap.memory import address, root_of, writeable
 
 from .common import Plan
+from .torch import array_over, storage_behind
 
 
 def _array(desk: Any, value: Any) -> Any:
@@ -35,6 +37,13 @@ def _array(desk: Any, value: Any) -> Any:
         return _objects(desk, value, root)
     if root is not value:
         desk.claim(root)
+    if "torch" in sys.modules:
+        if (storage := storage_behind(root)) is not None:
+            offset = address(value) - storage.data_ptr()
+            return array_over(storage, offset, value.shape, value.strides, value.dtype, writeable(value))
+        desk.claim(desk.place(address(value)))  # a tensor may look at the same memory
+        if issubclass(type(root), type(value)):
+            desk.claim(desk.place(address(root)))
     return desk.memory.reduce(value, root)
 
 
@@ -83,5 +92,14 @@ def _row(desk: Any, value: Any) -> Any:
     return builders.row, (place,)
 
 
+def _ufunc(desk: Any, value: Any) -> Any:
+    """What `numpy.frompyfunc` made of a function has no name by which it could be found."""
+    made = next((item for item in gc.get_referents(value) if callable(item)), None)
+    if made is None or not value.__name__.endswith("(vectorized)"):
+        return NotImplemented
+    desk.claim(value)
+    return builders.ufunc, (made, value.nin, value.nout)
+
+
 #: For a class and its subclasses, by qualified name.
-PLANS_BY_NAME: dict[str, Plan] = {"numpy.ndarray": _array, "numpy.void": _row}
+PLANS_BY_NAME: dict[str, Plan] = {"numpy.ndarray": _array, "numpy.ufunc": _ufunc, "numpy.void": _row}

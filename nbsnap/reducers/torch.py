@@ -1,0 +1,140 @@
+"""PyTorch: tensors over one storage share it again, big storages go out of band, gradients and hooks come along.
+
+A tensor is taken apart as PyTorch does it, down to its storage, which PyTorch would copy into the stream, once for each
+tensor. A storage here is an object like any other: claimed for its team, pickled once, referred to by all that look at
+it. The storage's Python object stays the same one as long as it is alive, and the pickler's memo keeps it alive.
+
+NumPy and PyTorch may look at one memory too. An array made by `Tensor.numpy()` leads back to its storage. A tensor made
+by `torch.from_numpy` does not lead back to its array; so where both libraries are in use, both claim the *place*, the
+address where a memory begins. Once they meet in one team, the storage refers to the array (`nbsnap.memory`).
+
+A result that still hangs on its calculation comes back as numbers: what would compute the gradients is running code.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import pickle
+import sys
+import warnings
+from typing import Any
+
+from nbsnap.errors import CannotSave
+
+from .common import Plan
+
+
+def _tensor(desk: Any, tensor: Any) -> Any:
+    desk.claim(tensor)
+    cls: Any = type(tensor)
+    if tensor.requires_grad and not tensor.is_leaf:
+        desk.note("a result that carries a gradient comes back as numbers, cut off from its calculation")
+        tensor = tensor.detach()
+    state: dict[str, Any] = {}
+    if tensor.is_leaf and tensor.grad is not None:
+        state["grad"] = tensor.grad
+    for name in ("_backward_hooks", "_post_accumulate_grad_hooks"):
+        if hooks := getattr(tensor, name, None):
+            state[name] = hooks
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # that hooks are not saved, or that a kind of tensor is a prototype
+        reduction = cls.__reduce_ex__(tensor, 5)
+    make, arguments, *rest = reduction
+    if make is _v3():  # it is handed what `torch.load` would hand it
+        torch = sys.modules["torch"]
+        typed = torch.storage.TypedStorage(wrap_storage=arguments[0], dtype=torch.uint8, _internal=True)
+        reduction = (make, (typed, *arguments[1:]), *rest)
+    if rest or not state:
+        return reduction
+    return (*reduction, state, None, None, _builders().fill_tensor)
+
+
+def _v3() -> Any:
+    return getattr(sys.modules["torch"]._utils, "_rebuild_tensor_v3", None)
+
+
+def _module(desk: Any, module: Any) -> Any:
+    """A parametrized module is of a class that was made for it alone, and that refuses to be pickled."""
+    desk.claim(module)
+    cls = type(module)
+    if "parametrizations" not in module._modules or cls.__module__ != "torch.nn.utils.parametrize":
+        return NotImplemented
+    return _builders().new_module, (cls.__bases__[0],), dict(vars(module)), None, None, _builders().fill_parametrized
+
+
+def _storage(desk: Any, storage: Any) -> Any:
+    desk.claim(storage)
+    builders = _builders()
+    device = str(storage.device)
+    if device == "meta":
+        return NotImplemented
+    if device != "cpu":
+        return builders.storage, (pickle.PickleBuffer(_block(storage.cpu())), device)
+    size = storage.nbytes()
+    if not size:
+        return builders.storage, (b"",)
+    start = storage.data_ptr()
+    if "numpy" in sys.modules:
+        desk.claim(desk.place(start))
+        desk.memory.starts.add(start)
+        for carrier in desk.memory.carriers.values():
+            if carrier.start <= start and start + size <= carrier.end:
+                return builders.storage_over, (carrier.array, start - carrier.start, size)
+    return builders.storage, (pickle.PickleBuffer(_block(storage)),)
+
+
+def _block(storage: Any) -> Any:
+    """Return the memory of a storage as an object that pickle takes for a buffer, and that keeps the storage alive."""
+
+    class Block(ctypes.c_char * storage.nbytes()):  # type: ignore[misc]
+        pass
+
+    block = Block.from_address(storage.data_ptr())
+    block.storage = storage
+    return block
+
+
+def _typed_storage(desk: Any, storage: Any) -> Any:
+    return _builders().typed_storage, (storage._untyped_storage, storage.dtype)
+
+
+def _generator(desk: Any, generator: Any) -> Any:
+    if generator is sys.modules["torch"].default_generator:
+        return _builders().default_generator, ()
+    desk.claim(generator)
+    return _builders().generator, (str(generator.device), generator.get_state().numpy().tobytes())
+
+
+def _script(desk: Any, value: Any) -> Any:
+    raise CannotSave("was compiled by torch.jit: save it with torch.jit.save", value)
+
+
+def _builders() -> Any:
+    from nbsnap.builders import torch
+
+    return torch
+
+
+def storage_behind(root: Any) -> Any:
+    """Return the storage that an array's memory belongs to, if what owns the memory is a tensor; else None."""
+    torch = sys.modules.get("torch")
+    if torch is None or not issubclass(type(root), torch.Tensor):
+        return None
+    return root.untyped_storage()
+
+
+def array_over(storage: Any, offset: int, shape: Any, strides: Any, dtype: Any, writeable: bool) -> Any:
+    """Return how to save a NumPy array over a storage."""
+    return _builders().array, (storage, offset, shape, strides, dtype, writeable)
+
+
+#: For a class and its subclasses, by qualified name.
+PLANS_BY_NAME: dict[str, Plan] = {
+    "torch.Tensor": _tensor,
+    "torch.storage.UntypedStorage": _storage,
+    "torch.storage.TypedStorage": _typed_storage,
+    "torch.nn.modules.module.Module": _module,
+    "torch._C.Generator": _generator,
+    "torch.jit.torch.jit.ScriptFunction": _script,
+    "torch.jit._script.ScriptModule": _script,
+}
