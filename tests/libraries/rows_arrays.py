@@ -146,7 +146,7 @@ seeds = np.random.SeedSequence(11); bits = rng.bit_generator; child = seeds.spaw
             remark="an array in memory, without its file",
         ),
         Row(
-            "polynomials, ufuncs made of functions, error settings",
+            "polynomials, ufuncs made of functions",
             """
 poly = np.polynomial.Polynomial([1, 2, 3], domain=[-2, 2]); old_poly = np.poly1d([1, 2])
 def clipped(x): return max(x, 0)
@@ -254,7 +254,7 @@ XARRAY = Library(
     ("xarray",),
     (
         Row(
-            "arrays and data sets, with coordinates, attributes, accessors, group-bys",
+            "arrays, data sets and trees, with coordinates, attributes, group-bys",
             """
 import numpy as np, pandas as pd, xarray as xr
 values = np.arange(6.).reshape(2, 3)

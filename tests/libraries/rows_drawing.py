@@ -68,7 +68,7 @@ locator = ticker.MultipleLocator(5); shape = path.Path.unit_circle(); move = tra
             ),
         ),
         Row(
-            "animations and widgets",
+            "animations",
             "from matplotlib.animation import FuncAnimation\nmoving, stage = plt.subplots(); (dot,) = stage.plot([0], [0], 'o')\ndef advance(n): dot.set_data([n], [n]); return (dot,)\nanimation = FuncAnimation(moving, advance, frames=3, repeat=False); animation._draw_was_started = True",
             ("advance(2)[0].get_xdata() == [2] and len(animation.to_jshtml()) > 1000",),
         ),
@@ -112,7 +112,7 @@ PLOTLY = Library(
     ("plotly",),
     (
         Row(
-            "figures, traces, animations, express, a figure widget",
+            "figures, traces, frames of animations, express",
             """
 import json, plotly.graph_objects as go, plotly.express as px, numpy as np
 from plotly.subplots import make_subplots
@@ -134,7 +134,7 @@ BOKEH = Library(
     ("bokeh",),
     (
         Row(
-            "figures, sources, layouts, documents",
+            "figures, sources, layouts, tools",
             """
 from bokeh.plotting import figure, ColumnDataSource
 from bokeh.layouts import row
@@ -203,7 +203,7 @@ SKIMAGE = Library(
     ("scikit-image",),
     (
         Row(
-            "transforms, regions, models, collections",
+            "transforms, regions, models, detectors",
             """
 import numpy as np
 from skimage import transform, measure, feature, io, filters, segmentation

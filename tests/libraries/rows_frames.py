@@ -89,7 +89,7 @@ class Twice:
             ),
         ),
         Row(
-            "readers and stores of files",
+            "readers of files, a walk through rows",
             "df[['i']].to_csv('t.csv'); chunks = pd.read_csv('t.csv', chunksize=1); rows = df.iterrows(); writer = pd.ExcelWriter\n",
             ("writer is pd.ExcelWriter",),
             skipped={"chunks": "open file", "rows": "running code"},
@@ -126,7 +126,7 @@ held = {'df': df, 'column': df['a']}; selector = __import__('polars.selectors', 
             skipped={"things": "Object", "sql": "placeholder"},
         ),
         Row(
-            "plotting nothing: a frame in containers and closures",
+            "a frame in containers and closures",
             "def counter(frame=df): return lambda: frame.height\ncount = counter(); frames = [df, big.head(3)]",
             ("count() == 3 and frames[0] is df and frames[1].height == 3",),
         ),

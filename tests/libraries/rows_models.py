@@ -9,7 +9,7 @@ SQLALCHEMY = Library(
     ("sqlalchemy",),
     (
         Row(
-            "tables, selects, mapped classes of the session and their objects",
+            "tables, selects, addresses, rows",
             """
 import sqlalchemy as sa
 from sqlalchemy import orm
@@ -30,9 +30,8 @@ class Person(Base):
     __tablename__ = 'person'
     id: orm.Mapped[int] = orm.mapped_column(primary_key=True)
     name: orm.Mapped[str]
-ada = Person(name='Ada'); names = [ada.name]
+ada = Person(name='Ada')
 """,
-            ("names == ['Ada']",),
             skipped={"Base": "run the cell", "Person": "run the cell", "ada": "run the cell"},
         ),
         Row(
@@ -56,7 +55,7 @@ PYDANTIC = Library(
     ("pydantic",),
     (
         Row(
-            "models of the session: validators, nesting, generics, private attributes, adapters, settings",
+            "models of the session: validators, nesting, generics, private attributes, adapters",
             """
 from typing import Annotated, Generic, Optional, TypeVar, Literal
 import pydantic
@@ -230,7 +229,7 @@ TQDM = Library(
     ("tqdm",),
     (
         Row(
-            "progress bars, finished, manual and running",
+            "progress bars: finished, counted by hand, silent",
             """
 from tqdm import tqdm, trange
 from tqdm.auto import tqdm as auto
