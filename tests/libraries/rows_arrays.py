@@ -67,7 +67,7 @@ record = table[0].copy(); column = table['x']; raw = np.void(b'abc'); aligned = 
 records = np.rec.array([(1, 'a'), (2, 'b')], names='n,s')
 """,
             (
-                "table.dtype.names == ('n', 's', 'x') or table.dtype.names == ('n', 'x', 's')",
+                "table.dtype.names == ('n', 'x', 's') and table['s'].tolist() == ['a', 'b']",
                 "record['x'] == 2.5 and record.dtype == table.dtype and type(record) is np.void and raw.tobytes() == b'abc'",
                 "column[1] = 7; table['x'][1] == 7",
                 "aligned.dtype.isalignedstruct and aligned.dtype.itemsize == 16",
