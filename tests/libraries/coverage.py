@@ -43,9 +43,7 @@ def _section(library: Library, found: Found) -> str:
 
 
 def _told(row: Row, found: Found) -> str:
-    words = []
-    if row.holds or row.same:
-        words.append("yes")
+    words = ["yes"] if row.holds or row.same else []
     if row.remark:
         words.append(row.remark)
     words += [f"not yet: {text}" for text in row.not_yet.values()]
@@ -54,6 +52,8 @@ def _told(row: Row, found: Found) -> str:
         kind, reason = found.kinds[name], found.reasons[name]
         reasons.setdefault(_general(name, reason), []).append(f"`{kind}`")
     words += [f"not {', '.join(dict.fromkeys(kinds))}: {reason}" for reason, kinds in reasons.items()]
+    if row.skipped and words[0] == "yes":
+        words = [*words[1:], "the rest: yes"]
     return "; ".join(words).replace("|", "\\|")
 
 

@@ -41,7 +41,7 @@ dated, days = plt.subplots(); days.plot(np.array(['2024-01-01', '2024-02-01'], '
 from matplotlib.figure import Figure
 alone = Figure(figsize=(2, 2)); alone.subplots().step([1, 2], [3, 1])
 """,
-            ("left.get_shared_y_axes().joined(left, right) and alone.number if hasattr(alone, 'number') else True",),
+            ("left.get_shared_y_axes().joined(left, right) and len(parts.subfigs) == 2",),
             (
                 "png(solid)",
                 "png(round_fig)",
@@ -68,7 +68,7 @@ locator = ticker.MultipleLocator(5); shape = path.Path.unit_circle(); move = tra
             ),
         ),
         Row(
-            "animations and widgets",
+            "animations",
             "from matplotlib.animation import FuncAnimation\nmoving, stage = plt.subplots(); (dot,) = stage.plot([0], [0], 'o')\ndef advance(n): dot.set_data([n], [n]); return (dot,)\nanimation = FuncAnimation(moving, advance, frames=3, repeat=False); animation._draw_was_started = True",
             ("advance(2)[0].get_xdata() == [2] and len(animation.to_jshtml()) > 1000",),
         ),
@@ -112,7 +112,7 @@ PLOTLY = Library(
     ("plotly",),
     (
         Row(
-            "figures, traces, animations, express, a figure widget",
+            "figures, traces, frames of animations, express",
             """
 import json, plotly.graph_objects as go, plotly.express as px, numpy as np
 from plotly.subplots import make_subplots
@@ -134,7 +134,7 @@ BOKEH = Library(
     ("bokeh",),
     (
         Row(
-            "figures, sources, layouts, documents",
+            "figures, sources, layouts, tools",
             """
 from bokeh.plotting import figure, ColumnDataSource
 from bokeh.layouts import row
@@ -163,7 +163,7 @@ ALTAIR = Library(
 import altair as alt, pandas as pd
 data = pd.DataFrame({'x': [1, 2], 'y': [3, 4]}); chart = alt.Chart(data).mark_point().encode(x='x:Q', y=alt.Y('y', title='Y')); brush = alt.selection_interval(name='brush'); layered = chart + chart.mark_line(); joined = chart.add_params(brush) | chart; shown = alt.condition(brush, alt.value('red'), alt.value('blue'))
 """,
-            ("chart.data is data and layered.layer[0].mark == 'point' or True",),
+            ("chart.data is data and len(layered.layer) == 2 and brush.param.name == 'brush'",),
             (
                 "chart.to_json(), layered.to_json(), joined.to_json()",
                 "chart.encode(color=shown).add_params(brush).to_json()",
@@ -203,7 +203,7 @@ SKIMAGE = Library(
     ("scikit-image",),
     (
         Row(
-            "transforms, regions, models, collections",
+            "transforms, regions, models, detectors",
             """
 import numpy as np
 from skimage import transform, measure, feature, io, filters, segmentation

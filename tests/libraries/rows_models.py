@@ -9,7 +9,7 @@ SQLALCHEMY = Library(
     ("sqlalchemy",),
     (
         Row(
-            "tables, selects, mapped classes of the session and their objects",
+            "tables, selects, addresses, rows",
             """
 import sqlalchemy as sa
 from sqlalchemy import orm
@@ -30,9 +30,8 @@ class Person(Base):
     __tablename__ = 'person'
     id: orm.Mapped[int] = orm.mapped_column(primary_key=True)
     name: orm.Mapped[str]
-ada = Person(name='Ada'); names = [ada.name]
+ada = Person(name='Ada')
 """,
-            ("names == ['Ada']",),
             skipped={"Base": "run the cell", "Person": "run the cell", "ada": "run the cell"},
         ),
         Row(
@@ -56,7 +55,7 @@ PYDANTIC = Library(
     ("pydantic",),
     (
         Row(
-            "models of the session: validators, nesting, generics, private attributes, adapters, settings",
+            "models of the session: validators, nesting, generics, private attributes, adapters",
             """
 from typing import Annotated, Generic, Optional, TypeVar, Literal
 import pydantic
@@ -230,7 +229,7 @@ TQDM = Library(
     ("tqdm",),
     (
         Row(
-            "progress bars, finished, manual and running",
+            "progress bars: finished, counted by hand, silent",
             """
 from tqdm import tqdm, trange
 from tqdm.auto import tqdm as auto
@@ -241,7 +240,7 @@ manual = tqdm(total=10, file=__import__('sys').stderr); manual.update(4); silent
 """,
             (
                 "done.n in (0, 3) and manual.n == 4 and manual.total == 10 and list(silent) == [1, 2]",
-                "manual.update(1) or manual.n == 5",
+                "manual.update(1); manual.n == 5",
                 "manual.set_description('d') is None and manual.close() is None",
             ),
         ),
@@ -267,7 +266,7 @@ slider = w.IntSlider(value=3, max=9, description='n'); text = w.Text('t'); box =
                 "slider.value == 3 and slider.max == 9 and slider.description == 'n' and box.children[0] is slider and drop.value == 2 and drop.label == 'b' and layout.width == '50%'",
                 "slider.value = 5; seen[-1] == 5 and progress.value == 5",
                 "button.click() is None and seen[-1] == 'click'",
-                "w.Widget.widgets if False else slider.model_id in w.widget.widget._instances if hasattr(w.widget, 'widget') else True",
+                "w.widgets.widget._instances[slider.model_id] is slider",
             ),
             remark="",
         ),

@@ -56,14 +56,14 @@ array = np.arange(6.); from_array = torch.from_numpy(array); tensor = torch.zero
             ),
         ),
         Row(
-            "gradients, leaves, parameters, hooks, what came out of a calculation",
+            "gradients, leaves, parameters, buffers",
             """
 leaf = torch.tensor([1., 2.], requires_grad=True); (leaf ** 2).sum().backward(); gradient = leaf.grad; frozen = torch.nn.Parameter(torch.ones(2), requires_grad=False); weight = torch.nn.Parameter(torch.ones(40_000)); weight.note = 'kept'; buffer = torch.nn.Buffer(torch.zeros(2))
 """,
             (
                 "leaf.requires_grad and leaf.is_leaf and leaf.grad.tolist() == [2., 4.] and leaf.grad is gradient",
                 "(leaf.sum() * 3).backward(); leaf.grad.tolist() == [5., 7.] and gradient.tolist() == [5., 7.]",
-                "type(frozen) is torch.nn.Parameter and not frozen.requires_grad and weight.requires_grad and weight.note == 'kept' and type(buffer) is torch.nn.Buffer or isinstance(buffer, torch.nn.Buffer)",
+                "type(frozen) is torch.nn.Parameter and not frozen.requires_grad and weight.requires_grad and weight.note == 'kept' and isinstance(buffer, torch.nn.Buffer)",
             ),
         ),
         Row(
@@ -133,7 +133,7 @@ others = {o.__name__: o(nn.Linear(2, 1).parameters(), lr=.1) for o in (torch.opt
             ),
         ),
         Row(
-            "distributions, functions of torch, compiled wrappers, jit",
+            "distributions, functions and transforms of torch, compiled modules",
             """
 normal = torch.distributions.Normal(torch.zeros(2), torch.ones(2)); mixture = torch.distributions.MixtureSameFamily(torch.distributions.Categorical(torch.ones(2)), torch.distributions.Normal(torch.zeros(2), torch.ones(2))); relu = nn.functional.relu; op = torch.add; packed = nn.utils.rnn.pack_sequence([torch.ones(2), torch.ones(1)]); result = torch.max(torch.tensor([1, 3, 2]), 0); compiled = torch.compile(nn.Linear(2, 2), backend='eager')
 no_grad = torch.no_grad(); vmapped = torch.func.vmap(lambda v: v * 2); gradded = torch.func.grad(lambda v: (v ** 2).sum())
@@ -145,7 +145,7 @@ no_grad = torch.no_grad(); vmapped = torch.func.vmap(lambda v: v * 2); gradded =
             ("normal.log_prob(torch.zeros(2)).tolist(), mixture.log_prob(torch.tensor(.5)).item()",),
         ),
         Row(
-            "scripted functions, running profilers, loaders in the middle",
+            "scripted functions, a walk through a loader in the middle",
             """
 @torch.jit.script
 def scripted(x):
