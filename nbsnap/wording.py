@@ -175,7 +175,10 @@ def beside(entries: Iterable[str]) -> tuple[str, ...]:
             parts.setdefault(part, []).append(clean(item))
     said = []
     for part, items in parts.items():
-        one, many = _BESIDE.get(part, (part, part))
+        if part not in _BESIDE:  # of a later nbsnap
+            said.append(clean(part))
+            continue
+        one, many = _BESIDE[part]
         listed = ", ".join(items[:4]) + (f" and {len(items) - 4} more" if len(items) > 4 else "")
         if 1 < len(items) <= 4:
             listed = f"{', '.join(items[:-1])} and {items[-1]}"

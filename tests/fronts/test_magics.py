@@ -263,12 +263,14 @@ def test_completion(shell):
         ask.format("%restore second --only "),
         ask.format("%snapshot --only b"),
         ask.format("%restore --ex"),
+        ask.format("%restore --beside ran"),
     )
     assert "['second', 'first', 'latest']" in said[4]
     assert "['first']" in said[5]
     assert "['alpha']" in said[6]
     assert "['beta']" in said[7]
     assert "['--exact', '--exclude']" in said[8]
+    assert "['random']" in said[9]
 
 
 # ---- at a terminal ---------------------------------------------------------------------------------------------------

@@ -90,6 +90,31 @@ def test_a_restore_in_a_terminal() -> None:
     ]
 
 
+def test_what_lies_beside_the_variables_is_one_line() -> None:
+    """A restore says what it has put back, a snapshot only when asked for all; as it was, nothing is said."""
+    entries = ["random:python", "random:numpy", "figures:1", "figures:2", "figures:current", "options:loaded"]
+    words = wording.beside([*entries, "options:pandas", "directory:/data", "warnings:filters"])
+    assert words == (
+        "random generators",
+        "figures 1 and 2",
+        "options of pandas",
+        "working directory /data",
+        "warning filters",
+    )
+    assert wording.beside(f"figures:{n}" for n in range(1, 8)) == ("figures 1, 2, 3, 4 and 3 more",)
+    assert wording.beside(["figures:current", "options:loaded"]) == ()
+    back, saved = dataclasses.replace(BACK, beside=words[:2]), dataclasses.replace(SAVED, beside=words[:2])
+    said = "put back, too: random generators; figures 1 and 2"
+    assert said in text(render.restore_sheet(back))
+    assert f"would be {said}" in text(render.restore_sheet(dataclasses.replace(back, dry_run=True)))
+    assert "put back" not in text(render.restore_sheet(BACK))
+    assert "beside" not in text(render.snapshot_sheet(saved))
+    assert "beside the variables: random generators" in text(render.snapshot_sheet(saved, verbose=True))
+    evil = wording.beside([f"{EVIL}{{0.x}}:{EVIL}", f"figures:{EVIL}{{0.x}}"])
+    assert all(map(str.isprintable, evil))
+    assert len(evil) == 2
+
+
 def test_a_dry_run_lists_the_variables() -> None:
     """A dry run says that nothing was written, and shows each variable with its size, the largest first."""
     dry = dataclasses.replace(SAVED, id="", dry_run=True, variables=(NUMBER, FRAME), skipped=())
