@@ -239,9 +239,9 @@ class _Capture:
                 raise _Failed(record, error) from error
             if desk.notes and record[0] == "var":
                 notes[record[1]] = tuple(sorted(desk.notes))
-            for part in desk.left_out:
-                name = record[1] if record[0] == "var" else self.losses.who_leads(team.variables, self.values, part)
-                left_out[name or record[1]] = (*left_out.get(name or record[1], ()), part)
+            for hole in desk.left_out:
+                leads = record[0] != "var" and self.losses.who_leads(team.variables, self.values, hole)
+                left_out[leads or record[1]] = (*left_out.get(leads or record[1], ()), hole)
         for record in records if left_out else ():
             for part in self.losses.misplaced(self.value(record), {key for keys in left_out.values() for key in keys}):
                 raise _Failed(record, CannotSave(self.losses.holes[id(part)][2], part))
