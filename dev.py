@@ -3,7 +3,8 @@
 
     python3 dev.py example    set up, then run the main job on examples/quickstart.ipynb: snapshot, SIGKILL, restore
     python3 dev.py test       set up, then pass the tests: ruff, mypy, pytest, and the core on the other Pythons found
-    python3 dev.py ci         what else the continuous integration runs: slow tests, the built wheel, oldest versions
+    python3 dev.py ci         what else the continuous integration runs: slow tests, the built wheel, notebooks of
+                              other packages, oldest versions
 
 Virtual environments, the cache of downloads and every other file go into `.venv/` of this checkout, which git
 ignores, or into temporary folders. The interpreter's own packages, the home folder and the IPython profile in it are
@@ -32,7 +33,7 @@ SUPPORTED = ("3.11", "3.12", "3.13")
 RUNNING = f"{sys.version_info[0]}.{sys.version_info[1]}"
 
 #: The tests of every day: without those that take long, or need libraries that nobody else needs.
-QUICK = "not slow and not heavy"
+QUICK = "not slow and not heavy and not foreign"
 CORE_SUITES = ("tests/core", "tests/storage", "tests/test_messy.py", "tests/endtoend/test_plain.py")
 
 # The lower bounds of pyproject.toml, and the oldest front end that is supported.
@@ -183,10 +184,10 @@ def test_on(version: str, python: Path) -> str:
 
 
 def ci() -> None:
-    """Slow tests, the wheel as a user installs it, the oldest versions promised, the rest on the other Pythons."""
+    """Slow tests, the wheel as a user has it, foreign notebooks, the oldest versions, the rest on the other Pythons."""
     python = make_venv(f"dev-{RUNNING}", sys.executable, "-e", ".[dev]")
     say("the slow tests")
-    run(python, "-m", "pytest", "-q", "-m", "slow and not heavy")
+    run(python, "-m", "pytest", "-q", "-m", "slow and not heavy and not foreign")
     check_wheel(python)
     oldest = make_venv(f"oldest-{RUNNING}", sys.executable, "-e", ".[test]", *OLDEST)
     say("the oldest versions promised: " + " ".join(OLDEST))
@@ -200,10 +201,12 @@ def ci() -> None:
 
 
 def check_libraries() -> None:
-    """Save and restore objects of real libraries, in an environment that has them all."""
-    python = make_venv(f"libraries-{RUNNING}", sys.executable, "-e", ".[test,libraries]")
+    """Save and restore objects of real libraries, and cut notebooks of other packages after every cell."""
+    python = make_venv(f"libraries-{RUNNING}", sys.executable, "-e", ".[test,libraries,notebooks]")
     say("objects of real libraries")
     run(python, "-m", "pytest", "-q", "-m", "heavy")
+    say("notebooks of other packages, cut after every cell")
+    run(python, "-m", "pytest", "-q", "-n", "2", "-m", "foreign")
 
 
 def check_wheel(python: Path) -> None:
