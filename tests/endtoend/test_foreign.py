@@ -1,13 +1,13 @@
 """Notebooks that others wrote, cut after every cell: what each cell shows is what it shows in one uninterrupted run.
 
-The notebooks ship inside the source distributions of packages on the index (`sdists`); nothing of them is kept here. A
-notebook is first run in one kernel, from top to bottom. Then each of its cells is run in a kernel of its own: restore,
-the cell, snapshot, SIGKILL. Text, HTML, errors and pictures of every cell must be the same, and whatever the reports say
-was not saved must be listed here.
+The notebooks ship inside the source distributions of packages on the index (`sdists`); nothing of them is kept here.
+A notebook is first run in one kernel, from top to bottom. Then each of its cells is run in a kernel of its own:
+restore, the cell, snapshot, SIGKILL. Text, HTML, errors and pictures of every cell must be the same, and whatever the
+reports say was not saved must be listed here.
 
-What a kernel's front end sets up is not a variable, and is typed again after each restore, as a start-up file would: the
-line magics `%matplotlib`, `%config`, `%precision`, `%load_ext` of the cells so far. Warnings are not compared: Python
-shows each once in a process, so a new process shows it again.
+What a kernel's front end sets up is not a variable, and is typed again after each restore, as a start-up file would:
+the line magics `%matplotlib`, `%config`, `%precision`, `%load_ext` of the cells so far. Warnings are not compared:
+Python shows each once in a process, so a new process shows it again.
 
 The archives are kept in the folder that NBSNAP_TEST_SDISTS names, else in pytest's cache.
 """
