@@ -208,15 +208,15 @@ class _Diagnosis(_Guard):
 
     def _reduce(self, value: Any) -> Any:
         cls = type(value)
-        reduction = super().reducer_override(value)
-        if (
-            reduction is not NotImplemented
-            or cls in ATOMS
-            or cls in PLAIN
-            or issubclass(cls, type | types.FunctionType)
-        ):
-            return reduction
         try:
+            reduction = super().reducer_override(value)
+            if (
+                reduction is not NotImplemented
+                or cls in ATOMS
+                or cls in PLAIN
+                or issubclass(cls, type | types.FunctionType)
+            ):
+                return reduction
             reduce = self.dispatch_table.get(cls)  # type: ignore[attr-defined]
             reduction = reduce(value) if reduce is not None else cls.__reduce_ex__(value, 5)  # type: ignore[call-arg]
         except CannotSave:

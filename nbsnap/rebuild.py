@@ -14,6 +14,7 @@ import builtins
 import contextlib
 import io
 import sys
+import types
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -235,8 +236,9 @@ class _Loader:
     def read(self, table: Iterable[Record], reader: Unpickler, is_flat: bool) -> dict[str, Any]:
         """Read the records of a stream, and return the variables among them."""
         values: dict[str, Any] = {}
+        call = types.FunctionType(_call.__code__, self.namespace)
         for record in table:
-            while (value := reader.load()) is EARLY:
+            while (value := call(reader.load)) is EARLY:
                 pass
             if is_flat:
                 self.filler.read(reader)
@@ -269,6 +271,11 @@ class _Loader:
         if isinstance(error, DamageError):
             return CannotLoad(f"is damaged in the store: {error}")
         return CannotLoad(reason(error))
+
+
+def _call(load: Callable[[], Any]) -> Any:
+    """Call `load` in a frame of the session: a `__setstate__` may look for names in its caller's globals."""
+    return load()
 
 
 #: Packages that are imported by another name than they are installed by.

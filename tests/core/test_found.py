@@ -1,4 +1,6 @@
-"""What random sessions (`test_graphs`) found, each as the few lines that a user would type."""
+"""What random sessions (`test_graphs`) and foreign notebooks (`test_foreign`) found, each as the
+few lines that a user would type.
+"""
 
 from __future__ import annotations
 
@@ -57,6 +59,19 @@ def test_a_bound_method_of_a_base_class_comes_back_where_its_object_is_held_by_a
         "bound = Both(); bound.x = Plain.made; bound = bound.m"
     )
     report, wrong = two_shells.restore({"bound": "bound() is Plain.made and bound.__func__ is Slotted.m"})
+    assert report["failed"] == []
+    assert wrong == {}
+
+
+def test_a_setstate_finds_the_names_of_the_session_in_its_callers_globals(two_shells: Any, own_folder: Any) -> None:
+    """A model that evaluates its formula again when it is loaded looks there for functions that the user defined."""
+    (own_folder / "formulas.py").write_text(
+        "import sys\nclass Model:\n    def __init__(self, formula): self.formula = formula\n"
+        "    def __setstate__(self, state):\n        vars(self).update(state)\n"
+        "        self.value = eval(self.formula, sys._getframe(1).f_globals)\n"
+    )
+    two_shells.save("import formulas\ndef double(x): return 2 * x\nmodel = formulas.Model('double(4)'); a = model")
+    report, wrong = two_shells.restore({"value": "model.value == 8 and a is model"})
     assert report["failed"] == []
     assert wrong == {}
 
