@@ -102,7 +102,7 @@ def children(value: Any) -> Iterator[tuple[str, object]]:
         for cell_name, cell in zip(value.__code__.co_freevars, value.__closure__ or (), strict=False):
             for child in gc.get_referents(cell):
                 yield f".<closure {cell_name}>", child
-        for child in value.__defaults__ or ():
+        for child in (*(value.__defaults__ or ()), *(value.__kwdefaults__ or {}).values()):
             yield ".<default>", child
     elif cls is types.MethodType:
         yield ".__self__", value.__self__

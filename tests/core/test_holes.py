@@ -33,6 +33,7 @@ def make():
     return lambda: (lost, kept)
 closure = make()
 def default(x=g(), y=2): return y
+def keyword(*, x=g(), y=2): return y
 Pair = collections.namedtuple('Pair', 'a b'); pair = Pair(1, g())
 ordered = collections.OrderedDict(a=g(), b=1); many = [g() for _ in range(300)] + ['end']
 key = {g(): 1, 'ok': 2}; around_key = {'k': key, 'z': 1}
@@ -66,6 +67,7 @@ def test_the_good_part_comes_back(two_shells: Any) -> None:
         "f": ["f.x"],
         "closure": ["closure.<closure lost>"],
         "default": ["default.<default>"],
+        "keyword": ["keyword.<default>"],
         "pair": ["pair[1]"],
         "ordered": ["ordered['a']"],
         "many": ["many[0]", "many[1]", "many[2]", "many"],
@@ -89,7 +91,7 @@ def test_the_good_part_comes_back(two_shells: Any) -> None:
             "shared": "second[0] is cfg['bad'] and second[1] == 7",
             "plain": "plain.ok == 5 and plain.callbacks[0] == 1 and type(plain.callbacks[1]) is Plain",
             "data": "d.y == 2 and type(d) is D and f.y == 2 and type(f) is F",
-            "functions": "closure()[1] == 3 and default() == 2",
+            "functions": "closure()[1] == 3 and default() == keyword() == 2",
             "containers": "pair.a == 1 and type(pair) is Pair and ordered['b'] == 1 and many[300] == 'end'",
             "holders": "around_key['z'] == 1 and around_part['x'] == 1 and around_own[1] == 7",
             "partial": "part.func is print and around_part['p'] is part and by_func['p'].func is closure",
