@@ -46,7 +46,6 @@ def _told(row: Row, found: Found) -> str:
     words = ["yes"] if row.holds or row.same else []
     if row.remark:
         words.append(row.remark)
-    words += [f"not yet: {text}" for text in row.not_yet.values()]
     reasons: dict[str, list[str]] = {}
     for name in row.skipped:
         kind, reason = found.kinds[name], found.reasons[name]

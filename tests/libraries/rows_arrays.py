@@ -85,7 +85,6 @@ ring = np.empty(1, dtype=object); ring[0] = ring
                 "ring[0] is ring",
                 "cells[1] = 5; some[0] == 5",
             ),
-            not_yet={"cells[1] = 5; some[0] == 5": "views of arrays of Python objects come back as copies"},
         ),
         Row(
             "masked arrays and matrices",
@@ -100,10 +99,6 @@ matrix = np.matrix([[1, 2], [3, 4]]); nothing = np.ma.masked; line = matrix[0]; 
                 "type(matrix) is np.matrix and (matrix * matrix).tolist() == [[7, 10], [15, 22]]",
                 "matrix[0, 1] = 9; line[0, 1] == 9 and view[0, 1] == 9",
             ),
-            not_yet={
-                "hard.hardmask": "the hard-mask flag is lost",
-                "matrix[0, 1] = 9; line[0, 1] == 9 and view[0, 1] == 9": "views of matrices and other subclasses come back as copies",
-            },
         ),
         Row(
             "a subclass of ndarray defined in the session",

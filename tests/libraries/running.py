@@ -82,16 +82,13 @@ _EVERYDAY = "a lock comes back fresh"
 
 def _differences(row: Row, before: dict[str, str], after: dict[str, str]) -> list[str]:
     found = []
-    for check in row.not_yet:
-        if before[check] == after[check]:
-            found.append(f"holds now, so it is `not_yet` no longer: {check}")
     for check in row.holds:
         if before[check] != "True":
             found.append(f"is not so before: {check}: {before[check]}")
-        elif after[check] != "True" and check not in row.not_yet:
+        elif after[check] != "True":
             found.append(f"{check}: {after[check]}")
     for check in row.same:
-        if before[check] != after[check] and check not in row.not_yet:
+        if before[check] != after[check]:
             found.append(f"{check}: was {before[check]:.300}, is {after[check]:.300}")
     return found
 

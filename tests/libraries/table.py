@@ -10,8 +10,7 @@ saved, and in the one that restored:
 
 Statements may stand before the expression. `skipped` names the variables that cannot be saved, each with a word of the
 reason that the report must give; every other variable has to come back. A `remark` says in what other form something
-comes back; without one, the report must have no note about it either. Checks in `not_yet` are what remains to be done:
-one that holds is an error too. `docs/coverage.md` is written from this table.
+comes back; without one, the report must have no note about it either. `docs/coverage.md` is written from this table.
 """
 
 from __future__ import annotations
@@ -29,7 +28,6 @@ class Row:
     same: tuple[str, ...] = ()
     skipped: dict[str, str] = field(default_factory=dict)
     remark: str = ""
-    not_yet: dict[str, str] = field(default_factory=dict)  # checks known to fail after the restore: what is missing
 
 
 @dataclass(frozen=True)
