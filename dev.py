@@ -204,7 +204,7 @@ def check_libraries() -> None:
     """Save and restore objects of real libraries, and cut notebooks of other packages after every cell."""
     python = make_venv(f"libraries-{RUNNING}", sys.executable, "-e", ".[test,libraries,notebooks]")
     say("objects of real libraries")
-    run(python, "-m", "pytest", "-q", "-m", "heavy")
+    run(python, "-m", "pytest", "-q", "-n", "2", "-m", "heavy")
     say("notebooks of other packages, cut after every cell")
     run(python, "-m", "pytest", "-q", "-n", "2", "-m", "foreign")
 

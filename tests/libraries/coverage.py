@@ -33,10 +33,11 @@ reason given here. What needs no library is told in [fidelity.md](fidelity.md).
 
 def page(found: Mapping[str, Found]) -> str:
     """Return the page, given what a run of each library found."""
-    return HEAD + "".join(_section(library, found[title]) for title, library in all_libraries().items())
+    return HEAD + "".join(section(library, found[title]) for title, library in all_libraries().items())
 
 
-def _section(library: Library, found: Found) -> str:
+def section(library: Library, found: Found) -> str:
+    """Return a library's part of the page."""
     versions = ", ".join(f"{name} {importlib.metadata.version(name)}" for name in library.packages)
     rows = "".join(f"| {row.what} | {_told(row, found)} |\n" for row in library.rows)
     return f"\n## {library.title}\n\nTested with {versions}.\n\n| objects | come back |\n|---|---|\n{rows}"
