@@ -15,7 +15,7 @@ import types
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-from .describe import module_of
+from .describe import is_a, module_of
 from .paths import Ways, walk
 from .refused import qualified
 
@@ -56,8 +56,8 @@ def holes(name: str, value: object, culprits: Sequence[object], beyond: Iterable
     if any(culprit is value or id(culprit) not in held_by for culprit in culprits):
         return []
     parts, takers = _places(value, held_by, culprits)
-    if any(taker is value for taker in takers):
-        return []
+    if any(taker is value for taker in takers) or any(is_a(part, type) for part in (*parts, *takers)):
+        return []  # a class is never left out: its instances would have none
     found = []
     for part in parts:
         way = ways.to(name, part)
@@ -79,9 +79,9 @@ _Holders = dict[int, list[tuple[object, str]]]
 
 
 def _holders(value: object, culprits: Iterable[object], beyond: Iterable[int], ways: Ways) -> _Holders:
-    """Return who holds each object below a value; the culprits, and what lies beyond, are not looked into."""
+    """Return who holds each object below a value; culprits, classes and what lies beyond are not looked into."""
     held_by: _Holders = {}
-    for holder, step, child in walk(value, {*map(id, culprits), *beyond}):
+    for holder, step, child in walk(value, {*map(id, culprits), *beyond}, classes=False):
         held_by.setdefault(id(child), []).append((holder, step))
         ways.note(holder, step, child)
     return held_by

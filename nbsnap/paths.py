@@ -22,16 +22,20 @@ _STEPS = 16  # of a way that are told
 _LEAVES = frozenset({*LEAVES, bytearray, types.ModuleType, types.CodeType})
 
 
-def walk(value: object, closed: Set[int] = frozenset()) -> Iterator[tuple[object, str, object]]:
+def walk(
+    value: object, closed: Set[int] = frozenset(), *, classes: bool = True
+) -> Iterator[tuple[object, str, object]]:
     """Yield (holder, step, child) for everything that can be reached from a value, breadth first, each holder once.
 
-    Objects whose ids are in `closed` are not looked into.
+    Objects whose ids are in `closed` are not looked into, nor are classes below the value if `classes` is false.
     """
     seen = {id(value)}
     keep: list[object] = []
     queue: deque[object] = deque([value])
     while queue and len(seen) < _LIMIT:
         holder = queue.popleft()
+        if not classes and holder is not value and is_a(holder, type):
+            continue
         for step, child in children(holder):
             if type(child) in _LEAVES:
                 continue

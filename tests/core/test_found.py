@@ -113,3 +113,18 @@ for shape in (
         nbsnap.restore(namespace=there, store='store', notebook='n')
         if 'b' in there: gone(there, 'b', 'after a restore')
 """
+
+
+def test_a_class_is_never_left_out(two_shells: Any) -> None:
+    """A method leads to its class by `super()`, and the class to a bad instance: both come back."""
+    two_shells.save(
+        "class Base:\n    def m(self): return 1\n"
+        "class Plain(Base):\n    made = []\n    def m(self): return super().m()\n"
+        "bad = Plain(); bad.x = (i for i in ()); Plain.made.append({'deep': bad})\n"
+        "other = Plain(); call = other.m; held = [Plain, call]\n"
+    )
+    report, wrong = two_shells.restore(
+        {"class": "type(other) is Plain and call() == 1 and held[0] is Plain and Plain.made[0]['deep'] is bad"}
+    )
+    assert report["failed"] == []
+    assert wrong == {}

@@ -312,10 +312,3 @@ def run(template: str, engine: str, examples: int, steps: int, **more: Any) -> N
 def test_what_comes_back_is_the_same_graph(template: str, engine: str, examples: int) -> None:
     """Whatever is bound, nested, aliased and lost: what comes back is isomorphic to what was saved."""
     run(template, engine, examples, 6)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize(("engine", "examples"), [("auto", 200), ("cloudpickle", 40), ("dill", 40)])
-def test_what_comes_back_is_the_same_graph_in_many_more_sessions(template: str, engine: str, examples: int) -> None:
-    """The same, with longer sessions and more of them."""
-    run(template, engine, examples, 9)
