@@ -12,6 +12,14 @@ def array_of(cls: Any, plain: Any) -> object:
     return plain.view(cls) if type(plain) is not cls else plain
 
 
+def upon(source: Any, offset: int, shape: Any, strides: Any, dtype: Any, writeable: bool) -> object:
+    """Return an array over the memory of a `bytearray` or the like, `offset` bytes behind its beginning."""
+    made = numpy.ndarray(shape, dtype, numpy.frombuffer(source, "u1"), offset, strides)
+    if not writeable:
+        made.flags.writeable = False
+    return made
+
+
 def objects_view(root: Any, first: int, shape: Any, strides: Any, writeable: bool) -> object:
     """Return a view of an array of objects that begins at its element number `first`."""
     flat = (root if root.flags.c_contiguous else root.T).reshape(-1)

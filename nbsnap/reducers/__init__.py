@@ -52,6 +52,7 @@ LIBRARIES = {
     "matplotlib": "matplotlib",
     "numba": "numba",
     "numpy": "numpy",
+    "pandas": "pandas",
     "polars": "tables",
     "pyarrow": "tables",
     "rich": "shown",

@@ -6,6 +6,7 @@ apart here: what it is a view of, and where it begins.
 
 from __future__ import annotations
 
+import array
 import gc
 import sys
 from typing import Any
@@ -44,7 +45,26 @@ def _array(desk: Any, value: Any) -> Any:
         desk.claim(desk.place(address(value)))  # a tensor may look at the same memory
         if issubclass(type(root), type(value)):
             desk.claim(desk.place(address(root)))
+    if address(value) not in desk.memory.starts and (held := _held_elsewhere(root)) is not None:
+        desk.claim(held)
+        offset = address(value) - address(sys.modules["numpy"].frombuffer(held, "u1"))
+        return builders.upon, (held, offset, value.shape, value.strides, value.dtype, writeable(value))
     return desk.memory.reduce(value, root)
+
+
+def _held_elsewhere(root: Any) -> Any:
+    """Return the `bytearray` or `array.array` whose memory a root shows, if something else may refer to it, too.
+
+    Where only its arrays hold it (a restore puts such things beneath them), as much as they reach is saved.
+    """
+    source = root.obj if type(root) is memoryview else None
+    if type(source) not in (bytearray, array.array) or not len(source):
+        return None
+    return source if sys.getrefcount(source) > _OURS else None
+
+
+#: References to such an object when nobody else has one: the view's, the variable's above, and the call's.
+_OURS = 3
 
 
 def _has_own_ways(cls: type) -> bool:
@@ -80,16 +100,26 @@ def _row(desk: Any, value: Any) -> Any:
     """A row of a structured array shows the array's memory."""
     desk.claim(value)
     holder = value.base
-    if type(holder) is not sys.modules["numpy"].ndarray or value.dtype.hasobject:
+    ndarray = sys.modules["numpy"].ndarray
+    if type(holder) is not ndarray or value.dtype.hasobject:
         return NotImplemented
-    root = root_of(holder)
-    offset = address(value) - address(root) if type(root) is type(holder) else -1
-    if offset < 0 or not root.flags.c_contiguous or offset + value.itemsize > root.nbytes:
-        return NotImplemented
-    place = sys.modules["numpy"].ndarray((), value.dtype, root.reshape(-1).view("u1"), offset)
-    if not writeable(holder):
-        place.flags.writeable = False
-    return builders.row, (place,)
+    place = holder
+    if holder.shape or holder.dtype != value.dtype or address(holder) != address(value):
+        place = _place(holder, value)
+    return NotImplemented if place is None else (builders.row, (place,))
+
+
+def _place(holder: Any, row: Any) -> Any:
+    """Return the array without dimensions that shows a row of another array, or None."""
+    offset = address(row) - address(holder)
+    index = []
+    for length, stride in sorted(zip(holder.shape, holder.strides, strict=True), key=lambda axis: -abs(axis[1])):
+        index.append(min(offset // stride, length - 1) if stride and length else 0)
+        offset -= index[-1] * stride
+    order = sorted(range(holder.ndim), key=lambda axis: -abs(holder.strides[axis]))
+    if offset or holder.dtype != row.dtype or any(i < 0 for i in index) or not holder.size:
+        return None
+    return holder[tuple(slice(i, i + 1) for _, i in sorted(zip(order, index, strict=True)))].reshape(())
 
 
 def _ufunc(desk: Any, value: Any) -> Any:

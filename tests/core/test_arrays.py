@@ -58,6 +58,16 @@ ROWS: list[tuple[str, str, list[str]]] = [
             "field.__setitem__(2, 4.5) is None and table['y'][2] == 4.5 and alone['x'] == 1",
         ],
     ),
+    (
+        "memory of other objects",
+        "import array\nraw = bytearray(b'12345678'); shown = np.frombuffer(raw, 'u1'); words = np.frombuffer(raw, '<u2', 2, 2)[::-1]\n"
+        "numbers = array.array('d', [1, 2, 3]); doubles = np.asarray(numbers); fixed_bytes = np.frombuffer(b'abc', 'u1')",
+        [
+            "raw.__setitem__(slice(4, 6), b'\\x01\\x02') is None and shown[4] == 1 and words[0] == 513 and shown.size == 8",
+            "doubles.__setitem__(1, 7) is None and numbers[1] == 7 and fixed_bytes.tolist() == [97, 98, 99]",
+            "shown.flags.writeable and words.flags.writeable",
+        ],
+    ),
 ]  # fmt: skip
 
 
@@ -67,5 +77,45 @@ def test_every_row_comes_back(two_shells: Any, engine: str) -> None:
     report = two_shells.save("\n".join(declare for _, declare, _ in ROWS), f"nbsnap.snapshot(engine={engine!r})")
     assert report["skipped"] == []
     restored, wrong = two_shells.restore({f"{name}: {c}": c for name, _, held in ROWS for c in held})
+    assert restored["failed"] == []
+    assert wrong == {}
+
+
+def test_frames_that_share_memory_copy_before_they_write(two_shells: Any) -> None:
+    """pandas' copy-on-write holds after a restore: writing into one object does not show in another, either way."""
+    pytest.importorskip("pandas", "3")
+    report = two_shells.save(
+        "import pandas as pd\nframe = pd.DataFrame({'a': [1.0, 2, 3], 'b': [4.0, 5, 6]}); column = frame['a']\n"
+        "index = pd.Index(column); head = frame.head(2); renamed = {'in': [frame.rename(columns=str.upper)]}\n"
+        "upon = frame.set_index('b', drop=False); values = frame['b'].values; alone = pd.Series([1, 2]); like = alone[:]"
+    )
+    assert report["skipped"] == []
+    restored, wrong = two_shells.restore(
+        {
+            "one memory": "__import__('numpy').shares_memory(frame['a'].values, column.values)",
+            "frame written": "frame.iloc.__setitem__((0, 0), 77) is None",
+            "frame": "frame.iloc[0, 0] == 77 and column[0] == 1 and index[0] == 1 and head.iloc[0, 0] == 1",
+            "deep": "renamed['in'][0].iloc[0, 0] == 1 and upon.iloc[0, 0] == 1",
+            "series written": "like.__setitem__(0, 9) is None and like[0] == 9 and alone[0] == 1",
+            "values": "not values.flags.writeable and upon.index[0] == 4",
+        }
+    )
+    assert restored["failed"] == []
+    assert wrong == {}
+
+
+def test_a_row_stays_a_row_through_generations(two_shells: Any) -> None:
+    """What a restore has made is saved like what a cell has made: a row of a structured array still shows its array."""
+    two_shells.save(
+        "import numpy as np\ntable = np.zeros(3, dtype=[('x', 'i4'), ('y', 'f8')]); row = table[1]; last = table[::2][1]"
+    )
+    done = two_shells.run("import nbsnap\nnbsnap.restore(); nbsnap.snapshot()")
+    assert done.out == ""
+    restored, wrong = two_shells.restore(
+        {
+            "row": "row.__setitem__('x', 9) is None and table['x'][1] == 9",
+            "of a view": "last.__setitem__('y', 8) is None and table['y'][2] == 8",
+        }
+    )
     assert restored["failed"] == []
     assert wrong == {}

@@ -1,0 +1,32 @@
+"""Frames, series and indexes of pandas, as streams make them: `nbsnap.builders.pandas.NAME`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pandas._libs import internals
+
+
+def record() -> object:
+    """Return a record of who shares a memory, without entries; None where pandas has no such thing (before 2.0)."""
+    make = getattr(internals, "BlockValuesRefs", None)
+    return make() if make is not None else None
+
+
+def share(target: Any, state: tuple[str, Any]) -> None:
+    """Enter a block or an index into the record of those that share its memory."""
+    attribute, record = state
+    if record is None or not hasattr(target, attribute):
+        return
+    setattr(target, attribute, record)
+    if attribute == "refs":
+        record.add_reference(target)
+    else:
+        record.add_index_reference(target)
+
+
+def fill_single(target: Any, state: tuple[Any, Any]) -> None:
+    """Fill what holds the one block of a series, and enter that block into the record."""
+    held, record = state
+    target.__setstate__(held)
+    share(target.blocks[0], ("refs", record))

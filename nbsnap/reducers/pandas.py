@@ -1,0 +1,61 @@
+"""Frames, series and indexes that share memory: they know of each other, and the first to be written to copies.
+
+Under copy-on-write (always since pandas 3) two objects over one memory are not seen to be: whoever is written to looks
+whether others refer to the same `BlockValuesRefs`, and copies first. Pickle leaves that record out, so what came back
+sharing memory would be written through to all. Here it is one more object that blocks and indexes refer to.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from .common import Plan
+
+
+def _block(desk: Any, block: Any) -> Any:
+    return _with_record(desk, block, "refs", getattr(block, "refs", None))  # not before pandas 2
+
+
+def _index(desk: Any, index: Any) -> Any:
+    return _with_record(desk, index, "_references", vars(index).get("_references"))  # a property in a RangeIndex
+
+
+def _single(desk: Any, manager: Any) -> Any:
+    """What holds the one block of a series takes it apart itself."""
+    desk.claim(manager)
+    record = getattr(manager.blocks[0], "refs", None)
+    make, arguments, state, *rest = (*type(manager).__reduce_ex__(manager, 5), None)
+    if record is None or state is None or any(part is not None for part in rest):
+        return NotImplemented
+    from nbsnap.builders import pandas
+
+    return make, arguments, (state, record), None, None, pandas.fill_single
+
+
+def _with_record(desk: Any, value: Any, attribute: str, record: Any) -> Any:
+    desk.claim(value)
+    if record is None:
+        return NotImplemented
+    make, arguments, *rest = type(value).__reduce_ex__(value, 5)
+    if any(part is not None for part in rest):
+        return make, arguments, *rest
+    from nbsnap.builders import pandas
+
+    return make, arguments, (attribute, record), None, None, pandas.share
+
+
+def _record(desk: Any, value: Any) -> Any:
+    from nbsnap.builders import pandas
+
+    return pandas.record, ()
+
+
+#: For a class and its subclasses, by qualified name.
+PLANS_BY_NAME: dict[str, Plan] = {
+    "pandas._libs.internals.BlockValuesRefs": _record,
+    "pandas._libs.internals.Block": _block,
+    "pandas._libs.internals.SharedBlock": _block,
+    "pandas.core.internals.managers.SingleBlockManager": _single,
+    "pandas.Index": _index,
+    "pandas.core.indexes.base.Index": _index,
+}
