@@ -76,7 +76,7 @@ class Losses:
         for key in parts[: _LINES if len(parts) > _LINES + 1 else None]:
             path, kind, why, _ = self.holes[key]
             if not paths.leads_from(name, path):  # it was first met in another variable
-                path = paths.find(name, value, self._parts.get(key))
+                path = paths.find_id(name, value, key)
             said = f"{path} is {describe.with_article(kind)}: {why}; left out, a placeholder stands there"
             lines.append(Skip(name, describe.type_name(value), path, said, "partly", cell=count, code=line))
         if len(lines) < len(parts):

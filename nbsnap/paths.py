@@ -48,12 +48,17 @@ def walk(
 
 def find(name: str, value: object, culprit: object) -> str:
     """Return the path from the variable `name`, bound to `value`, to `culprit`; just `name` where no way is found."""
-    if value is culprit:
+    return find_id(name, value, id(culprit))
+
+
+def find_id(name: str, value: object, culprit: int) -> str:
+    """Return the same for what is known by its id."""
+    if id(value) == culprit:
         return name
     way = Ways(value)
     for holder, step, child in walk(value):
         way.note(holder, step, child)
-        if child is culprit:
+        if id(child) == culprit:
             return way.to(name, child)
     return name
 

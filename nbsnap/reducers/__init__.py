@@ -33,6 +33,7 @@ from . import builtin, classes, functions, standard, threads, weak
 from .builtin import stream
 from .classes import class_, enum_member
 from .common import SESSION, Plan, inherits, refuse, slots_of
+from .containers import plan_for_container
 from .exceptions import exception
 from .functions import function
 
@@ -90,6 +91,8 @@ def plan_for(cls: type, native: frozenset[type]) -> Plan:
         return enum_member
     if issubclass(cls, BaseException):
         return exception
+    if (plan := plan_for_container(cls)) is not None:
+        return plan
     if cls in VALUES or _is_value(cls):
         return _nothing
     singletons = _singletons(cls)

@@ -57,7 +57,7 @@ def _held_elsewhere(root: Any) -> Any:
 
     Where only its arrays hold it (a restore puts such things beneath them), as much as they reach is saved.
     """
-    source = root.obj if type(root) is memoryview else None
+    source: Any = root.obj if type(root) is memoryview else None
     if type(source) not in (bytearray, array.array) or not len(source):
         return None
     return source if sys.getrefcount(source) > _OURS else None

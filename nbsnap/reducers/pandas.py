@@ -24,9 +24,10 @@ def _single(desk: Any, manager: Any) -> Any:
     """What holds the one block of a series takes it apart itself."""
     desk.claim(manager)
     record = getattr(manager.blocks[0], "refs", None)
-    make, arguments, state, *rest = (*type(manager).__reduce_ex__(manager, 5), None)
-    if record is None or state is None or any(part is not None for part in rest):
+    reduction: Any = manager.__reduce_ex__(5)
+    if record is None or len(reduction) < 3 or reduction[2] is None:
         return NotImplemented
+    make, arguments, state = reduction[:3]
     from nbsnap.builders import pandas
 
     return make, arguments, (state, record), None, None, pandas.fill_single
@@ -36,7 +37,7 @@ def _with_record(desk: Any, value: Any, attribute: str, record: Any) -> Any:
     desk.claim(value)
     if record is None:
         return NotImplemented
-    make, arguments, *rest = type(value).__reduce_ex__(value, 5)
+    make, arguments, *rest = value.__reduce_ex__(5)
     if any(part is not None for part in rest):
         return make, arguments, *rest
     from nbsnap.builders import pandas

@@ -128,3 +128,58 @@ def test_a_class_is_never_left_out(two_shells: Any) -> None:
     )
     assert report["failed"] == []
     assert wrong == {}
+
+
+def test_containers_and_values_with_methods_of_their_own_come_back_past_them(two_shells: Any) -> None:
+    """No `append`, `__setitem__`, `__init__` or `__new__` of the session's class runs when its objects are restored."""
+    two_shells.save(
+        "import collections\ncalls = []\n"
+        "class Doubled(dict):\n    def __setitem__(self, k, v): calls.append(k); super().__setitem__(k, v * 2)\n"
+        "class Log(list):\n    def __init__(self): self.n = 0\n"
+        "    def append(self, x): self.n += 1; super().append(x)\n"
+        "    def extend(self, xs): [self.append(x) for x in xs]\n"
+        "class Least(collections.OrderedDict):\n    def __init__(self, room): self.room = room; super().__init__()\n"
+        "    def __setitem__(self, k, v):\n        super().__setitem__(k, v)\n"
+        "        if len(self) > self.room: self.popitem(last=False)\n"
+        "class Tagged(set):\n    def __init__(self, tag): self.tag = tag; super().__init__()\n"
+        "class Last(collections.deque):\n    def append(self, x): super().append(x + 1)\n"
+        "class Lists(collections.defaultdict):\n    def __setitem__(self, k, v): super().__setitem__(k, [v])\n"
+        "class Own(dict):\n    def __init__(self, **k): super().__init__(**k); self.__dict__ = self\n"
+        "class Degrees(float):\n    def __new__(cls, v, unit):\n"
+        "        self = super().__new__(cls, v * 2); self.unit = unit; return self\n"
+        "class Pair(tuple):\n    def __new__(cls, a): return super().__new__(cls, (a, a))\n"
+        "doubled = Doubled(); doubled['a'] = 1; log = Log(); log.append(3); log.append(log)\n"
+        "least = Least(2); least['a'] = 1; least['b'] = 2; least['c'] = 3; tagged = Tagged('t'); tagged.add(2)\n"
+        "last = Last(maxlen=2); last.append(1); lists = Lists(list); lists['a'] = 1; own = Own(x=1); own.me = own\n"
+        "warm = Degrees(1.5, 'C'); pair = Pair(log)"
+    )
+    assert two_shells.run("import nbsnap\nnbsnap.restore(); nbsnap.snapshot()").out == ""
+    restored, wrong = two_shells.restore(
+        {
+            "dict": "doubled == {'a': 2} and calls == ['a']",
+            "list": "log[0] == 3 and log[1] is log and log.n == 2",
+            "ordered": "list(least) == ['b', 'c'] and least.room == 2 and type(least) is Least",
+            "set": "tagged == {2} and tagged.tag == 't'",
+            "deque": "list(last) == [2] and last.maxlen == 2",
+            "default": "dict(lists) == {'a': [1]} and lists['new'] == []",
+            "own": "own.me is own and own.__setitem__('y', 2) is None and own.y == 2",
+            "values": "warm == 3.0 and warm.unit == 'C' and len(pair) == 2 and pair[0] is pair[1] is log",
+        }
+    )
+    assert restored["failed"] == []
+    assert wrong == {}
+
+
+def test_a_placeholder_that_is_saved_again_is_told_with_its_place_in_each_variable(two_shells: Any) -> None:
+    """One placeholder that several variables hold has a path in each of them, in the next snapshot, too."""
+    report = two_shells.save(
+        "bad = (i for i in ()); first = {'a': [bad]}; second = [0, bad]; third = (first, {'b': bad})"
+    )
+    paths = {skip["name"]: skip["path"] for skip in report["skipped"] if skip["kind"] == "partly"}
+    done = two_shells.run(
+        "import nbsnap\nnbsnap.restore()\n"
+        "print(*sorted(s.path for s in nbsnap.snapshot().skipped if s.kind == 'partly'), sep='\\n')"
+    )
+    assert paths["first"] == "first['a'][0]"
+    assert paths["second"] == "second[1]"
+    assert done.out.splitlines() == sorted(paths.values())
