@@ -1,4 +1,4 @@
-"""How a value is named and summed up in reports, without running any of the user's code.
+"""What a value and its class are, and how reports name them, without running any of the user's code.
 
 Only exact types that are known here are asked anything (a length, a shape); for all others the type's name has to do.
 Text values are never shown, only their length: a report or a manifest must not become the place where a secret leaks.
@@ -12,6 +12,15 @@ from typing import Any
 
 #: Libraries whose objects may be asked for `shape` and `dtype`: attributes there are cheap and have no side effects.
 _SHAPED = frozenset(["numpy", "pandas", "polars", "scipy", "torch", "xarray", "pyarrow"])
+
+
+#: By these a class says itself how its objects are pickled.
+OWN_WAYS = ("__reduce__", "__reduce_ex__", "__getstate__", "__setstate__", "__getnewargs__", "__getnewargs_ex__")
+
+
+def made_in_python(cls: type) -> bool:
+    """Tell whether a class was made while the program runs, by a class statement for one, and not in C."""
+    return bool(cls.__flags__ & (1 << 9))  # Py_TPFLAGS_HEAPTYPE
 
 
 def is_a(value: object, *classes: type) -> bool:

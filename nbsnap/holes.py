@@ -15,7 +15,7 @@ import types
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-from .describe import is_a, module_of
+from .describe import OWN_WAYS, is_a, made_in_python, module_of
 from .paths import Ways, walk
 from .refused import qualified
 
@@ -34,7 +34,6 @@ _CONTAINERS = frozenset(
         types.SimpleNamespace,
     }
 )
-_OWN_WAYS = ("__reduce__", "__reduce_ex__", "__getstate__", "__setstate__", "__getnewargs__", "__getnewargs_ex__")
 
 
 class Hole(NamedTuple):
@@ -164,14 +163,14 @@ def _is_plain(cls: type) -> bool:
     """Tell whether objects of a class are rebuilt from their attributes, with no code of the class taking part."""
     if issubclass(cls, type | types.ModuleType):
         return False
-    if cls.__flags__ & (1 << 9) == 0 and not issubclass(cls, BaseException):
+    if not made_in_python(cls) and not issubclass(cls, BaseException):
         return False
     for base in cls.__mro__:
-        if base is object or (issubclass(base, BaseException) and base.__flags__ & (1 << 9) == 0):
+        if base is object or (issubclass(base, BaseException) and not made_in_python(base)):
             continue
-        if base.__flags__ & (1 << 9) == 0:  # made in C: who knows what it expects
+        if not made_in_python(base):  # made in C: who knows what it expects
             return False
-        for name in _OWN_WAYS:
+        for name in OWN_WAYS:
             made = vars(base).get(name)
             if made is not None and module_of(type(made)) and getattr(made, "__module__", "") != "dataclasses":
                 return False

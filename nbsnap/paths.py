@@ -14,7 +14,7 @@ from collections import deque
 from collections.abc import Iterator, Set
 from typing import Any
 
-from .describe import is_a
+from .describe import is_a, made_in_python
 from .sharing import LEAVES
 
 _LIMIT = 500_000  # objects looked at before the search gives up
@@ -148,7 +148,7 @@ def _attributes(value: object) -> Iterator[tuple[str, object]]:
     if type(names) is dict:
         yield from ((key, child) for key, child in list(names.items()) if type(key) is str)
     for base in type(value).__mro__:
-        if not base.__flags__ & (1 << 9):  # Py_TPFLAGS_HEAPTYPE: the slots of built-in types are not the user's
+        if not made_in_python(base):  # the slots of built-in types are not the user's
             continue
         for key, slot in vars(base).items():
             if type(slot) is types.MemberDescriptorType:

@@ -5,10 +5,12 @@ from __future__ import annotations
 import contextlib
 from typing import Any
 
+from nbsnap.describe import made_in_python
+
 
 def exception(cls: Any, arguments: tuple[Any, ...]) -> BaseException:
     """Return an exception of a class, made by the built-in class that it is derived from."""
-    base: Any = next(base for base in cls.__mro__ if not base.__flags__ & (1 << 9))
+    base: Any = next(base for base in cls.__mro__ if not made_in_python(base))
     if issubclass(base, BaseExceptionGroup):
         made: BaseException = base.__new__(cls, *arguments)
     elif issubclass(base, OSError):  # its own `__new__` would choose a subclass by the number

@@ -10,7 +10,7 @@ import typing
 from typing import Any
 
 from nbsnap import builders
-from nbsnap.describe import module_of
+from nbsnap.describe import made_in_python, module_of
 from nbsnap.errors import CannotSave
 
 from .common import Plan, by_name, class_by_name
@@ -23,7 +23,7 @@ def class_(desk: Any, cls: type) -> Any:
         return builders.builtin_type, (name,)
     if module_of(cls) == "_ctypes" and (found := _ctypes_base(cls)):
         return builders.type_of, ("ctypes", found)
-    if not cls.__flags__ & (1 << 9):  # Py_TPFLAGS_HEAPTYPE: made while the program runs
+    if not made_in_python(cls):
         raise CannotSave("a built-in type that cannot be found by its name", cls)
     if not _MAPPED.isdisjoint(vars(cls)):
         raise CannotSave("SQLAlchemy keeps its classes in registries of its own: run the cell that defines it", cls)

@@ -8,7 +8,7 @@ import types
 from collections.abc import Callable
 from typing import Any
 
-from nbsnap.describe import module_of, qualname_of
+from nbsnap.describe import made_in_python, module_of, qualname_of
 from nbsnap.errors import CannotSave
 
 #: How objects of one type are taken apart: `(desk, value)` → what `reducer_override` may return.
@@ -66,7 +66,7 @@ def slots_of(value: object) -> dict[str, Any]:
     """Return what a value has in the slots of classes written in Python."""
     found = {}
     for base in type(value).__mro__:
-        if base.__flags__ & (1 << 9):  # Py_TPFLAGS_HEAPTYPE
+        if made_in_python(base):
             for name, slot in vars(base).items():
                 if type(slot) is types.MemberDescriptorType:
                     with contextlib.suppress(AttributeError):  # empty

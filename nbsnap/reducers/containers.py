@@ -11,7 +11,7 @@ import collections
 from typing import Any
 
 from nbsnap.builders import containers as builders
-from nbsnap.describe import module_of
+from nbsnap.describe import OWN_WAYS, module_of
 
 from .common import SESSION, Plan, slots_of
 
@@ -28,7 +28,6 @@ _FILLED: tuple[Any, ...] = (
 #: What is made at once, as it cannot change.
 _MADE: tuple[Any, ...] = (tuple, frozenset, int, float, complex, str, bytes)
 
-_OWN_WAYS = ("__reduce__", "__reduce_ex__", "__getstate__", "__setstate__", "__getnewargs__", "__getnewargs_ex__")
 _TAKING_PART = ("__init__", "__new__", "__setitem__", "__iter__", "__len__", "__getitem__", "append", "extend", "add")
 _MORE = ("update", "items", "keys", "values", "__init_subclass__")
 
@@ -38,7 +37,7 @@ def plan_for_container(cls: type) -> Plan | None:
     if module_of(cls) != SESSION:
         return None
     own = [base for base in cls.__mro__ if module_of(base) == SESSION and "_fields" not in vars(base)]
-    if any(name in vars(base) for base in own for name in _OWN_WAYS):
+    if any(name in vars(base) for base in own for name in OWN_WAYS):
         return None
     if any("__new__" in vars(base) for base in own) and (made := _base(cls, _MADE)) is not None:
         return _made(made)

@@ -11,10 +11,10 @@ import types
 from typing import Any
 
 from nbsnap.builders import exceptions
+from nbsnap.describe import OWN_WAYS, made_in_python
 
 from .common import slots_of
 
-_OWN_WAYS = ("__reduce__", "__reduce_ex__", "__getstate__", "__setstate__", "__getnewargs__", "__getnewargs_ex__")
 #: Kept by the object itself, or (`obj`, as in pickle) whatever happened to be at hand when a name was not found.
 _NOT_STATE = frozenset(["args", "obj", "characters_written"])
 
@@ -25,11 +25,11 @@ def exception(desk: Any, value: BaseException) -> Any:
     cls = type(value)
     if value.__traceback__ is not None:
         desk.note("an exception comes back without its traceback")
-    if any(base.__flags__ & (1 << 9) and any(name in vars(base) for name in _OWN_WAYS) for base in cls.__mro__):
+    if any(made_in_python(base) and any(name in vars(base) for name in OWN_WAYS) for base in cls.__mro__):
         return NotImplemented
     fields: dict[str, Any] = {}
     for base in cls.__mro__:
-        if base.__flags__ & (1 << 9) or base in (BaseException, object):
+        if made_in_python(base) or base in (BaseException, object):
             continue
         for name, slot in vars(base).items():
             if name in _NOT_STATE or type(slot) not in (types.MemberDescriptorType, types.GetSetDescriptorType):
