@@ -70,7 +70,6 @@ class Desk:
         memory: Memory | None = None,
         holes: dict[int, Hole] | None = None,
     ) -> None:
-        self.namespace = namespace
         self.define_class = define
         self.member_of = enum_member
         self.file_name = file_name

@@ -44,11 +44,6 @@ def bokeh_descriptor(cls: Any, name: str) -> object:
     return vars(cls)[name]
 
 
-def widget(cls: Any) -> object:
-    """Return a widget that nobody knows yet."""
-    return cls.__new__(cls)
-
-
 def fill_widget(target: Any, state: tuple[dict[str, Any], dict[str, Any], str | None]) -> None:
     """Fill a widget, give it its callbacks again, and announce it to the front end."""
     held, notifiers, identity = state

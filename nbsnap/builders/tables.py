@@ -21,11 +21,6 @@ def polars_function(token: str) -> object:
     return functions_by_token[token]
 
 
-def polars(cls: Any) -> object:
-    """Return an expression or a lazy frame without contents."""
-    return cls.__new__(cls)
-
-
 def fill_polars(target: Any, state: tuple[bytes, list[Any]]) -> None:
     """Fill it from Polars' own bytes, in which tokens stand for functions."""
     data, functions = state
@@ -50,14 +45,3 @@ def arrow_tensor(array: Any, names: tuple[Any, ...]) -> object:
 def duckdb_type(text: str) -> object:
     """Return a type of DuckDB's by the way it is written."""
     return importlib.import_module("duckdb").type(text)
-
-
-def model_data(cls: Any) -> object:
-    """Return the data of a model of statsmodels, without any."""
-    return cls.__new__(cls)
-
-
-def fill_model_data(target: Any, state: tuple[Any, dict[str, Any]]) -> None:
-    """Fill it from a frame whose globals are the session's: there it looks for the functions of its formula."""
-    data, names = state
-    eval("fill(data)", names, {"fill": target.__setstate__, "data": data})

@@ -53,11 +53,6 @@ def fill_tensor(target: Any, state: dict[str, Any]) -> None:
             setattr(target, name, hooks if isinstance(hooks, OrderedDict) else OrderedDict(hooks))
 
 
-def new_module(cls: Any) -> object:
-    """Return a module without anything in it."""
-    return cls.__new__(cls)
-
-
 def fill_parametrized(target: Any, state: dict[str, Any]) -> None:
     """Fill a parametrized module, and give it a class of its own, in which its parameters are computed."""
     from torch.nn.utils import parametrize

@@ -58,7 +58,6 @@ LIBRARIES = {
     "pyarrow": "tables",
     "rich": "shown",
     "spacy": "texts",
-    "statsmodels": "tables",
     "torch": "torch",
     "xgboost": "tables",
 }

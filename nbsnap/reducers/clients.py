@@ -1,10 +1,11 @@
-"""Clients of services: what they were told comes back, their connections do not. httpx, SQLAlchemy."""
+"""Clients of services: what they were told comes back, their connections do not. httpx."""
 
 from __future__ import annotations
 
 import ssl
 from typing import Any
 
+from nbsnap.builders import clients
 from nbsnap.errors import CannotSave
 
 from .common import Plan
@@ -14,7 +15,6 @@ _POOL_OPTIONS = ("_http1", "_http2", "_uds", "_local_address", "_retries", "_soc
 
 def _transport(desk: Any, transport: Any) -> Any:
     """A transport of httpx is its options and a pool of connections; the pool comes back empty."""
-    from nbsnap.builders import clients
 
     desk.claim(transport)
     pool = transport._pool

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+from nbsnap.builders import numba
+
 from .common import Plan
 
 
 def _list(desk: Any, value: Any) -> Any:
-    from nbsnap.builders import numba
 
     desk.claim(value)
     if not value._typed:
@@ -17,7 +18,6 @@ def _list(desk: Any, value: Any) -> Any:
 
 
 def _dict(desk: Any, value: Any) -> Any:
-    from nbsnap.builders import numba
 
     desk.claim(value)
     if not value._typed:

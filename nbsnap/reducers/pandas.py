@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from nbsnap.builders import pandas
+
 from .common import Plan
 
 
@@ -28,7 +30,6 @@ def _single(desk: Any, manager: Any) -> Any:
     if record is None or len(reduction) < 3 or reduction[2] is None:
         return NotImplemented
     make, arguments, state = reduction[:3]
-    from nbsnap.builders import pandas
 
     return make, arguments, (state, record), None, None, pandas.fill_single
 
@@ -40,13 +41,11 @@ def _with_record(desk: Any, value: Any, attribute: str, record: Any) -> Any:
     make, arguments, *rest = value.__reduce_ex__(5)
     if any(part is not None for part in rest):
         return make, arguments, *rest
-    from nbsnap.builders import pandas
 
     return make, arguments, (attribute, record), None, None, pandas.share
 
 
 def _record(desk: Any, value: Any) -> Any:
-    from nbsnap.builders import pandas
 
     return pandas.record, ()
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from nbsnap import builders
+from nbsnap.builders import shown
 from nbsnap.errors import CannotSave
 
 from .common import Plan
@@ -13,7 +15,6 @@ from .common import Plan
 
 def _font(desk: Any, font: Any) -> Any:
     """A font that was read from a file in memory has its bytes; one that was read from a path has the path."""
-    from nbsnap.builders import shown
 
     desk.claim(font)
     data = getattr(font, "font_bytes", None)
@@ -23,7 +24,6 @@ def _font(desk: Any, font: Any) -> Any:
 
 
 def _pen(desk: Any, pen: Any) -> Any:
-    from nbsnap.builders import shown
 
     desk.claim(pen)
     image = getattr(pen, "_image", None)
@@ -38,7 +38,6 @@ def _pen(desk: Any, pen: Any) -> Any:
 
 def _bokeh_container(desk: Any, value: Any) -> Any:
     """Who owns it has to be there before its items are put in, since each of them tells the owners."""
-    from nbsnap.builders import shown
 
     desk.claim(value)
     plain = dict(value) if isinstance(value, dict) else list(value) if isinstance(value, list) else set(value)
@@ -50,8 +49,6 @@ def _bokeh_descriptor(desk: Any, value: Any) -> Any:
     owner = getattr(value, "owner", None)
     for cls in owner.__mro__ if owner is not None else ():
         if value.name in vars(cls) and vars(cls)[value.name] is value and cls.__module__.startswith("bokeh."):
-            from nbsnap.builders import shown
-
             return shown.bokeh_descriptor, (cls, value.name)
     desk.claim(value)
     return NotImplemented
@@ -62,7 +59,6 @@ def _bokeh_descriptor(desk: Any, value: Any) -> Any:
 
 def _widget(desk: Any, widget: Any) -> Any:
     """Its callbacks come along, which traitlets leaves out; it is announced to the front end under its old id."""
-    from nbsnap.builders import shown
 
     desk.claim(widget)
     held = dict(vars(widget))
@@ -80,7 +76,7 @@ def _widget(desk: Any, widget: Any) -> Any:
             held[name] = type(held[name])()
     identity = widget.model_id if channel is not None else None
     state = (held, notifiers, identity)
-    return shown.widget, (type(widget),), state, None, None, shown.fill_widget
+    return builders.new_object, (type(widget),), state, None, None, shown.fill_widget
 
 
 def _is_of_user(call: Any) -> bool:

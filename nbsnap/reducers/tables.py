@@ -1,4 +1,4 @@
-"""Objects of Arrow, DuckDB and Polars that have a way of their own to be written down."""
+"""Arrow, DuckDB and Polars, which write their objects down in ways of their own; LightGBM's and XGBoost's data."""
 
 from __future__ import annotations
 
@@ -9,26 +9,25 @@ import threading
 from collections.abc import Iterator
 from typing import Any
 
+from nbsnap import builders
+from nbsnap.builders import tables
 from nbsnap.errors import CannotSave
 
 from .common import Plan, refuse
 
 
 def _options(desk: Any, options: Any) -> Any:
-    from nbsnap.builders import tables
 
     return tables.arrow_options, (options.serialize().to_pybytes(),)
 
 
 def _tensor(desk: Any, tensor: Any) -> Any:
-    from nbsnap.builders import tables
 
     desk.claim(tensor)
     return tables.arrow_tensor, (tensor.to_numpy(), tuple(tensor.dim_names))
 
 
 def _duckdb_type(desk: Any, kind: Any) -> Any:
-    from nbsnap.builders import tables
 
     return tables.duckdb_type, (str(kind),)
 
@@ -38,7 +37,6 @@ def _polars(desk: Any, value: Any) -> Any:
 
     So while it does, it is handed tokens instead, and the functions go into the stream like all others.
     """
-    from nbsnap.builders import tables
 
     desk.claim(value)
     met: list[Any] = []
@@ -50,7 +48,7 @@ def _polars(desk: Any, value: Any) -> Any:
         functions.append(known[old] if old in known else tables.functions_by_token[old.decode()])
         data = data.replace(old, b"nbsnap:%04d:%s" % (len(functions) - 1, b"-" * 24))
     data = data.replace(b"-" * 24, b"0" * 24)
-    return tables.polars, (type(value),), (data, functions), None, None, tables.fill_polars
+    return builders.new_object, (type(value),), (data, functions), None, None, tables.fill_polars
 
 
 _TOKEN = re.compile(rb"nbsnap:\d{4}:[0-9a-f]{24}")
@@ -63,7 +61,6 @@ class _Token:
         self.text = text
 
     def __reduce__(self) -> Any:
-        from nbsnap.builders import tables
 
         return tables.polars_function, (self.text,)
 
@@ -71,7 +68,6 @@ class _Token:
 @contextlib.contextmanager
 def _tokens_for(met: list[Any]) -> Iterator[None]:
     """Let this thread's calls of `pickle.dumps` collect what they are handed, and write a token for it."""
-    from nbsnap.builders import tables
 
     real, here = pickle.dumps, threading.get_ident()
 
@@ -88,17 +84,6 @@ def _tokens_for(met: list[Any]) -> Iterator[None]:
         pickle.dumps = real
 
 
-def _model_data(desk: Any, value: Any) -> Any:
-    """The data of a formula evaluate it anew when they come back, and look for its names in the caller's frame."""
-    from nbsnap.builders import tables
-
-    desk.claim(value)
-    state = value.__getstate__()
-    if "restore_model_spec" not in state:
-        return NotImplemented
-    return tables.model_data, (type(value),), (state, desk.namespace), None, None, tables.fill_model_data
-
-
 def _dataset(desk: Any, value: Any) -> Any:
     desk.claim(value)
     if getattr(value, "_handle", None) is not None:
@@ -113,7 +98,6 @@ PLANS_BY_NAME: dict[str, Plan] = {
     "duckdb.typing.DuckDBPyType": _duckdb_type,
     "polars.expr.expr.Expr": _polars,
     "polars.lazyframe.frame.LazyFrame": _polars,
-    "statsmodels.base.data.ModelData": _model_data,
     "lightgbm.basic.Dataset": _dataset,
     "xgboost.core.DMatrix": refuse("lives in the memory of XGBoost: make it again from the data"),
 }

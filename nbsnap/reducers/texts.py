@@ -10,6 +10,7 @@ import operator
 import sys
 from typing import Any
 
+from nbsnap.builders import bs4, lxml
 from nbsnap.errors import CannotSave
 
 from .common import Plan, refuse
@@ -22,7 +23,6 @@ _LINKS |= {"_most_recent_element"}
 
 
 def _soup(desk: Any, node: Any) -> Any:
-    from nbsnap.builders import bs4
 
     root = node
     while root.parent is not None:
@@ -67,7 +67,6 @@ def _element(desk: Any, element: Any) -> Any:
     if type(element).__module__ == "lxml.objectify":  # it says itself how its own are saved
         desk.claim(element)
         return NotImplemented
-    from nbsnap.builders import lxml
 
     etree = sys.modules["lxml.etree"]
     tree = element.getroottree()
@@ -101,7 +100,6 @@ def _steps(root: Any, element: Any) -> tuple[int, ...]:
 
 
 def _element_tree(desk: Any, tree: Any) -> Any:
-    from nbsnap.builders import lxml
 
     desk.claim(tree)
     return lxml.tree, (tree.getroot(),)

@@ -19,6 +19,7 @@ import sys
 import warnings
 from typing import Any
 
+from nbsnap import builders
 from nbsnap.errors import CannotSave
 
 from .common import Plan
@@ -59,28 +60,28 @@ def _module(desk: Any, module: Any) -> Any:
     cls = type(module)
     if "parametrizations" not in module._modules or cls.__module__ != "torch.nn.utils.parametrize":
         return NotImplemented
-    return _builders().new_module, (cls.__bases__[0],), dict(vars(module)), None, None, _builders().fill_parametrized
+    return builders.new_object, (cls.__bases__[0],), dict(vars(module)), None, None, _builders().fill_parametrized
 
 
 def _storage(desk: Any, storage: Any) -> Any:
     desk.claim(storage)
-    builders = _builders()
+    make = _builders()
     device = str(storage.device)
     if device == "meta":
         return NotImplemented
     if device != "cpu":
-        return builders.storage, (pickle.PickleBuffer(_block(storage.cpu())), device)
+        return make.storage, (pickle.PickleBuffer(_block(storage.cpu())), device)
     size = storage.nbytes()
     if not size:
-        return builders.storage, (b"",)
+        return make.storage, (b"",)
     start = storage.data_ptr()
     if "numpy" in sys.modules:
         desk.claim(desk.place(start))
         desk.memory.starts.add(start)
         for carrier in desk.memory.carriers.values():
             if carrier.start <= start and start + size <= carrier.end:
-                return builders.storage_over, (carrier.array, start - carrier.start, size)
-    return builders.storage, (pickle.PickleBuffer(_block(storage)),)
+                return make.storage_over, (carrier.array, start - carrier.start, size)
+    return make.storage, (pickle.PickleBuffer(_block(storage)),)
 
 
 def _block(storage: Any) -> Any:
