@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextvars
 import re
-import sqlite3
 from typing import Any
 
 
@@ -26,6 +25,8 @@ def set_context_variable(target: contextvars.ContextVar[Any], value: tuple[Any, 
 
 def connection(cls: Any, data: Any) -> object:
     """Return a connection to an SQLite database in memory that holds what was serialized."""
+    import sqlite3
+
     made = cls.__new__(cls)
     sqlite3.Connection.__init__(made, ":memory:")
     if memoryview(data).nbytes:
@@ -43,6 +44,8 @@ def fill_connection(target: Any, state: dict[str, Any]) -> None:
 
 def row(names: tuple[str, ...], values: tuple[Any, ...]) -> object:
     """Return a row as SQLite gives it: only a cursor can tell it the names of its columns."""
+    import sqlite3
+
     quoted = ", ".join('NULL AS "' + name.replace('"', '""') + '"' for name in names)
     other = sqlite3.connect(":memory:")
     try:

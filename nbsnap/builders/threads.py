@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import concurrent.futures
-import multiprocessing
 from typing import Any
 
 
@@ -25,6 +24,8 @@ def thread_pool(cls: Any, options: dict[str, Any], down: bool) -> object:
 def process_pool(cls: Any, options: dict[str, Any], down: bool) -> object:
     """Return an executor without workers; they start with its first task."""
     if "mp_context" in options:
+        import multiprocessing
+
         options = {**options, "mp_context": multiprocessing.get_context(options["mp_context"])}
     made = cls.__new__(cls)
     concurrent.futures.ProcessPoolExecutor.__init__(made, **options)
@@ -52,11 +53,15 @@ def fill_future(target: Any, outcome: tuple[str, Any]) -> None:
 
 def process_lock(kind: str, value: tuple[int, ...]) -> object:
     """Return a fresh `multiprocessing.Lock()` or its like."""
+    import multiprocessing
+
     return getattr(multiprocessing, kind)(*value)
 
 
 def process_event(is_set: bool) -> object:
     """Return a `multiprocessing.Event`."""
+    import multiprocessing
+
     made = multiprocessing.Event()
     if is_set:
         made.set()
@@ -65,4 +70,6 @@ def process_event(is_set: bool) -> object:
 
 def process_queue(kind: str, size: int) -> object:
     """Return an empty queue between processes."""
+    import multiprocessing
+
     return multiprocessing.SimpleQueue() if kind == "SimpleQueue" else getattr(multiprocessing, kind)(size)
