@@ -21,6 +21,13 @@ from .torch import array_over, storage_behind
 
 def _array(desk: Any, value: Any) -> Any:
     desk.claim(value)
+    reduction = _shared(desk, value)
+    # what NumPy says itself is asked for here, because dill has another way, which loses the read-only flag
+    return value.__reduce_ex__(5) if reduction is NotImplemented else reduction
+
+
+def _shared(desk: Any, value: Any) -> Any:
+    """Return how to save what a stream of NumPy's own would cut loose from its memory, or NotImplemented."""
     ndarray = sys.modules["numpy"].ndarray
     cls = type(value)
     if cls.__name__ == "memmap":
