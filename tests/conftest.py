@@ -13,7 +13,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -120,6 +120,10 @@ def kernel_pair(own_folder: Path) -> Iterator[KernelPair]:
     pair.close()
 
 
+#: One row of a table: what it is about, what a user types, expressions that are true in the session restored.
+Row = tuple[str, str, list[str]]
+
+
 @dataclass
 class Ended:
     """A process that has run to its end."""
@@ -179,6 +183,15 @@ class Shells:
         )
         report, wrong = json.loads(done.out.rpartition("\nREPORT")[2])
         return report, wrong
+
+    def holds(self, rows: Sequence[Row], engine: str, before: str = "") -> None:
+        """Save what all rows of a table declare, with that engine, and fail where one does not hold afterwards."""
+        source = before + "\n".join(declare for _, declare, _ in rows)
+        report = self.save(source, f"nbsnap.snapshot(engine={engine!r})")
+        assert report["skipped"] == []
+        restored, wrong = self.restore({f"{name}: {check}": check for name, _, held in rows for check in held})
+        assert restored["failed"] == []
+        assert wrong == {}
 
 
 @pytest.fixture

@@ -74,11 +74,7 @@ ROWS: list[tuple[str, str, list[str]]] = [
 @pytest.mark.parametrize("engine", ["auto", "dill", "cloudpickle"])
 def test_every_row_comes_back(two_shells: Any, engine: str) -> None:
     """What one process saved holds in another, every row, whichever engine goes first."""
-    report = two_shells.save("\n".join(declare for _, declare, _ in ROWS), f"nbsnap.snapshot(engine={engine!r})")
-    assert report["skipped"] == []
-    restored, wrong = two_shells.restore({f"{name}: {c}": c for name, _, held in ROWS for c in held})
-    assert restored["failed"] == []
-    assert wrong == {}
+    two_shells.holds(ROWS, engine)
 
 
 def test_frames_that_share_memory_copy_before_they_write(two_shells: Any) -> None:

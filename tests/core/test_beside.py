@@ -215,9 +215,9 @@ def test_scikit_learn_is_configured_again(two_shells: Any) -> None:
     assert wrong == {}
 
 
+@pytest.mark.heavy
 def test_torch_goes_on(two_shells: Any) -> None:
     """torch's generator, default dtype, grad mode, printing and deterministic flag are as they were."""
-    pytest.importorskip("torch")
     two_shells.save(
         "import torch\ntorch.manual_seed(5); torch.rand(3)\nstate = torch.get_rng_state()\n"
         "coming = torch.rand(4).tolist(); torch.set_rng_state(state)\n"

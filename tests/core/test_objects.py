@@ -289,13 +289,7 @@ ROWS: list[tuple[str, str, list[str]]] = [
 @pytest.mark.parametrize("engine", ["auto", "dill", "cloudpickle"])
 def test_everything_in_the_table_comes_back(two_shells: Any, engine: str) -> None:
     """What one process saved holds in another, every row, whichever engine goes first."""
-    source = "\n".join(declare for _, declare, _ in ROWS)
-    report = two_shells.save(source, f"nbsnap.snapshot(engine={engine!r})")
-    assert report["skipped"] == []
-    checks = {f"{name}: {check}": check for name, _, held in ROWS for check in held}
-    restored, wrong = two_shells.restore(checks)
-    assert restored["failed"] == []
-    assert wrong == {}
+    two_shells.holds(ROWS, engine)
 
 
 NUMERIC = [
@@ -367,8 +361,4 @@ NUMERIC = [
 @pytest.mark.parametrize("engine", ["auto", "dill", "cloudpickle"])
 def test_arrays_frames_figures_and_models_come_back(two_shells: Any, engine: str) -> None:
     """The libraries that nearly every notebook uses, with what is shared between their objects."""
-    report = two_shells.save("\n".join(declare for _, declare, _ in NUMERIC), f"nbsnap.snapshot(engine={engine!r})")
-    assert report["skipped"] == []
-    restored, wrong = two_shells.restore({f"{name}: {c}": c for name, _, held in NUMERIC for c in held})
-    assert restored["failed"] == []
-    assert wrong == {}
+    two_shells.holds(NUMERIC, engine)

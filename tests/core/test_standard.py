@@ -163,13 +163,7 @@ RAISED = "def raised(call, kind):\n    try: call()\n    except kind: return True
 @pytest.mark.parametrize("engine", ["auto", "dill", "cloudpickle"])
 def test_every_row_comes_back(two_shells: Any, engine: str) -> None:
     """What one process saved holds in another, every row, whichever engine goes first."""
-    source = RAISED + "\n".join(declare for _, declare, _ in ROWS)
-    report = two_shells.save(source, f"nbsnap.snapshot(engine={engine!r})")
-    assert report["skipped"] == []
-    checks = {f"{name}: {check}": check for name, _, held in ROWS for check in held}
-    restored, wrong = two_shells.restore(checks)
-    assert restored["failed"] == []
-    assert wrong == {}
+    two_shells.holds(ROWS, engine, RAISED)
 
 
 def test_what_comes_back_in_another_form_is_told(two_shells: Any) -> None:
