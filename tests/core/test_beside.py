@@ -11,7 +11,6 @@ ALL_OFF = "nbsnap.restore(beside='none')"
 
 def test_the_random_streams_go_on(two_shells: Any) -> None:
     """Python's and NumPy's global generators draw next what they would have drawn, the kept half of a pair included."""
-    pytest.importorskip("numpy")
     two_shells.save(
         "import random, numpy as np\n"
         "random.seed(1); np.random.seed(2); random.gauss(0, 1); np.random.randn()\n"
@@ -28,7 +27,8 @@ def test_the_random_streams_go_on(two_shells: Any) -> None:
 
 def test_another_bit_generator_goes_on(two_shells: Any) -> None:
     """NumPy's global generator comes back as the kind that the session had put in its place."""
-    numpy = pytest.importorskip("numpy")
+    import numpy
+
     if not hasattr(numpy.random, "set_bit_generator"):
         pytest.skip("this numpy has one kind only")
     two_shells.save(
@@ -41,7 +41,6 @@ def test_another_bit_generator_goes_on(two_shells: Any) -> None:
 
 def test_a_generator_without_its_library_costs_a_line(two_shells: Any) -> None:
     """Where numpy cannot be imported, its generator's state is left, a line says so, and all else comes back."""
-    pytest.importorskip("numpy")
     two_shells.save("import numpy.random, random\ndel numpy\nx = [1]\nrandom.seed(3)\n")
     call = (
         "(__import__('sys').modules.update({'numpy': None, 'numpy.random': None}), "
@@ -75,7 +74,6 @@ plt.figure(7)
 
 def test_open_figures_are_open_again(two_shells: Any) -> None:
     """Figures keep numbers, labels and the current one; one that is a variable stays one object; closed ones stay."""
-    pytest.importorskip("matplotlib")
     two_shells.save(FIGURES)
     report, wrong = two_shells.restore(
         {
@@ -97,7 +95,6 @@ def test_open_figures_are_open_again(two_shells: Any) -> None:
 
 def test_figures_are_opened_once(two_shells: Any) -> None:
     """A second restore replaces the figures of the first; without `figures` none is opened."""
-    pytest.importorskip("matplotlib")
     two_shells.save(FIGURES)
     _, wrong = two_shells.restore(
         {
@@ -112,7 +109,6 @@ def test_figures_are_opened_once(two_shells: Any) -> None:
 
 def test_a_figure_of_ones_own_is_not_closed(two_shells: Any) -> None:
     """A number that another figure holds stays that figure's; the restored one gets the next, and a line says so."""
-    pytest.importorskip("matplotlib")
     two_shells.save(FIGURES)
     report, wrong = two_shells.restore(
         {
@@ -128,8 +124,6 @@ def test_a_figure_of_ones_own_is_not_closed(two_shells: Any) -> None:
 
 def test_undo_in_a_live_session(two_shells: Any) -> None:
     """Restoring where the snapshot was made puts all of it back: streams, figures, options, filters, places."""
-    for library in ("numpy", "pandas", "matplotlib"):
-        pytest.importorskip(library)
     done = two_shells.run(
         f"""
 import nbsnap, os, random, decimal, warnings
@@ -182,8 +176,6 @@ filters = [(action, category.__name__, line) for action, _, category, _, line in
 
 def test_options_filters_and_context_come_back(two_shells: Any) -> None:
     """What was set in numpy, pandas, matplotlib, warnings and decimal is set again, with functions and own classes."""
-    for library in ("numpy", "pandas", "matplotlib"):
-        pytest.importorskip(library)
     saved = two_shells.save(OPTIONS)
     assert "options of matplotlib, numpy and pandas" in saved["beside"]
     report, wrong = two_shells.restore(
@@ -206,7 +198,6 @@ def test_options_filters_and_context_come_back(two_shells: Any) -> None:
 
 def test_scikit_learn_is_configured_again(two_shells: Any) -> None:
     """`sklearn.set_config` counts after a restore."""
-    pytest.importorskip("sklearn")
     two_shells.save("import sklearn\nsklearn.set_config(transform_output='pandas', assume_finite=True)")
     config = "sklearn.get_config()"
     _, wrong = two_shells.restore(
@@ -238,7 +229,6 @@ def test_torch_goes_on(two_shells: Any) -> None:
 
 def test_options_are_set_only_where_the_library_is(two_shells: Any) -> None:
     """A library that the session had loaded, but set nothing in, is not loaded for it."""
-    pytest.importorskip("pandas")
     two_shells.save("import pandas, numpy as np\nnp.seterr(over='raise')\ndel pandas")
     report, wrong = two_shells.restore({"not loaded": "'pandas' not in __import__('sys').modules"})
     assert wrong == {}
@@ -390,7 +380,6 @@ def test_a_dict_is_not_the_session(two_shells: Any) -> None:
 
 def test_what_lies_beside_is_no_variable(two_shells: Any) -> None:
     """It is not counted, listed or bound; alone it is nothing to save."""
-    pytest.importorskip("matplotlib")
     saved = two_shells.save("import matplotlib.pyplot as plt\nplt.figure()\nx = 1")
     assert [variable["name"] for variable in saved["variables"]] == ["plt", "x", "nbsnap"]
     report, wrong = two_shells.restore({"names": "not any(':' in name for name in globals())"})
@@ -416,7 +405,6 @@ def test_a_dry_run_tells(two_shells: Any) -> None:
 
 def test_what_cannot_be_kept_costs_a_line(two_shells: Any) -> None:
     """An open figure that cannot be saved is a note: no variable is lost, and `strict` minds variables only."""
-    pytest.importorskip("matplotlib")
     saved = two_shells.save(
         "import matplotlib.pyplot as plt\nplt.figure().rows = (i for i in range(3))\nplt.figure()\nx = 1",
         "nbsnap.snapshot(strict=True)",
@@ -445,7 +433,6 @@ before = state()
 @pytest.mark.parametrize("why", ["strict", "interrupt"])
 def test_a_restore_that_fails_leaves_the_state_as_it_was(two_shells: Any, why: str) -> None:
     """`strict`, or Ctrl-C while the last of it is put back: streams, places, figures and options are as before."""
-    pytest.importorskip("matplotlib")
     bad = "rows = (i for i in range(3))" if why == "strict" else ""
     two_shells.save(
         "import os, sys, random, decimal, warnings, nbsnap\nimport matplotlib.pyplot as plt\n"
@@ -476,7 +463,6 @@ def test_a_restore_that_fails_leaves_the_state_as_it_was(two_shells: Any, why: s
 
 def test_the_same_state_gives_the_same_pieces(two_shells: Any) -> None:
     """Another process in the same state adds nothing to the store; a generator that has gone on adds its own few KB."""
-    pytest.importorskip("numpy")
     source = "import random, numpy as np\nrandom.seed(1); np.random.seed(1)\nx = list(range(50_000))\n"
     assert two_shells.save(source)["new_bytes"] > 0
     assert two_shells.save(source)["new_bytes"] == 0
@@ -500,3 +486,13 @@ def test_snapshots_without_it_are_read(two_shells: Any) -> None:
     report, wrong = two_shells.restore({"x": "x == 1"})
     assert wrong == {}
     assert report["beside"] == []
+
+
+def test_every_part_can_be_taken_and_told() -> None:
+    """What may be asked for, what has a keeper and what has words for the report are the same parts."""
+    from nbsnap import beside, wording
+    from nbsnap.model import BESIDE
+
+    assert set(beside.chosen(BESIDE)) == set(BESIDE)
+    assert all(wording.beside([f"{part}:item"]) for part in BESIDE)
+    assert set(wording._BESIDE) == set(BESIDE)
