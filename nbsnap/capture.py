@@ -12,55 +12,27 @@ the partition coarser or smaller.
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import io
 import pickle
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping, Sequence, Set
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence, Set
+from dataclasses import replace
 from typing import Any
 
 from . import beside, definitions, describe, reducers
-from .builders import PYTHON
 from .cells import Cells
 from .errors import CannotSave
 from .flat import Queue
 from .losses import Losses
 from .memory import Memory
-from .model import Content, Definition, Group, Skip, Variable
+from .model import Content, Definition, Skip, Variable
 from .pickling import Desk, Hole, Record, pickler, reason, write_table
 from .quiet import unhurried
 from .sharing import LEAVES, Ownership, Team, Touch, is_tree
-
-Sink = Callable[[Any], Content]
+from .taken import Pickled, Taken, TakenClass, closure, group_record, reachable
 
 #: Engines tried in turn for each setting.
 _ENGINES = {"auto": ("pickle", "dill"), "cloudpickle": ("cloudpickle", "pickle", "dill"), "dill": ("dill", "pickle")}
-
-
-@dataclass
-class _Pickled:
-    """A team's stream, while the partition is not final."""
-
-    team: Team
-    engine: str
-    stream: bytes
-    buffers: list[pickle.PickleBuffer]
-    desk: Desk
-    notes: dict[str, tuple[str, ...]]
-    left_out: dict[str, tuple[int, ...]]  # variable or class -> holes in it
-    keep: object  # the pickler: its memo holds the temporaries whose ids are claimed
-
-
-@dataclass
-class _Class:
-    """A class of the session and its skeleton's stream."""
-
-    cls: type
-    key: str
-    stream: bytes
-    needs: tuple[str, ...]
-    dropped: set[str] = field(default_factory=set)  # attributes that could not be saved
 
 
 class _Failed(Exception):
@@ -70,34 +42,6 @@ class _Failed(Exception):
         super().__init__(record)
         self.record = record
         self.cause = cause
-
-
-@dataclass(frozen=True)
-class Taken:
-    """A namespace taken apart: what `write` will put into the store, and what could not be taken."""
-
-    variables: tuple[Variable, ...]  # with `group` set as it will be
-    beside: tuple[Variable, ...]  # the same for what lies beside them, by entry
-    skips: tuple[Skip, ...]
-    lost: tuple[Skip, ...]  # of what lies beside
-    sources: tuple[tuple[str, str], ...]
-    size: int
-    classes: Mapping[str, type]  # the session's, by their keys
-    _groups: tuple[tuple[Group, bytes, list[pickle.PickleBuffer]], ...]
-    _definitions: tuple[tuple[Definition, bytes], ...]
-
-    def write(self, sink: Sink) -> tuple[tuple[Group, ...], tuple[Definition, ...]]:
-        """Put all content into the sink and return the records that name it."""
-        written = []
-        for group, stream, buffers in self._groups:
-            contents = tuple(sink(buffer.raw()) for buffer in buffers)
-            written.append(_replace(group, stream=sink(stream), buffers=contents))
-        defined = tuple(_replace(definition, stream=sink(stream)) for definition, stream in self._definitions)
-        return tuple(written), defined
-
-
-def _replace(record: Any, **changes: Any) -> Any:
-    return dataclasses.replace(record, **changes)
 
 
 def take_apart(
@@ -143,8 +87,8 @@ class _Capture:
         self.ownership = Ownership()
         self.plans: dict[str, dict[type, reducers.Plan]] = {}
         self.queue: deque[Team] = deque(Team(names, []) for names in _by_identity(self.values))
-        self.done: dict[Team, _Pickled] = {}
-        self.classes: dict[str, _Class] = {}
+        self.done: dict[Team, Pickled] = {}
+        self.classes: dict[str, TakenClass] = {}
         self.keys: dict[int, str] = {}
         self.refused: dict[str, str] = {}
         self.asked: Set[str] = frozenset()
@@ -172,7 +116,7 @@ class _Capture:
 
     # --- one team -------------------------------------------------------------------------------------------------
 
-    def attempt(self, team: Team) -> _Pickled:
+    def attempt(self, team: Team) -> Pickled:
         """Pickle a team with the first engine that can."""
         if self.engines[0] == "pickle" and (plain := self.attempt_plain(team)) is not None:
             return plain
@@ -200,7 +144,7 @@ class _Capture:
         finally:
             del first  # else the frame and the error would keep each other, and the user's objects, alive
 
-    def attempt_flat(self, team: Team) -> _Pickled:
+    def attempt_flat(self, team: Team) -> Pickled:
         """Pickle a team that is too deep for the others, level by level."""
         try:
             return self.attempt_with("flat", team, None)
@@ -208,7 +152,7 @@ class _Capture:
             self.ownership.release(team)
             raise
 
-    def attempt_plain(self, team: Team) -> _Pickled | None:
+    def attempt_plain(self, team: Team) -> Pickled | None:
         """Pickle a lone variable of plain data without watching; None if it is not that, or nested too deeply."""
         if len(team.variables) != 1 or team.definitions:
             return None
@@ -226,9 +170,9 @@ class _Capture:
         except (RecursionError, MemoryError, RuntimeError):  # the last: changed by another thread meanwhile
             self.ownership.release(team)
             return None
-        return _Pickled(team, "pickle", file.getvalue(), [], self.idle, {}, {}, None)
+        return Pickled(team, "pickle", file.getvalue(), [], self.idle, {}, {}, None)
 
-    def attempt_with(self, engine: str, team: Team, memory: Memory | None) -> _Pickled:
+    def attempt_with(self, engine: str, team: Team, memory: Memory | None) -> Pickled:
         desk = self.desk(team, self.ownership, memory, self.losses.holes)
         file = io.BytesIO()
         buffers: list[pickle.PickleBuffer] = []
@@ -255,7 +199,7 @@ class _Capture:
             left_out[record[1]] = (*left_out.get(record[1], ()), *desk.left_out)
         if missing := {key for keys in left_out.values() for key in keys}:
             left_out = self.told(records, left_out, missing)
-        return _Pickled(team, engine, file.getvalue(), buffers, desk, notes, left_out, writer)
+        return Pickled(team, engine, file.getvalue(), buffers, desk, notes, left_out, writer)
 
     def told(
         self, records: Iterable[Record], left_out: Mapping[str, tuple[int, ...]], missing: Set[int]
@@ -346,7 +290,7 @@ class _Capture:
                 team = Team(team.variables, [other for other in team.definitions if other != key])
             else:
                 found.dropped.add(what)
-                self.partly.append(_replace(skip, type=describe.type_name(found.cls)))
+                self.partly.append(replace(skip, type=describe.type_name(found.cls)))
             variables = team.variables
         if variables or team.definitions:
             self.queue.append(Team(variables, team.definitions))
@@ -355,7 +299,7 @@ class _Capture:
         """Give up a class that others may refer to already: what does is pickled again, and fails."""
         self.refused[key] = why
         for team, item in list(self.done.items()):
-            if key in _closure(item.desk.needs, self.classes):
+            if key in closure(item.desk.needs, self.classes):
                 del self.done[team]
                 self.ownership.release(team)
                 self.queue.append(team)
@@ -381,7 +325,7 @@ class _Capture:
         except (Exception, SystemExit) as error:
             del self.keys[id(cls)]
             raise CannotSave(f"its class {cls.__qualname__} cannot be saved: {reason(error)}", cls) from error
-        self.classes[key] = _Class(cls, key, file.getvalue(), tuple(sorted(desk.needs - {key})))
+        self.classes[key] = TakenClass(cls, key, file.getvalue(), tuple(sorted(desk.needs - {key})))
         self.queue.append(team)
         return key
 
@@ -406,7 +350,7 @@ class _Capture:
 
     def result(self) -> Taken:
         pickled = sorted(self.done.values(), key=lambda p: min((self.order[n] for n in p.team.variables), default=-1))
-        pickled = _reachable(pickled, self.classes, self.asked)
+        pickled = reachable(pickled, self.classes, self.asked)
         groups = []
         variables: dict[str, Variable] = {}
         home: dict[str, str] = {}
@@ -417,7 +361,7 @@ class _Capture:
             size = len(item.stream) + sum(buffer.raw().nbytes for buffer in item.buffers)
             total += size
             home.update((key, group) for key in item.team.definitions)
-            groups.append((self.group(group, item), item.stream, item.buffers))
+            groups.append((group_record(group, item), item.stream, item.buffers))
             for name, left in item.left_out.items():
                 value = self.values[name] if name in item.team.variables else self.classes[name].cls
                 partly.setdefault(name, []).extend(self.losses.partly_lines(name, value, left))
@@ -437,30 +381,17 @@ class _Capture:
         return Taken(
             variables=tuple(variables[name] for name in self.values if name in variables and name not in self.entries),
             beside=tuple(
-                _replace(variables[name], name=entry) for name, entry in self.entries.items() if name in variables
+                replace(variables[name], name=entry) for name, entry in self.entries.items() if name in variables
             ),
             skips=tuple(skip for skip in skips if skip.name not in self.entries)
             + tuple(skip for name in partly if name not in self.values for skip in partly[name])
             + tuple(skip for skip in self.partly if skip.name in home),
-            lost=tuple(_replace(skip, name=self.entries[skip.name]) for skip in skips if skip.name in self.entries),
+            lost=tuple(replace(skip, name=self.entries[skip.name]) for skip in skips if skip.name in self.entries),
             sources=self.cells.texts(),
             size=total,
             classes={key: self.classes[key].cls for key in kept},
             _groups=tuple(groups),
             _definitions=defined,
-        )
-
-    def group(self, id: str, item: _Pickled) -> Group:
-        modules = {describe.module_of(cls).partition(".")[0] for cls in item.desk.types}
-        return Group(
-            id=id,
-            variables=tuple(item.team.variables),
-            definitions=tuple(item.team.definitions),
-            engine=item.engine,
-            stream=Content(0),
-            needs=tuple(sorted(item.desk.needs | set(item.team.definitions))),
-            modules=tuple(sorted(modules - {"", "builtins", "__main__"})),
-            python=PYTHON if item.desk.bytecode else "",
         )
 
     def variable(self, name: str, size: int, group: str, notes: tuple[str, ...]) -> Variable:
@@ -485,28 +416,3 @@ _ALIASED: dict[type, int] = {tuple: 1, frozenset: 1, str: 64, bytes: 64}
 def _worth_another(cause: BaseException) -> bool:
     """Tell whether another engine may do better: not with what is refused, nor for a lack of stack or memory."""
     return not isinstance(cause, CannotSave | RecursionError | MemoryError)
-
-
-def _reachable(pickled: list[_Pickled], classes: Mapping[str, _Class], asked: Set[str]) -> list[_Pickled]:
-    """Leave out classes that were met only on the way to something that could not be saved."""
-    home = {key: item for item in pickled for key in item.team.definitions}
-    wanted: set[int] = set()
-    todo: list[_Pickled] = [item for item in pickled if item.team.variables or asked & set(item.team.definitions)]
-    while todo:
-        item = todo.pop()
-        if id(item) in wanted:
-            continue
-        wanted.add(id(item))
-        todo.extend(home[key] for key in _closure(item.desk.needs, classes) if key in home)
-    return [item for item in pickled if id(item) in wanted]
-
-
-def _closure(keys: Iterable[str], classes: Mapping[str, _Class]) -> set[str]:
-    found: set[str] = set()
-    todo = list(keys)
-    while todo:
-        key = todo.pop()
-        if key not in found:
-            found.add(key)
-            todo.extend(classes[key].needs)
-    return found

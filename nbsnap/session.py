@@ -17,7 +17,7 @@ from typing import Any
 
 from . import __version__, cells, environment, host, living, provenance, wording
 from . import beside as state
-from .capture import Taken, take_apart
+from .capture import take_apart
 from .describe import type_name
 from .errors import NbSnapError, SnapshotNotFound, StoreNotFound, StrictError
 from .model import BESIDE, Head, RestoreReport, Skip, Snapshot, SnapshotReport
@@ -26,6 +26,7 @@ from .pickling import ENGINES
 from .quiet import uninterrupted
 from .rebuild import Rebuilt, rebuild
 from .store import Store
+from .taken import Taken
 
 Place = str | os.PathLike[str] | Store | None
 

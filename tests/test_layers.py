@@ -26,7 +26,7 @@ LAYERS = """
     session
     environment living           | maintenance
     capture rebuild              | store
-    losses                       | writer
+    losses taken                 | writer
     pickling
     reducers definitions holes   | pieces folder
     memory paths flat            | packs backends

@@ -121,8 +121,8 @@ def test_functions_of_another_python_are_refused_and_data_is_not(tmp_path: Path,
     exec("def f(): return 1\nclass A:\n    def m(self): return 1\na = A(); data = [1]", source)
     del source["__builtins__"]
     with monkeypatch.context() as patch:
-        for module in ("builders", "capture", "reducers"):
-            patch.setattr(f"nbsnap.{module}.PYTHON" if module != "reducers" else "nbsnap.builders.PYTHON", "3.1")
+        for module in ("builders", "taken"):
+            patch.setattr(f"nbsnap.{module}.PYTHON", "3.1")
         nbsnap.snapshot(source, store=tmp_path / "s", notebook="n")
     target: dict[str, Any] = {}
     report = nbsnap.restore(namespace=target, store=tmp_path / "s", notebook="n")

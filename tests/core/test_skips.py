@@ -19,8 +19,9 @@ from typing import Any
 import pytest
 
 import nbsnap
-from nbsnap.capture import Taken, take_apart
+from nbsnap.capture import take_apart
 from nbsnap.model import Skip
+from nbsnap.taken import Taken
 
 
 def saved(**names: Any) -> Taken:

@@ -1,0 +1,110 @@
+"""What a capture has pickled, and the records of a snapshot that come of it.
+
+`capture` decides what is pickled together and what is lost; here is what it keeps meanwhile, and how the result is
+handed to a store: streams and buffers first, then the records that name them.
+"""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Callable, Iterable, Mapping, Set
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from . import describe
+from .builders import PYTHON
+from .model import Content, Definition, Group, Skip, Variable
+from .pickling import Desk
+from .sharing import Team
+
+Sink = Callable[[Any], Content]
+
+
+@dataclass
+class Pickled:
+    """A team's stream, while the partition is not final."""
+
+    team: Team
+    engine: str
+    stream: bytes
+    buffers: list[pickle.PickleBuffer]
+    desk: Desk
+    notes: dict[str, tuple[str, ...]]
+    left_out: dict[str, tuple[int, ...]]  # variable or class -> holes in it
+    keep: object  # the pickler: its memo holds the temporaries whose ids are claimed
+
+
+@dataclass
+class TakenClass:
+    """A class of the session and its skeleton's stream."""
+
+    cls: type
+    key: str
+    stream: bytes
+    needs: tuple[str, ...]
+    dropped: set[str] = field(default_factory=set)  # attributes that could not be saved
+
+
+@dataclass(frozen=True)
+class Taken:
+    """A namespace taken apart: what `write` will put into the store, and what could not be taken."""
+
+    variables: tuple[Variable, ...]  # with `group` set as it will be
+    beside: tuple[Variable, ...]  # the same for what lies beside them, by entry
+    skips: tuple[Skip, ...]
+    lost: tuple[Skip, ...]  # of what lies beside
+    sources: tuple[tuple[str, str], ...]
+    size: int
+    classes: Mapping[str, type]  # the session's, by their keys
+    _groups: tuple[tuple[Group, bytes, list[pickle.PickleBuffer]], ...]
+    _definitions: tuple[tuple[Definition, bytes], ...]
+
+    def write(self, sink: Sink) -> tuple[tuple[Group, ...], tuple[Definition, ...]]:
+        """Put all content into the sink and return the records that name it."""
+        written = []
+        for group, stream, buffers in self._groups:
+            contents = tuple(sink(buffer.raw()) for buffer in buffers)
+            written.append(replace(group, stream=sink(stream), buffers=contents))
+        defined = tuple(replace(definition, stream=sink(stream)) for definition, stream in self._definitions)
+        return tuple(written), defined
+
+
+def group_record(id: str, item: Pickled) -> Group:
+    """Return the record of a group, without its content."""
+    modules = {describe.module_of(cls).partition(".")[0] for cls in item.desk.types}
+    return Group(
+        id=id,
+        variables=tuple(item.team.variables),
+        definitions=tuple(item.team.definitions),
+        engine=item.engine,
+        stream=Content(0),
+        needs=tuple(sorted(item.desk.needs | set(item.team.definitions))),
+        modules=tuple(sorted(modules - {"", "builtins", "__main__"})),
+        python=PYTHON if item.desk.bytecode else "",
+    )
+
+
+def reachable(pickled: list[Pickled], classes: Mapping[str, TakenClass], asked: Set[str]) -> list[Pickled]:
+    """Leave out classes that were met only on the way to something that could not be saved."""
+    home = {key: item for item in pickled for key in item.team.definitions}
+    wanted: set[int] = set()
+    todo: list[Pickled] = [item for item in pickled if item.team.variables or asked & set(item.team.definitions)]
+    while todo:
+        item = todo.pop()
+        if id(item) in wanted:
+            continue
+        wanted.add(id(item))
+        todo.extend(home[key] for key in closure(item.desk.needs, classes) if key in home)
+    return [item for item in pickled if id(item) in wanted]
+
+
+def closure(keys: Iterable[str], classes: Mapping[str, TakenClass]) -> set[str]:
+    """Return the keys of classes, and of all that their skeletons need."""
+    found: set[str] = set()
+    todo = list(keys)
+    while todo:
+        key = todo.pop()
+        if key not in found:
+            found.add(key)
+            todo.extend(classes[key].needs)
+    return found
