@@ -3,8 +3,8 @@
 
     python3 dev.py example    set up, then run the main job on examples/quickstart.ipynb: snapshot, SIGKILL, restore
     python3 dev.py test       set up, then pass the tests: ruff, mypy, pytest, and the core on the other Pythons found
-    python3 dev.py ci         what else the continuous integration runs: slow tests, the built wheel, notebooks of
-                              other packages, oldest versions
+    python3 dev.py ci         what else the continuous integration runs: slow tests, the built wheel, oldest versions,
+                              fronts on the other Pythons, objects of forty libraries, notebooks of other packages
 
 Virtual environments, the cache of downloads and every other file go into `.venv/` of this checkout, which git
 ignores, or into temporary folders. The interpreter's own packages, the home folder and the IPython profile in it are
@@ -186,7 +186,7 @@ def test_on(version: str, python: Path) -> str:
 
 
 def ci() -> None:
-    """Slow tests, the wheel as a user has it, foreign notebooks, the oldest versions, the rest on the other Pythons."""
+    """Slow tests, the wheel as a user has it, oldest versions, the rest on the other Pythons, libraries, notebooks."""
     python = make_venv(f"dev-{RUNNING}", sys.executable, "-e", ".[dev]")
     say("the slow tests")
     run(python, "-m", "pytest", "-q", "-m", "slow and not heavy and not foreign")
