@@ -34,8 +34,6 @@ RUNNING = f"{sys.version_info[0]}.{sys.version_info[1]}"
 
 #: The tests of every day: without those that take long, or need libraries that nobody else needs.
 QUICK = "not slow and not heavy and not foreign"
-#: Drawn anew by each version of Python and of the libraries: run with those at hand only.
-RANDOM = "--ignore=tests/core/test_graphs.py"
 CORE_SUITES = ("tests/core", "tests/storage", "tests/test_messy.py", "tests/endtoend/test_plain.py")
 
 # The lower bounds of pyproject.toml, and the oldest front end that is supported.
@@ -176,7 +174,7 @@ def test() -> None:
 def test_on(version: str, python: Path) -> str:
     """Run the suites of the core and the store on another Python; return what pytest said, or raise with it."""
     say(f"pytest on Python {version}: started")
-    command = [str(python), "-m", "pytest", "-q", "-m", QUICK, RANDOM, *CORE_SUITES]
+    command = [str(python), "-m", "pytest", "-q", "-m", QUICK, *CORE_SUITES]
     done = subprocess.run(command, cwd=ROOT, env=environment(), capture_output=True, text=True, check=False)
     told = f"\n== pytest on Python {version}\n{done.stdout}{done.stderr}"
     if done.returncode:
@@ -193,7 +191,7 @@ def ci() -> None:
     check_wheel(python)
     oldest = make_venv(f"oldest-{RUNNING}", sys.executable, "-e", ".[test]", *OLDEST)
     say("the oldest versions promised: " + " ".join(OLDEST))
-    run(oldest, "-m", "pytest", "-q", "-n", "2", "-m", QUICK, RANDOM)
+    run(oldest, "-m", "pytest", "-q", "-n", "2", "-m", QUICK)
     for version in SUPPORTED:
         if version != RUNNING and (interpreter := find_python(version)) is not None:
             other = make_venv(f"test-{version}", interpreter, "-e", ".[test]")

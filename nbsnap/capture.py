@@ -126,6 +126,7 @@ class _Capture:
                 done = self.attempt_with(engine, team, None)
                 if shared := done.desk.memory.shared():
                     self.ownership.release(team)
+                    del done  # its memo holds attribute dicts, which would count as shared
                     done = self.attempt_with(engine, team, Memory(shared))
                 return done
             except _Failed as failure:
@@ -135,6 +136,9 @@ class _Capture:
                     return self.attempt_flat(team)
                 if not _worth_another(failure.cause):
                     break
+                failure.__traceback__ = failure.cause.__traceback__ = failure.cause.__context__ = (
+                    None  # they hold it too
+                )
             except BaseException:
                 self.ownership.release(team)
                 raise
@@ -270,7 +274,8 @@ class _Capture:
         if other in self.queue:
             self.queue.remove(other)
         variables = sorted({*team.variables, *other.variables}, key=self.order.__getitem__)
-        self.queue.append(Team(variables, [*other.definitions, *team.definitions]))
+        # by key, so that the same classes give the same stream whichever was met first (`living` compares streams)
+        self.queue.append(Team(variables, sorted((*other.definitions, *team.definitions))))
 
     def fail(self, team: Team, failure: _Failed) -> None:
         """Take what cannot be saved out of its team and queue the rest."""

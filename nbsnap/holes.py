@@ -12,6 +12,7 @@ from __future__ import annotations
 import collections
 import functools
 import types
+import weakref
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
@@ -68,7 +69,12 @@ def holes(name: str, value: object, culprits: Sequence[object], beyond: Iterable
 
 
 def misplaced(value: object, parts: Sequence[object], beyond: Iterable[int] = ()) -> list[object]:
-    """Return those parts that a value holds, if it holds one of them in an object that may take it apart."""
+    """Return those parts that a value holds, if it holds one of them in an object that may take it apart.
+
+    A class is not looked into: each part of its state is asked for by itself.
+    """
+    if is_a(value, type):
+        return []
     held_by = _holders(value, parts, beyond, Ways(value))
     there = [part for part in parts if id(part) in held_by]
     return there if _places(value, held_by, there)[1] else []
@@ -108,12 +114,13 @@ def _places(value: object, held_by: _Holders, culprits: Sequence[object]) -> tup
     down: dict[int, list[int]] = {}  # what each object holds of all that leads to culprits
     takers: dict[int, object] = {}
     objects = {id(culprit): culprit for culprit in culprits}
-    for key in leading & held_by.keys():
-        for holder, step in held_by[key]:
-            objects[id(holder)] = holder
-            down.setdefault(id(holder), []).append(key)
-            if not _only_holds(holder, step) and (key in is_culprit or not _passes(holder)):
-                takers[id(holder)] = holder
+    ways = [(key, holder, step) for key in leading & held_by.keys() for holder, step in held_by[key]]
+    for key, holder, _ in ways:
+        objects[id(holder)] = holder
+        down.setdefault(id(holder), []).append(key)
+    for key, holder, step in ways:
+        if not _only_holds(holder, step) and (key in is_culprit or not _passes(holder, step, objects[key])):
+            takers[id(holder)] = holder
     todo = list(takers)
     while todo:  # what would be left out must not be taken apart either
         for holder, step in held_by.get(todo.pop(), ()):
@@ -154,9 +161,28 @@ def _only_holds(holder: object, step: str) -> bool:
     return step.startswith(".") and _is_plain(cls)
 
 
-def _passes(holder: object) -> bool:
+def _passes(holder: object, step: str, part: object) -> bool:
     """Tell whether an object uses a part while it is rebuilt, but nothing of what is in the part."""
-    return type(holder) in (functools.partial, types.MethodType)
+    if type(holder) is dict:  # a key that hashes by identity
+        return step.startswith(".keys()") and type(part).__hash__ is object.__hash__
+    return type(holder) in _AROUND
+
+
+#: Made around a part of the right type, which they do not look into.
+_AROUND = frozenset(
+    {
+        functools.partial,
+        types.MethodType,
+        types.MappingProxyType,
+        weakref.ref,
+        staticmethod,
+        classmethod,
+        property,
+        type({}.keys()),
+        type({}.values()),
+        type({}.items()),
+    }
+)
 
 
 def _is_plain(cls: type) -> bool:

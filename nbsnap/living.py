@@ -58,13 +58,16 @@ def classes(
             by_origin[spec.key] = known
         elif (found := _by_name(names, spec.key)) is not None:
             by_name[spec.key] = found
+    home = {spec.key: spec.group for spec in record.definitions}
     restored = {  # these have to be what they were, as far as that can be asked
-        key for key in by_origin if key.partition(".")[0] in chosen and not groups[_spec(record, key).group].variables
+        key for key in by_origin if key.partition(".")[0] in chosen and not groups[home[key]].variables
     }
     check = {key: by_origin[key] for key in restored} | by_name
-    equal = _equal(record, names, check, source) if check else set()
+    judged = {home[key] for key in check}
+    mates = {key: cls for key, cls in by_origin.items() if home[key] in judged}  # what shares objects is taken together
+    equal = _equal(record, names, mates | check, source, whole=restored) if check else set()
     use = {key: cls for key, cls in (by_origin | by_name).items() if key not in check or key in equal}
-    use = {key: cls for key, cls in use.items() if all(k in use for k in groups[_spec(record, key).group].definitions)}
+    use = {key: cls for key, cls in use.items() if all(k in use for k in groups[home[key]].definitions)}
     fallen = _drop_upon_new(record, use, chosen)
     shown = chosen.intersection(variable.name for variable in record.variables)
     anew = {
@@ -72,13 +75,15 @@ def classes(
         for spec in record.definitions
         if spec.key not in chosen
         and shown.intersection(groups[spec.group].variables)
-        and _by_name(names, spec.key) is not None
+        and (_by_name(names, spec.key) or _known.get(_origin(spec, groups[spec.group]))) is not None
     }
     notes = tuple(f"{key} came anew with {others}, with which it shares objects" for key, others in anew.items())
+    older = [key for key in by_name if key not in use and key not in fallen]
+    older += [key for key in by_origin if key in use and _by_name(names, key) not in (None, use[key])]
     notes += tuple(
         f"{key} has changed since: what was restored is of the {key} that was saved"
-        for key in by_name
-        if key not in use and key not in chosen and key not in fallen
+        for key in older
+        if key not in chosen
     )
     notes += tuple(f"{key} came anew with {other}, which it refers to" for key, other in fallen.items())
     return use, notes
@@ -119,7 +124,8 @@ def _needed(record: Snapshot, chosen: set[str]) -> set[str]:
         key = todo.pop()
         if key not in found and key in specs:
             found.add(key)
-            todo.extend((*specs[key].needs, *groups[specs[key].group].needs))
+            group = groups[specs[key].group]
+            todo.extend((*specs[key].needs, *group.needs, *group.definitions))
     return found
 
 
@@ -137,9 +143,14 @@ def _by_name(names: Mapping[str, Any], key: str) -> type | None:
 
 
 def _equal(
-    record: Snapshot, names: dict[str, Any], live: Mapping[str, type], source: Callable[[Content], bytearray]
+    record: Snapshot,
+    names: dict[str, Any],
+    live: Mapping[str, type],
+    source: Callable[[Content], bytearray],
+    *,
+    whole: Collection[str],
 ) -> set[str]:
-    """Return the keys of those live classes that, taken apart, give what was saved."""
+    """Return the keys of those live classes that, taken apart, give what was saved; those in `whole` without losses."""
     taken = take_apart(names, [], classes=live)
     streams: dict[str, bytes] = {}
 
@@ -152,9 +163,10 @@ def _equal(
     now = {spec.key: spec for spec in definitions}
     home = {key: group for group in groups for key in group.definitions}
     old = {group.id: group for group in record.groups}
+    lossy = {home[skip.name] for skip in taken.skips if skip.name in home}
     same = set()
     for key in live:
-        if key not in now or key not in home:
+        if key not in now or key not in home or (key in whole and home[key] in lossy):
             continue
         spec, group = _spec(record, key), old[_spec(record, key).group]
         if group.variables or len(group.buffers) != len(home[key].buffers):

@@ -120,6 +120,9 @@ def children(value: Any) -> Iterator[tuple[str, object]]:
         yield ".func", value.func
         yield ".args", value.args
         yield ".keywords", value.keywords
+    elif cls is types.MappingProxyType or cls in _VIEWS:
+        for child in gc.get_referents(value):
+            yield _VIEWS.get(cls, ""), child
     elif _is_object_array(value):
         for i, child in enumerate(value.flat):
             yield f".flat[{i}]" if value.ndim != 1 else f"[{i}]", child
@@ -137,7 +140,9 @@ def children(value: Any) -> Iterator[tuple[str, object]]:
                 yield ".…", child
 
 
-_OWN = (types.FunctionType, types.MethodType)
+#: Views of a dict, and what leads from them to it.
+_VIEWS: dict[type, str] = dict.fromkeys((type({}.keys()), type({}.values()), type({}.items())), ".mapping")
+_OWN = (types.FunctionType, types.MethodType, types.MappingProxyType, *_VIEWS)
 
 
 def _attributes(value: object) -> Iterator[tuple[str, object]]:

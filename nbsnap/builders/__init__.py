@@ -155,12 +155,15 @@ def reference(target: object, callback: Any = None) -> object:
 
 
 def dead_reference(cls: type) -> object:
-    """Return a weak reference whose referent is gone."""
+    """Return a weak reference whose referent is gone, with a hash, for it may be a key that was put in before."""
 
     class Gone:
         pass
 
-    return weakref.ref(Gone())
+    target = Gone()
+    made = weakref.ref(target)
+    hash(made)
+    return made
 
 
 def logger(name: str) -> logging.Logger:
@@ -215,6 +218,13 @@ def set_state(target: Any, state: Any) -> None:
         object.__getattribute__(target, "__dict__").update(state)
     for name, value in (slots or {}).items():
         object.__setattr__(target, name, value)
+
+
+def share_attributes(target: Any, state: Any) -> None:
+    """Give an object a dict that others hold, too, for its attributes; with slots, `state` is a pair as in pickle."""
+    attributes, slots = state if type(state) is tuple else (state, None)
+    object.__setattr__(target, "__dict__", attributes)
+    set_state(target, (None, slots))
 
 
 def array(data: Any, shape: Any, dtype: Any, order: Any, writeable: bool) -> object:

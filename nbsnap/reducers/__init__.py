@@ -29,7 +29,7 @@ from nbsnap.describe import module_of
 from nbsnap.refused import MEMORY_FILES, REFUSED, qualified
 from nbsnap.sharing import ATOMS, PLAIN, VALUES
 
-from . import builtin, classes, functions, standard, threads, weak
+from . import attributes, builtin, classes, functions, standard, threads, weak
 from .builtin import stream
 from .classes import class_, enum_member
 from .common import SESSION, Plan, inherits, refuse, slots_of
@@ -101,7 +101,7 @@ def plan_for(cls: type, native: frozenset[type]) -> Plan:
         return _by_its_own_reduce
     if _is_greedy(cls) or _has_own_new(cls):
         return _past_the_object
-    return _instance
+    return attributes.instance if attributes.has_plain_dict(cls) else _instance
 
 
 def _plan_by_name(cls: type) -> Plan | None:
@@ -183,9 +183,13 @@ def _past_the_object(desk: Any, value: Any) -> Any:
     make, arguments, state, *rest = (*reduction, None)[: max(3, len(reduction))]
     if make is copyreg.__newobj__:  # type: ignore[attr-defined]
         make = builders.bare if len(arguments) == 1 and _has_own_new(cls) else builders.new_object
-    if state is None or inherits(cls, "__setstate__"):
+    if attributes.has_plain_dict(cls) and attributes.is_shared(value):
+        state, setter = attributes.with_dict(value, state), builders.share_attributes
+    elif state is None or inherits(cls, "__setstate__"):
         return (make, arguments, state, *rest)
-    return (make, arguments, state, *rest, *(None,) * (2 - len(rest)), builders.set_state)
+    else:
+        setter = builders.set_state
+    return (make, arguments, state, *rest, *(None,) * (2 - len(rest)), setter)
 
 
 def _singletons(cls: type) -> dict[int, tuple[str, str]]:

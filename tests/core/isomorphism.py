@@ -128,6 +128,7 @@ class Comparison:
         self.there: dict[int, int | str] = {}
         self.back: dict[int, int] = {}
         self.queue: deque[tuple[str, Ref, Ref, bool]] = deque()
+        self.held: set[int] = set()  # what the compared variables keep alive
         self.problems: list[str] = []
 
     def run(self, names: list[str], skips: list[dict[str, Any]]) -> list[str]:
@@ -148,9 +149,22 @@ class Comparison:
             elif self.losses.only_held(ref) and not self.losses.is_loss(ref):
                 self.problems.append(f"{name} is not there, though a placeholder could stand in it")
         self.problems += self.untold(told)
+        self.held = self.strongly([ref for _, ref, _, _ in self.queue])
         while self.queue and not self.problems:
             self.step(*self.queue.popleft())
         return self.problems
+
+    def strongly(self, refs: list[Ref]) -> set[int]:
+        """Return the numbers of all objects that these references keep alive."""
+        todo = [number for ref in refs for number in numbers(ref)]
+        found: set[int] = set()
+        while todo:
+            number = todo.pop()
+            if number not in found:
+                found.add(number)
+                edges = self.before["nodes"][number]["edges"]
+                todo.extend(part for label, ref in edges if label != "()" for part in numbers(ref))
+        return found
 
     def untold(self, told: set[str]) -> list[str]:
         """Return the losses in variables about which no line names any of the variables that lead there."""
@@ -164,6 +178,8 @@ class Comparison:
     def step(self, way: str, one: Ref, other: Ref, exact: bool) -> None:
         if other[0] == "node" and self.after["nodes"][other[1]]["kind"] == "hole":
             self.hole(way, one, exact)
+        elif other == ["atom", "gone"] and one[0] == "node" and one[1] not in self.held:
+            return  # a weak reference to what was not restored
         elif self.losses.is_loss(one):
             self.problems.append(f"{way} is a loss, and {self.shown(other)} stands there")
         elif one[0] != other[0]:

@@ -27,6 +27,17 @@ def test_a_class_that_was_redefined_is_not_touched_and_it_is_said(two_shells: An
     assert "A has changed since" in done.out
 
 
+def test_a_class_redefined_between_two_partial_restores_is_said(two_shells: Any) -> None:
+    """What comes second has the class of what came first, which is not the one that goes by the name now."""
+    two_shells.save(DEFINE + "a = A(); more = [A()]")
+    done = two_shells.run(
+        "import nbsnap\nnbsnap.restore(only=['a'])\nclass A: pass\nr = nbsnap.restore(only=['more'])\n"
+        "print(type(more[0]) is type(a), isinstance(a, A)); print(r.notes)"
+    )
+    assert done.out.startswith("True False\n")
+    assert "A has changed since" in done.out
+
+
 def test_going_back_in_place_keeps_an_unchanged_class_and_its_other_instances(two_shells: Any) -> None:
     """Snapshot, a bad cell, restore in the same process: later instances stay instances."""
     done = two_shells.run(

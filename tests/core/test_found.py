@@ -183,3 +183,50 @@ def test_a_placeholder_that_is_saved_again_is_told_with_its_place_in_each_variab
     assert paths["first"] == "first['a'][0]"
     assert paths["second"] == "second[1]"
     assert done.out.splitlines() == sorted(paths.values())
+
+
+def test_a_weak_reference_whose_object_is_gone_comes_back_as_the_key_that_it_was(two_shells: Any) -> None:
+    """Its hash was taken while the object lived; a dead one without a hash could not be put into a dict."""
+    two_shells.save(
+        "import weakref\nclass Plain: pass\ngone = Plain(); key = weakref.ref(gone); table = {key: 1}\n"
+        "Plain.known = {key}; other = Plain(); del gone\n"
+    )
+    restored, wrong = two_shells.restore(
+        {"key": "key() is None and table[key] == 1", "class": "Plain.known == {key}", "object": "type(other) is Plain"}
+    )
+    assert (restored["failed"], wrong) == ([], {})
+
+
+def test_a_class_that_shares_a_list_with_another_is_known_again_when_it_comes_by_itself(two_shells: Any) -> None:
+    """It came with an instance before; it is the same class only if what it shares is looked at as well."""
+    two_shells.save(
+        "class Plain: pass\nclass Both: pass\nPlain.made = [Both]; Both.made = [Plain.made]; one = Plain()\n"
+    )
+    done = two_shells.run(
+        "import nbsnap\nnbsnap.restore(only=['one'])\nkind = type(one)\nBoth = one.made[0]\nfirst = Both\n"
+        "nbsnap.restore(only=['Both'])\nprint(Both is first, Both.made[0] is kind.made)"
+    )
+    assert done.out == "True True\n"
+
+
+def test_objects_that_share_their_attributes_go_on_sharing_them(two_shells: Any) -> None:
+    """One dict for all instances of a class, and `vars(x)` under a name: what is set in one is seen in the other."""
+    two_shells.save(
+        "class Borg:\n    state = {}\n    def __init__(self): self.__dict__ = self.state\n"
+        "one, two = Borg(), Borg(); one.x = [1]\n"
+        "class Made:\n    common = {}\n    def __new__(cls):\n"
+        "        new = super().__new__(cls); new.__dict__ = cls.common\n        return new\n"
+        "first, second = Made(), Made()\n"
+        "class Plain: pass\n"
+        "class Slotted(Plain): __slots__ = ('s',)\n"
+        "p = Plain(); p.me = p; names = vars(p); s = Slotted(); s.s = 3; none = vars(s)\n"
+    )
+    _, wrong = two_shells.restore(
+        {
+            "one for all": "vars(one) is vars(two) is Borg.state and two.x == [1]",
+            "by __new__": "vars(first) is vars(second) is Made.common == {}",
+            "named": "vars(p) is names and names['me'] is p",
+            "empty, with slots": "vars(s) is none and none == {} and s.s == 3",
+        }
+    )
+    assert wrong == {}

@@ -312,3 +312,10 @@ def run(template: str, engine: str, examples: int, steps: int, **more: Any) -> N
 def test_what_comes_back_is_the_same_graph(template: str, engine: str, examples: int) -> None:
     """Whatever is bound, nested, aliased and lost: what comes back is isomorphic to what was saved."""
     run(template, engine, examples, 6)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("engine", ["auto", "cloudpickle", "dill"])
+def test_what_comes_back_of_longer_sessions_is_the_same_graph(template: str, engine: str) -> None:
+    """The same, with more sessions, and longer ones."""
+    run(template, engine, 80, 9)

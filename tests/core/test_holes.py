@@ -145,6 +145,24 @@ def test_placeholders_are_told_again_in_the_next_snapshot(tmp_path: Any) -> None
     assert repr(again["cfg"]["bad"]) == repr(target["cfg"]["bad"])
 
 
+def test_what_is_made_around_a_dict_keeps_its_good_part() -> None:
+    """A read-only dict, a view, a key that hashes by identity: none of them looks into what it is given."""
+    from nbsnap.capture import take_apart
+
+    bad = (x for x in ())
+
+    def key() -> Any:
+        return bad
+
+    for holder, path in (
+        (types.MappingProxyType({1: [bad]}), "v['h'][1][0]"),
+        ({"k": [bad]}.values(), "v['h'].mapping['k'][0]"),
+        ({key: 1}, "v['h'].keys().<closure bad>"),
+    ):
+        taken = take_apart({"v": {"h": holder, "ok": 1}}, ["v"])
+        assert [skip.path for skip in taken.skips] == [path]
+
+
 def test_nothing_that_takes_it_apart_is_given_a_placeholder() -> None:
     """Where an object with its own ways of being saved holds the bad part, at any depth, all of that object goes."""
     from nbsnap.capture import take_apart
@@ -152,6 +170,6 @@ def test_nothing_that_takes_it_apart_is_given_a_placeholder() -> None:
     def bad() -> Any:
         return [(x for x in ())]
 
-    for holder in (itertools.repeat(bad()), types.MappingProxyType({1: bad()}), {(1, bad()[0]): 1}):
+    for holder in (itertools.repeat(bad()), enumerate([bad()]), {(1, bad()[0]): 1}):
         taken = take_apart({"v": {"h": holder, "ok": 1}}, ["v"])
         assert [skip.path for skip in taken.skips] == ["v['h']"], holder
