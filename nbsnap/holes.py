@@ -19,6 +19,7 @@ from typing import NamedTuple
 from .describe import OWN_WAYS, is_a, made_in_python, module_of
 from .paths import Ways, walk
 from .refused import qualified
+from .sharing import VIEWS
 
 _CONTAINERS = frozenset(
     {
@@ -178,9 +179,7 @@ _AROUND = frozenset(
         staticmethod,
         classmethod,
         property,
-        type({}.keys()),
-        type({}.values()),
-        type({}.items()),
+        *VIEWS,
     }
 )
 

@@ -15,7 +15,7 @@ from collections.abc import Iterator, Set
 from typing import Any
 
 from .describe import is_a, made_in_python
-from .sharing import LEAVES
+from .sharing import LEAVES, VIEWS
 
 _LIMIT = 500_000  # objects looked at before the search gives up
 _STEPS = 16  # of a way that are told
@@ -120,9 +120,9 @@ def children(value: Any) -> Iterator[tuple[str, object]]:
         yield ".func", value.func
         yield ".args", value.args
         yield ".keywords", value.keywords
-    elif cls is types.MappingProxyType or cls in _VIEWS:
+    elif cls is types.MappingProxyType or cls in VIEWS:
         for child in gc.get_referents(value):
-            yield _VIEWS.get(cls, ""), child
+            yield ".mapping" if cls in VIEWS else "", child
     elif _is_object_array(value):
         for i, child in enumerate(value.flat):
             yield f".flat[{i}]" if value.ndim != 1 else f"[{i}]", child
@@ -140,9 +140,7 @@ def children(value: Any) -> Iterator[tuple[str, object]]:
                 yield ".…", child
 
 
-#: Views of a dict, and what leads from them to it.
-_VIEWS: dict[type, str] = dict.fromkeys((type({}.keys()), type({}.values()), type({}.items())), ".mapping")
-_OWN = (types.FunctionType, types.MethodType, types.MappingProxyType, *_VIEWS)
+_OWN = (types.FunctionType, types.MethodType, types.MappingProxyType, *VIEWS)
 
 
 def _attributes(value: object) -> Iterator[tuple[str, object]]:

@@ -42,7 +42,7 @@ from .errors import CannotSave
 from .memory import Memory
 from .ordering import Unordered, ordered
 from .reducers import Plan, plan_for
-from .sharing import ATOMS, PLAIN, Ownership, Team
+from .sharing import ATOMS, PLAIN, VIEWS, Ownership, Team
 
 ENGINES = ("auto", "dill", "cloudpickle")
 
@@ -350,7 +350,7 @@ _ALWAYS_OURS = frozenset(
         memoryview,
         weakref.ref,
     }
-    | {LockType, RLock, type({}.keys()), type({}.values()), type({}.items())}
+    | {LockType, RLock, *VIEWS}
 )
 
 

@@ -14,6 +14,7 @@ from __future__ import annotations
 import gc
 import sys
 import types
+from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from itertools import chain
 from typing import Any
@@ -159,6 +160,9 @@ PLAIN = frozenset({list, dict, set, bytearray})
 ATOMS = frozenset(
     {str, int, float, bool, bytes, complex, type(None), tuple, frozenset, range, slice, type(...), type(NotImplemented)}
 )
+_DICTS: tuple[dict[str, str], ...] = ({}, OrderedDict())
+#: Views of dicts, and the method that gives them.
+VIEWS = {type(getattr(made, kind)()): kind for made in _DICTS for kind in ("keys", "values", "items")}
 #: Types that C code keeps by value: sharing them is not seen by anyone.
 VALUES: tuple[type, ...] = (types.BuiltinFunctionType, types.GenericAlias, types.UnionType, types.CodeType)
 

@@ -20,6 +20,7 @@ import threading
 import types
 import typing
 import weakref
+from collections import OrderedDict
 from typing import Any
 
 from nbsnap.errors import CannotLoad
@@ -178,7 +179,8 @@ def fill_set(target: set[Any], items: tuple[list[Any]]) -> None:
 
 def dict_view(source: dict[Any, Any], kind: str) -> object:
     """Return the live view of a dict that its method `kind` gives: "keys", "values" or "items"."""
-    return getattr(source, kind)()
+    view: object = getattr(OrderedDict if isinstance(source, OrderedDict) else dict, kind)(source)
+    return view
 
 
 def memory_view(source: Any, format: Any, shape: Any) -> object:

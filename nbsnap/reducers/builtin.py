@@ -16,6 +16,7 @@ from nbsnap.errors import CannotSave
 from nbsnap.ordering import Unordered
 from nbsnap.placeholder import Placeholder
 from nbsnap.refused import OPEN
+from nbsnap.sharing import VIEWS
 
 from .common import SESSION, Plan
 
@@ -88,9 +89,7 @@ PLANS: dict[type, Plan] = {
     types.ModuleType: _module,
     types.MappingProxyType: _mapping_proxy,
     memoryview: _memory_view,
-    type({}.keys()): _dict_view("keys"),
-    type({}.values()): _dict_view("values"),
-    type({}.items()): _dict_view("items"),
+    **{view: _dict_view(kind) for view, kind in VIEWS.items()},
     Placeholder: _placeholder,
     Unordered: _unordered,
 }

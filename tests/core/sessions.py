@@ -326,7 +326,9 @@ def _is_by_name(value: Any) -> bool:
 def _code(code: types.CodeType) -> str:
     parts: list[Any] = [code.co_code.hex(), code.co_names, code.co_varnames, code.co_freevars, code.co_cellvars]
     parts += [code.co_name, code.co_firstlineno, code.co_flags]
-    parts += [_code(c) if isinstance(c, types.CodeType) else repr(c) for c in code.co_consts]
+    for held in code.co_consts:
+        parts.append(_code(held) if isinstance(held, types.CodeType) else sorted(map(repr, held))
+                     if isinstance(held, frozenset) else repr(held))  # fmt: skip
     return hashlib.sha256(repr(parts).encode()).hexdigest()[:16]
 
 
