@@ -48,6 +48,7 @@ class Ownership:
     def __init__(self, session_modules: frozenset[str] = frozenset({"__main__"})) -> None:
         self._owner: dict[int, Team] = {}
         self._common: dict[int, object] = {}
+        self._tying: set[int] = set()  # what was found not to be common; of a mistaken id, teams would be only coarser
         self._session_modules = session_modules
         self.places: dict[int, object] = {}  # address -> what stands for the memory there when it is claimed
 
@@ -61,10 +62,10 @@ class Ownership:
             if owner is team:
                 note(key)
             elif key not in self._common:
-                if self._held_by_library(value):
-                    self._common[key] = value
-                else:
+                if key in self._tying or not self._held_by_library(value):
+                    self._tying.add(key)
                     raise Touch(owner)
+                self._common[key] = value
 
         return claim
 
