@@ -104,7 +104,7 @@ class Store:
 
     def found(self) -> None:
         """Make the store. The place must be empty: no folder of the user's becomes a store by a slip of the pen."""
-        if self.backend.foreign():
+        if self.backend.foreign() and not self._known():  # it may be one by now: another process made it meanwhile
             raise StoreNotWritable(f"{self.place} is not empty and not a store: choose another place")
         self.backend.prepare()
         write_whole(self.backend, STORE_FILE, STORE_BYTES)
