@@ -232,12 +232,16 @@ class _Capture:
                 records.append(("members", key))
             if definitions.registered(found.cls) and "register" not in found.dropped:
                 records.append(("register", key))
-        records.sort(key=lambda record: not self.is_code(record))
+        records.sort(key=self.turn)
         records.extend(("var", name) for name in team.variables)
         return records
 
-    def is_code(self, record: Record) -> bool:
-        return record[0] == "set" and definitions.is_code(vars(self.classes[record[1]].cls)[record[2]])
+    def turn(self, record: Record) -> int:
+        """Return when a part of a class is set: first what pickle calls to fill an object, then to have it as a key."""
+        kind, key, *name = record
+        if kind != "set" or not definitions.is_code(vars(self.classes[key].cls)[name[0]]):
+            return 3
+        return 0 if name[0] in describe.OWN_WAYS else 1 if name[0] in ("__hash__", "__eq__") else 2
 
     def value(self, record: Record) -> Any:
         match record:

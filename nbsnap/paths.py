@@ -94,16 +94,16 @@ def leads_from(name: str, path: str) -> bool:
 def children(value: Any) -> Iterator[tuple[str, object]]:
     """Yield what a value holds, each with the text that leads there."""
     cls = type(value)
+    named = is_a(value, dict, list, tuple, set, frozenset, deque) or cls in _OWN
     if is_a(value, dict):
-        for key, child in list(dict.items(value)):
+        for i, (key, child) in enumerate(list(dict.items(value))):
             yield f"[{_key(key)}]", child
             if type(key) not in (str, int):
-                yield ".keys()", key
-    elif is_a(value, list, tuple):
-        sequence = list if is_a(value, list) else tuple
-        for i, child in enumerate(sequence.__iter__(value)):
+                yield f".keys()[{i}]", key
+    elif (sequence := next((kind for kind in _SEQUENCES if is_a(value, kind)), None)) is not None:
+        for i, child in enumerate(list(sequence.__iter__(value))):
             yield f"[{i}]", child
-    elif is_a(value, set, frozenset, deque):
+    elif is_a(value, set, frozenset):
         for child in list(gc.get_referents(value)):
             if child is not cls:
                 yield "{…}", child
@@ -116,6 +116,11 @@ def children(value: Any) -> Iterator[tuple[str, object]]:
     elif cls is types.MethodType:
         yield ".__self__", value.__self__
         yield ".__func__", value.__func__
+    elif is_a(value, BaseException) and not is_a(value, BaseExceptionGroup):
+        yield ".args", value.args
+        yield ".__cause__", value.__cause__
+        yield ".__context__", value.__context__
+        named = True
     elif is_a(value, functools.partial):
         yield ".func", value.func
         yield ".args", value.args
@@ -130,16 +135,16 @@ def children(value: Any) -> Iterator[tuple[str, object]]:
         for key, child in list(type.__dict__["__dict__"].__get__(value).items()):
             yield f".{key}", child
         return
-    named = False
     for key, child in _attributes(value):
         named = True
         yield f".{key}", child
-    if not named and not is_a(value, dict, list, tuple, set, frozenset, deque) and cls not in _OWN:
+    if not named:
         for child in gc.get_referents(value):
             if child is not cls:
                 yield ".…", child
 
 
+_SEQUENCES: tuple[Any, ...] = (list, tuple, deque)
 _OWN = (types.FunctionType, types.MethodType, types.MappingProxyType, *VIEWS)
 
 

@@ -83,6 +83,7 @@ class Desk:
         self.notes: set[str] = set()
         #: Claims a mutable object for the team; raises Touch if another team has it.
         self.claim: Callable[[object], None] = ownership.claimer(team) if ownership is not None else _claim_nothing
+        self._copies = ownership.copies if ownership is not None else {}
         self._places = ownership.places if ownership is not None else {}
         self._live = {
             id(vars(builtins)): "builtins",
@@ -98,6 +99,13 @@ class Desk:
     def live(self, names: dict[str, Any]) -> str | None:
         """Return which live namespace a dict is: "session", "main", "builtins", or None."""
         return self._live.get(id(names))
+
+    def part_of_copy(self, names: dict[str, Any], part: Callable[[dict[str, Any]], dict[str, Any]]) -> dict[str, Any]:
+        """Return what `part` leaves of a copy of the namespace: one dict for functions that share one."""
+        self.claim(names)
+        if (found := self._copies.get(id(names))) is None:
+            found = self._copies[id(names)] = part(names)
+        return found
 
     def place(self, address: int) -> object:
         """Return what stands for the memory at an address, to be claimed where objects do not lead to each other."""

@@ -2,16 +2,29 @@
 
 A cell binds a name where its top level assigns, imports, defines, loops over or catches it. The last cell that does
 counts. What a cell binds by other means (`exec`, `%run`, `globals()[…]`) is not seen, and then there is no answer.
+What a restore brought back was made in a cell of an earlier session, as the snapshot tells, until a cell binds it anew.
 """
 
 from __future__ import annotations
 
 import ast
 import functools
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+
+from .model import Variable
 
 #: Cell magics whose body is Python that runs in the user's namespace.
 _PYTHON_MAGICS = frozenset(["time", "timeit", "capture", "prun", "snapshot"])
+
+
+#: Name -> (the cell that restored it, the cell that had bound it, its line), in this process's session.
+_restored: dict[str, tuple[int, int, str]] = {}
+
+
+def restored(variables: Iterable[Variable], history: Sequence[tuple[int, str]]) -> None:
+    """Note what the cell that runs now, the last of `history`, has brought back into the session."""
+    now = history[-1][0] if history else 0
+    _restored.update((v.name, (now, v.cell, v.code)) for v in variables if v.cell is not None)
 
 
 def binders(history: Iterable[tuple[int, str]]) -> dict[str, tuple[int, str]]:
@@ -19,6 +32,9 @@ def binders(history: Iterable[tuple[int, str]]) -> dict[str, tuple[int, str]]:
     found: dict[str, tuple[int, str]] = {}
     for count, source in history:
         for name, line in _bound(source):
+            found[name] = (count, line)
+    for name, (since, count, line) in _restored.items():
+        if name not in found or found[name][0] < since:
             found[name] = (count, line)
     return found
 

@@ -75,7 +75,7 @@ def snapshot(
     names = _session(namespace)
     only, exclude = _patterns(only), _patterns(exclude)
     seen = host.look(names)
-    made = provenance.binders(seen.code)
+    made = provenance.binders(seen.code) if seen.hidden is not None else {}
     parts = _parts(beside, names, partly=bool(only))
     available, lost = user_names(names, seen.hidden)
     chosen = _without(_select(available, only, exclude), ignore, asked=only)
@@ -197,11 +197,13 @@ def restore(
             here = [name for name in wanted if name in built.values]
             turn.restored = {name: built.values[name] for name in here}
             state.put(parts, _entries(built, turn), turn)
-            notes += tuple(turn.notes)
+            notes += (*turn.notes, *_parted(record, here, names))
             report = _restored(
                 record, opened, here, failed, not_saved, others, exact, started, notes=notes, beside=turn.done
             )
             state.finish(turn)
+            if (seen := host.look(names)).hidden is not None:
+                provenance.restored(report.restored, seen.code)
             return report
         except BaseException:
             with uninterrupted():
@@ -235,6 +237,18 @@ def _stages(entries: Iterable[str]) -> tuple[list[str], list[str]]:
     for entry in entries:
         (early if state.part_of(entry) in state.EARLY else late).append(entry)
     return early, late
+
+
+def _parted(record: Snapshot, here: Collection[str], names: Mapping[str, Any]) -> Iterator[str]:
+    """Yield lines about variables that shared objects with some that were not restored with them, and are there."""
+    for group in record.groups:
+        came = [name for name in group.variables if name in here]
+        stayed = [name for name in group.variables if name in names and name not in here]
+        if came and stayed and state.item_of(came[0]) is None:
+            yield (
+                f"{wording.listed(came)} shared objects with {wording.listed(stayed)}, now apart:"
+                " restore them together to have them share again"
+            )
 
 
 def _leave(values: Mapping[str, Any]) -> None:

@@ -50,6 +50,7 @@ class Ownership:
         self._common: dict[int, object] = {}
         self._tying: set[int] = set()  # what was found not to be common; of a mistaken id, teams would be only coarser
         self._session_modules = session_modules
+        self.copies: dict[int, dict[str, Any]] = {}  # id of a copy of the namespace -> what functions need of it
         self.places: dict[int, object] = {}  # address -> what stands for the memory there when it is claimed
 
     def claimer(self, team: Team) -> Callable[[object], None]:

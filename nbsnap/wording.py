@@ -10,7 +10,7 @@ Sizes are in powers of 1000 (`1.2 GB`, `84 MB`), times of day in local time.
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 
 __all__ = [
@@ -20,6 +20,7 @@ __all__ = [
     "cut",
     "encodable",
     "first_columns",
+    "listed",
     "seconds",
     "short_id",
     "size",
@@ -179,11 +180,15 @@ def beside(entries: Iterable[str]) -> tuple[str, ...]:
             said.append(clean(part))
             continue
         one, many = _BESIDE[part]
-        listed = ", ".join(items[:4]) + (f" and {len(items) - 4} more" if len(items) > 4 else "")
-        if 1 < len(items) <= 4:
-            listed = f"{', '.join(items[:-1])} and {items[-1]}"
-        said.append((one if len(items) == 1 else many).format(listed).strip())
+        said.append((one if len(items) == 1 else many).format(listed(items)).strip())
     return tuple(said)
+
+
+def listed(names: Sequence[str]) -> str:
+    """Return names as they stand in a sentence: `a`, `a and b`, `a, b, c, d and 3 more`."""
+    if len(names) > 4:
+        return f"{', '.join(names[:4])} and {len(names) - 4} more"
+    return " and ".join((", ".join(names[:-1]), names[-1])) if len(names) > 1 else "".join(names)
 
 
 def short_id(id: str) -> str:

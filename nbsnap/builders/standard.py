@@ -42,6 +42,13 @@ def fill_connection(target: Any, state: dict[str, Any]) -> None:
         setattr(target, name, value)
 
 
+def decimal_context() -> object:
+    """Return the decimal context of this thread."""
+    import decimal
+
+    return decimal.getcontext()
+
+
 def row(names: tuple[str, ...], values: tuple[Any, ...]) -> object:
     """Return a row as SQLite gives it: only a cursor can tell it the names of its columns."""
     import sqlite3

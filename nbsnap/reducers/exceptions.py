@@ -27,6 +27,8 @@ def exception(desk: Any, value: BaseException) -> Any:
         desk.note("an exception comes back without its traceback")
     if any(made_in_python(base) and any(name in vars(base) for name in OWN_WAYS) for base in cls.__mro__):
         return NotImplemented
+    if getattr(value, "obj", None) is not None and isinstance(value, AttributeError | NameError):
+        desk.note("an exception comes back without the object in which a name was looked for")
     fields: dict[str, Any] = {}
     for base in cls.__mro__:
         if made_in_python(base) or base in (BaseException, object):

@@ -1,8 +1,15 @@
-"""Functions: bound to the live namespace they came from."""
+"""Functions: bound to the live namespace they came from.
+
+Some libraries (attrs) compile the methods of a class in a copy of the namespace in which the class stands. Such a copy
+would tie all variables together, and keep alive what they were bound to then. So of a copy only those names are saved
+that the functions with these globals read or bind.
+"""
 
 from __future__ import annotations
 
+import dis
 import functools
+import gc
 import marshal
 import sys
 import types
@@ -11,7 +18,7 @@ from typing import Any
 from nbsnap import builders
 from nbsnap.describe import is_a
 
-from .common import Plan, by_name
+from .common import SESSION, Plan, by_name
 
 
 def function(desk: Any, function: types.FunctionType) -> Any:
@@ -49,7 +56,27 @@ def _globals(desk: Any, function: types.FunctionType) -> Any:
     if desk.live(names) is not None:
         return names  # persistent_id writes which live namespace it is
     module = sys.modules.get(names.get("__name__", ""))
-    return module if module is not None and vars(module) is names else names
+    if module is not None and vars(module) is names:
+        return module
+    return desk.part_of_copy(names, _used) if names.get("__name__") == SESSION and "__builtins__" in names else names
+
+
+def _used(copy: dict[str, Any]) -> dict[str, Any]:
+    """Return what its functions need of a copy of the session's namespace, or all of it if somebody else holds it."""
+    codes: list[types.CodeType] = []
+    for holder in gc.get_referrers(copy):
+        if type(holder) is types.FunctionType and holder.__globals__ is copy:
+            codes.append(holder.__code__)
+        elif type(holder) is not types.FrameType:
+            return copy
+    used = {"__name__", "__builtins__"}
+    for code in codes:  # grows: functions within functions
+        codes.extend(constant for constant in code.co_consts if type(constant) is types.CodeType)
+        used.update(str(step.argval) for step in dis.get_instructions(code) if step.opname in _GLOBAL)
+    return {name: value for name, value in copy.items() if name in used}
+
+
+_GLOBAL = frozenset(dis.opname[code] for code in dis.hasname if "GLOBAL" in dis.opname[code]) | {"LOAD_NAME"}
 
 
 def _contents(cell: types.CellType) -> tuple[Any, ...]:

@@ -35,7 +35,7 @@ def _shared(desk: Any, value: Any) -> Any:
     if cls is not ndarray:
         if _has_own_ways(cls):
             return NotImplemented
-        plain = ndarray.view(value, ndarray)
+        plain = _plain(value, ndarray)
         if cls.__name__ == "memmap":
             return builders.array_of, (ndarray, plain)
         state = dict(getattr(value, "__dict__", {})) or None
@@ -57,6 +57,18 @@ def _shared(desk: Any, value: Any) -> Any:
         offset = address(value) - address(sys.modules["numpy"].frombuffer(held, "u1"))
         return builders.upon, (held, offset, value.shape, value.strides, value.dtype, writeable(value))
     return desk.memory.reduce(value, root)
+
+
+def _plain(value: Any, ndarray: Any) -> Any:
+    """Return an array of a subclass as a plain one: the very one that it is a view of, if it shows all of that."""
+    held, plain = value.base, ndarray.view(value, ndarray)
+    if type(held) is ndarray and _layout(held) == _layout(plain):
+        return held
+    return plain
+
+
+def _layout(array: Any) -> tuple[Any, ...]:
+    return address(array), array.shape, array.strides, array.dtype, writeable(array)
 
 
 def _held_elsewhere(root: Any) -> Any:

@@ -96,11 +96,21 @@ def _system_random(desk: Any, value: Any) -> Any:
     return type(value), ()
 
 
+def _decimal_context(desk: Any, context: Any) -> Any:
+    """The thread's own context comes back as that of the thread that restores; what it holds lies beside (`beside`)."""
+    if context is sys.modules["decimal"].getcontext():
+        desk.note("is the session's own decimal context: comes back as the one in force")
+        return standard.decimal_context, ()
+    desk.claim(context)
+    return NotImplemented
+
+
 #: For a class and its subclasses, by qualified name.
 PLANS_BY_NAME: dict[str, Plan] = {
     "re.Match": _match,
     "_contextvars.ContextVar": _context_variable,
     "_struct.Struct": _struct,
+    "decimal.Context": _decimal_context,
     "random.SystemRandom": _system_random,
     "sqlite3.Connection": _connection,
     "sqlite3.Row": _row,

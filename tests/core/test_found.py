@@ -230,3 +230,79 @@ def test_objects_that_share_their_attributes_go_on_sharing_them(two_shells: Any)
         }
     )
     assert wrong == {}
+
+
+def test_classes_of_attrs_do_not_tie_variables_together(two_shells: Any) -> None:
+    """Their methods are compiled in a copy of the namespace: only what they read of it travels with them."""
+    two_shells.save(
+        "import attrs\nbulk = list(range(1000)); loose = {1: [2]}\n@attrs.define\nclass Point:\n    x: int = 0\n"
+        "    y: list = attrs.field(factory=list)\n@attrs.define\nclass Made:\n    point: Point\n"
+        "    y: int = attrs.field(converter=int)\n"
+        "made = attrs.make_class('Late', ['q']); one = made(Point(1)); held = Made(one.q, '3'); bulk.append(loose)"
+    )
+    done = two_shells.run(
+        "import nbsnap\nfor name in ('one', 'held', 'bulk'): print((r := nbsnap.restore(only=[name])).ok, end=' ')\n"
+        "print(one.q is held.point, held.y, bulk[-1], type(held).__init__.__globals__.get('bulk'))\n"
+    )
+    assert done.out == "True True True False 3 {1: [2]} None\n"
+
+
+def test_what_pickle_calls_is_set_before_any_other_method(two_shells: Any) -> None:
+    """A method of one class holds an object of another, which has slots and a `__setstate__`; the classes are tied."""
+    two_shells.save(
+        "class Zed:\n    __slots__ = ('x',)\n    def __getstate__(self): return (self.x,)\n"
+        "    def __setstate__(self, state): self.x, = state\n"
+        "zed = Zed(); zed.x = []\nclass First:\n    def __eq__(self, other, held=zed): return held is zed\n"
+        "    __hash__ = None\n    def m(self, held=zed): return held\nZed.first = First; Zed.zed = zed"
+    )
+    _, wrong = two_shells.restore(
+        {"one object": "First().m() is zed and Zed.zed is zed and First() == 1 and zed.x == []"}
+    )
+    assert wrong == {}
+
+
+def test_variables_that_come_back_apart_are_named(two_shells: Any) -> None:
+    """Two share a list; restored one after the other they do not, and the second restore says so."""
+    two_shells.save("shared = [1]; a = [shared]; b = {'k': shared}; c = 3")
+    done = two_shells.run(
+        "import nbsnap\nfirst = nbsnap.restore(only=['a', 'c']); second = nbsnap.restore(only=['b'])\n"
+        "both = nbsnap.restore(only=['a', 'b'])\nprint(first.notes, both.notes, a[0] is b['k'])\nprint(second.notes[0])"
+    )
+    assert done.out == (
+        "() () True\nb shared objects with a, now apart: restore them together to have them share again\n"
+    )
+
+
+def test_the_decimal_context_that_is_a_variable_is_the_one_in_force(two_shells: Any) -> None:
+    """`ctx = decimal.getcontext()` goes on being what arithmetic uses; another context stays another."""
+    two_shells.save("import decimal\nctx = decimal.getcontext(); ctx.prec = 7; other = decimal.Context(prec=3)")
+    _, wrong = two_shells.restore(
+        {"in force": "ctx is decimal.getcontext() and ctx.prec == 7", "other": "other.prec == 3 and other is not ctx"}
+    )
+    assert wrong == {}
+
+
+def test_an_array_of_a_subclass_is_a_view_of_the_very_array(two_shells: Any) -> None:
+    """`base.view(Sub).base is base`, as before."""
+    two_shells.save(
+        "import numpy as np\nclass Sub(np.ndarray): pass\nbase = np.arange(10.); sub = base.view(Sub)\n"
+        "part = base[2:].view(Sub)"
+    )
+    _, wrong = two_shells.restore(
+        {"whole": "sub.base is base and type(sub) is Sub", "part": "np.shares_memory(part, base) and type(part) is Sub"}
+    )
+    assert wrong == {}
+
+
+def test_parts_of_exceptions_deques_and_keys_are_named_by_their_place(two_shells: Any) -> None:
+    """A bad argument costs itself; a bad key, the whole; both lines say where it is."""
+    report = two_shells.save(
+        "import collections\nclass No:\n    def __reduce__(self): raise TypeError('no')\n"
+        "error = ValueError('x', No(), 3); dq = collections.deque([1, No()]); keyed = {1: 2, No(): 3}"
+    )
+    lines = {skip["name"]: (skip["kind"], skip["path"]) for skip in report["skipped"]}
+    assert lines == {
+        "error": ("partly", "error.args[1]"), "dq": ("partly", "dq[1]"), "keyed": ("skipped", "keyed.keys()[1]"),
+    }  # fmt: skip
+    _, wrong = two_shells.restore({"the rest": "error.args[::2] == ('x', 3) and dq[0] == 1"})
+    assert wrong == {}

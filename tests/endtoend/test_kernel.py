@@ -261,3 +261,19 @@ def test_a_restored_figure_is_shown_as_a_picture(kernel_pair):
     assert not kernel.run("%restore -q").images
     assert kernel.run("fig").images == before.images
     assert len(before.images) == 1
+
+
+def test_what_was_restored_was_made_in_the_cell_of_the_session_before(kernel_pair):
+    """In [2] of the new kernel is another cell; the line that made the variable is told, until a cell binds it anew."""
+    kernel = kernel_pair.start()
+    kernel.run("cfg = {'lr': 0.1, 'rows': (i for i in range(3))}")
+    kernel.run("%snapshot")
+    kernel = kernel_pair.restart()
+    kernel.run("other = 'cell two of the new kernel'")
+    kernel.run("%restore")
+    made = "json.dumps([(v.cell, v.code) for v in report.variables if v.name == 'cfg'])"
+    kernel.run("import json\nreport = get_ipython().run_line_magic('snapshot', '-o -q')")
+    assert json.loads(kernel.value(made)) == [[2, "cfg = {'lr': 0.1, 'rows': (i for i in range(3))}"]]
+    kernel.run("cfg = {'lr': 0.2}")
+    kernel.run("report = get_ipython().run_line_magic('snapshot', '-o -q')")
+    assert json.loads(kernel.value(made))[0][1] == "cfg = {'lr': 0.2}"
