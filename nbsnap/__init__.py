@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     )
     from nbsnap.model import RestoreReport, Skip, SnapshotReport, Variable
     from nbsnap.placeholder import Placeholder, PlaceholderError
-    from nbsnap.session import restore, snapshot
+    from nbsnap.session import restore, snapshot, wait
     from nbsnap.store import Store
 
 __version__ = "0.1.0"
@@ -55,6 +55,7 @@ __all__ = [
     "restore",
     "snapshot",
     "unload_ipython_extension",
+    "wait",
 ]
 
 try:
@@ -68,6 +69,7 @@ fresh_random: object = None
 _HOME = {
     "snapshot": "session",
     "restore": "session",
+    "wait": "session",
     "Store": "store",
     "SnapshotReport": "model",
     "RestoreReport": "model",

@@ -138,6 +138,9 @@ class NbSnap(Magics):
         _beside("Keep"),
         _argument("--strict", action="store_true", help="If anything would be lost, fail and write nothing."),
         _argument("--dry-run", action="store_true", help="Say what would be saved, with sizes; write nothing."),
+        _argument(
+            "--background", action="store_true", help="Return at once; a later line says when it is safe."
+        ),
         *_SHOW,
     )
     def snapshot(self, line: str) -> SnapshotReport | None:
@@ -170,6 +173,8 @@ class NbSnap(Magics):
                 notebook=self.notebook or None,
                 engine=self.engine,
                 beside=self._parts(args, partly=bool(args.only)),
+                background=args.background,
+                ended=partial(self._tell, quiet=args.quiet),
             )
             if not args.quiet or report.skipped or report.notes:
                 self._show(report, render.snapshot_sheet(report, verbose=args.verbose))
@@ -279,6 +284,16 @@ class NbSnap(Magics):
             display(Shown(sheet))  # type: ignore[no-untyped-call]
         else:
             _print(str(Shown(sheet, _width())))
+
+    def _tell(self, came: SnapshotReport | NbSnapError, *, quiet: bool) -> None:
+        """Say that a snapshot that was written in the background is safe, or that it failed. Called in a thread."""
+        from nbsnap import render
+        from nbsnap.wording import clean
+
+        if isinstance(came, NbSnapError):
+            _print(f"nbsnap: {clean(str(came))}")
+        elif not quiet:
+            _print(render.saved_line(came))
 
     def _sheet(self, report: Any) -> Sheet:
         from nbsnap import render

@@ -163,6 +163,7 @@ class SnapshotReport(Jsonable):
     dry_run: bool = False
     notes: tuple[str, ...] = ()  # lines for the user: the store's fallback place, …
     beside: tuple[str, ...] = ()  # what was kept beside the variables, in words: "random generators", "figure 1"
+    background: bool = False  # another process is writing it: neither safe yet, nor with an id
 
     @property
     def ok(self) -> bool:

@@ -13,7 +13,7 @@ from nbsnap.layout import LAST, TABLE_ROWS, Sheet, Table, title
 from nbsnap.model import Head, RestoreReport, Skip, Snapshot, SnapshotReport, Variable
 from nbsnap.wording import beside, count, cut, seconds, short_id, size, when
 
-__all__ = ["brief", "list_sheet", "restore_sheet", "show_sheet", "snapshot_sheet"]
+__all__ = ["brief", "list_sheet", "restore_sheet", "saved_line", "show_sheet", "snapshot_sheet"]
 
 ROWS = 20  # problems shown before "and 12 more"
 NAMES = 8  # names listed in a line
@@ -23,7 +23,10 @@ _NAME, _TYPE, _MIDDLE = 32, 36, 44  # columns on the screen
 def snapshot_sheet(report: SnapshotReport, *, verbose: bool = False) -> Sheet:
     """Return what `%snapshot` says. A dry run lists the variables; `verbose` lists all of them, and all rows."""
     facts = [f"{count(len(report.variables), 'variable')}, {size(report.size)}"]
-    facts.append("nothing was written" if report.dry_run else f"{size(report.new_bytes)} new on disk")
+    if report.background:
+        facts.append("being written in the background")
+    else:
+        facts.append("nothing was written" if report.dry_run else f"{size(report.new_bytes)} new on disk")
     if not report.dry_run:
         facts.append(seconds(report.seconds))
     more = "%snapshot --dry-run -v" if report.dry_run else "%snapshot -v"
@@ -37,6 +40,12 @@ def snapshot_sheet(report: SnapshotReport, *, verbose: bool = False) -> Sheet:
     if report.dry_run:
         return Sheet("Dry run: snapshot", report.name, "", tuple(facts), "would hold", _filled(tables), tuple(lines))
     return Sheet("Snapshot", report.name, short_id(report.id), tuple(facts), "", _filled(tables), tuple(lines))
+
+
+def saved_line(report: SnapshotReport) -> str:
+    """Return the line for a snapshot that was written in the background, and is safe now."""
+    facts = [f"{size(report.new_bytes)} new", seconds(report.seconds)]
+    return f"nbsnap: snapshot {title(report.name, short_id(report.id))} is safe on disk · {' · '.join(facts)}"
 
 
 def restore_sheet(report: RestoreReport, *, verbose: bool = False, now: datetime | None = None) -> Sheet:
@@ -130,7 +139,7 @@ def brief(report: SnapshotReport | RestoreReport) -> str:
     else:
         variables, problems = report.restored, report.failed + report.not_saved
     lost = f", {len(problems):,} not or not wholly" if problems else ""
-    said = title(report.name, short_id(report.id)) or ("dry run" if report.dry_run else "")
+    said = title(report.name, short_id(report.id)) or ("dry run" if report.dry_run else "in the background")
     return f"<{type(report).__name__} {said}: {count(len(variables), 'variable')}{lost}>"
 
 

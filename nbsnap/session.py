@@ -10,16 +10,19 @@ import contextlib
 import os
 import sys
 import time
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections import deque
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
 from . import __version__, cells, environment, host, living, provenance, wording
+from . import background as jobs
 from . import beside as state
 from .capture import take_apart
 from .describe import type_name
 from .errors import NbSnapError, SnapshotNotFound, StoreNotFound, StrictError
+from .folder import FolderBackend
 from .model import BESIDE, Head, RestoreReport, Skip, Snapshot, SnapshotReport
 from .namespace import Journal, matches_any, select, user_names
 from .pickling import ENGINES
@@ -45,6 +48,8 @@ def snapshot(
     notebook: str | None = None,
     engine: str = "auto",
     beside: Iterable[str] | None = None,
+    background: bool = False,
+    ended: Callable[[SnapshotReport | NbSnapError], None] | None = None,
 ) -> SnapshotReport:
     """Save the variables of a namespace and report what was saved and what was not.
 
@@ -61,6 +66,10 @@ def snapshot(
         engine: "auto", "dill" or "cloudpickle": who takes objects apart first.
         beside: what to keep beside the variables, of `model.BESIDE`, "all" or "none". By default all of it, but nothing
             of a namespace that is not the session's own, nor with `only`.
+        background: return as soon as the state is captured, and let another process write it (on Linux; elsewhere, and
+            where memory is short, it is written before this returns, and a note says so). The report then has no `id`.
+        ended: called, in another thread, with the report of a snapshot that was written in the background, or with
+            what went wrong. `nbsnap.wait()` gives the same.
 
     Raises:
         VariableNotFound: a pattern matches no variable.
@@ -72,6 +81,7 @@ def snapshot(
     if engine not in ENGINES:
         raise NbSnapError(f"no engine {engine!r}; there are {', '.join(ENGINES)}")
     _check_name(name)
+    jobs.wait()
     names = _session(namespace)
     only, exclude = _patterns(only), _patterns(exclude)
     seen = host.look(names)
@@ -93,24 +103,34 @@ def snapshot(
     notes += lost_beside
     if dry_run:
         return _report(head, str(place), taken, skips, 0, started, dry_run=True, notes=notes)
+    record = Snapshot(
+        head=head,
+        variables=taken.variables,
+        groups=(),
+        definitions=(),
+        skips=skips,
+        packages=environment.packages(),
+        history=seen.history,
+        sources=taken.sources,
+        cwd=_cwd(),
+        beside=taken.beside,
+    )
+    if background:
+        with _opened(place, create=True) as opened:
+            where = opened.place
+            in_folder = isinstance(opened.backend, FolderBackend)
+            why = jobs.refusal() if in_folder else "only a store in a folder can be written by another process"
+        if not why:
+            report = _report(head, where, taken, skips, 0, started, notes=notes, background=True)
+            if _in_background(record, taken, kept, started, report, ended):
+                return report
+            why = "there is no room for another process"
+        notes += (f"{why}: it was written before you could go on",)
     saved: Snapshot | None = None
     try:
-        with _opened(place, create=True) as opened, opened.writer() as writer:
+        with _opened(place, create=True) as opened:
             where = opened.place
-            groups, definitions = taken.write(writer.put)
-            record = Snapshot(
-                head=replace(head, seconds=round(time.perf_counter() - started, 6)),
-                variables=taken.variables,
-                groups=groups,
-                definitions=definitions,
-                skips=skips,
-                packages=environment.packages(),
-                history=seen.history,
-                sources=taken.sources,
-                cwd=_cwd(),
-                beside=taken.beside,
-            )
-            saved = writer.commit(record)
+            saved = _write(opened, record, taken, started)
         living.remember(saved, taken.classes)
         state.remember(saved.head.id, kept)
         return _report(saved.head, where, taken, skips, saved.head.new_bytes, started, notes=notes)
@@ -119,6 +139,87 @@ def snapshot(
             with uninterrupted(), _opened(place, create=False) as opened:
                 opened.remove(saved.head.id)
         raise
+
+
+def _write(opened: Store, record: Snapshot, taken: Taken, started: float) -> Snapshot:
+    """Put everything into the store; return the record as it stands there."""
+    with opened.writer() as writer:
+        groups, definitions = taken.write(writer.put)
+        head = replace(record.head, seconds=round(time.perf_counter() - started, 6))
+        return writer.commit(replace(record, head=head, groups=groups, definitions=definitions))
+
+
+def _in_background(
+    record: Snapshot,
+    taken: Taken,
+    kept: Mapping[str, Any],
+    started: float,
+    report: SnapshotReport,
+    ended: Callable[[SnapshotReport | NbSnapError], None] | None,
+) -> bool:
+    """Let a child write it all; tell whether that has begun."""
+    place, classes = report.store, taken.classes
+
+    def work() -> dict[str, Any]:
+        with Store.open(place, create=True) as opened:
+            return {"id": _write(opened, record, taken, started).head.id}
+
+    def over(told: Mapping[str, Any]) -> None:
+        came: SnapshotReport | NbSnapError
+        try:
+            came = _came(told, place, classes, kept, report)
+        except NbSnapError as error:
+            came = error
+        _ended.append(came)
+        if ended is not None:
+            ended(came)
+
+    name = f"snapshot {report.name}".strip()
+    return jobs.start(name, work, over)
+
+
+def _came(
+    told: Mapping[str, Any], place: str, classes: Mapping[str, type], kept: Mapping[str, Any], report: SnapshotReport
+) -> SnapshotReport:
+    """Return the report of what a child has written."""
+    if "error" in told:
+        raise NbSnapError(f"{report.name or 'the snapshot'} was not saved: {told['error']}")
+    with Store.open(place) as opened:
+        saved = opened.load(told["id"])
+    living.remember(saved, classes)
+    state.remember(saved.head.id, kept)
+    head = saved.head
+    return replace(
+        report, id=head.id, time=head.time, size=head.size, new_bytes=head.new_bytes, seconds=head.seconds,
+        background=False,
+    )  # fmt: skip
+
+
+#: What came of the latest snapshots in the background, until it is asked for.
+_ended: deque[SnapshotReport | NbSnapError] = deque(maxlen=8)
+
+
+def wait(timeout: float | None = None) -> tuple[SnapshotReport, ...]:
+    """Wait for snapshots that are being written in the background, and return the reports of those that were.
+
+    Args:
+        timeout: seconds to wait at most; None waits for as long as it takes.
+
+    Returns:
+        The reports of those that ended since this was last asked (of the last eight), oldest first.
+
+    Raises:
+        NbSnapError: one of them was not saved; what came of the others can be asked for again.
+    """
+    jobs.wait(timeout)
+    reports: list[SnapshotReport] = []
+    while _ended:
+        came = _ended.popleft()
+        if isinstance(came, NbSnapError):
+            _ended.extendleft(reversed(reports))
+            raise came
+        reports.append(came)
+    return tuple(reports)
 
 
 def restore(
@@ -157,6 +258,7 @@ def restore(
         DamageError: the snapshot's own record is damaged. Damaged content costs only the variables that it holds.
     """
     started = time.perf_counter()
+    jobs.wait()
     names = _session(namespace)
     only, exclude = _patterns(only), _patterns(exclude)
     book = notebook or host.default_notebook()
@@ -370,6 +472,7 @@ def _report(
     started: float,
     *,
     dry_run: bool = False,
+    background: bool = False,
     notes: tuple[str, ...],
 ) -> SnapshotReport:
     return SnapshotReport(
@@ -387,6 +490,7 @@ def _report(
         dry_run=dry_run,
         notes=notes,
         beside=wording.beside(entry.name for entry in taken.beside),
+        background=background,
     )
 
 

@@ -36,7 +36,8 @@ LAYERS = """
     startup profile host
     render
     layout tree
-    wording manifest quiet
+    wording manifest background
+    quiet
     model digest
     errors
 """
