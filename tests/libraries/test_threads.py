@@ -38,5 +38,5 @@ def test_fifty_rounds_beside_the_threads_of_libraries_stay_healthy(kernel_pair: 
     assert kernel.value("len(came), all(report.id for report in came)") == (8, True)
     assert kernel.value("len(nbsnap.Store.open('.nbsnap').heads())") == 50
     second = kernel_pair.restart()
-    second.run("%restore --exclude came")
+    second.run("%restore")
     assert second.value("work(3)[1], float(a[48, 0]), float(a[49, 0]) == 49") == (7, 48.0, False)
