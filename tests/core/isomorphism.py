@@ -18,7 +18,8 @@ from typing import Any
 
 #: Kinds of objects that do no more with their parts than hold them. Keys of dicts are no such parts.
 HOLDERS = frozenset(
-    {"list", "dict", "set", "ordered dict", "default dict", "deque", "function", "cell", "instance", "tuple"}
+    {"list", "dict", "set", "ordered dict", "default dict", "deque", "function", "cell", "instance", "tuple",
+     "simple namespace", "exception"}
 )
 LOSSES = frozenset({"bad", "hole"})
 
