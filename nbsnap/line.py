@@ -4,12 +4,12 @@
     ──────────            ───────────────                                            ────────────────────
     small content:
     hash, code, gather    ─────────────────────────────── a megabyte at a time ──►   append, tightly
-    a big buffer    ──►   take its next piece
+    a big buffer    ──►   take its next window (4 MiB); piece by piece:
                           the same as ever, by its quick hash? done, in place
                           copy, hash the copy; the store has it? done
                           compress where it pays
                           in order: new ones on to be appended               ──►     append, raw ones on a page's edge
-    ◄── the ids           take the next piece                               ◄──      give the buffer back
+    ◄── the ids           take the next window                              ◄──      give the buffer back
 
 Rules, and why:
 
@@ -17,16 +17,16 @@ Rules, and why:
    compressed and written is one copy of it (1 MiB, still in the cache). Only `bytes`, which cannot change, are not
    copied. A piece that is known is hashed in place, without a copy: if it changes just then, it is not known, or it
    was seen in a state that is stored.
-2. **What is written depends on the content alone**, never on which thread was faster. Pieces are hashed in any order
-   and arrive in theirs (`_arrive`), and only there is decided which of two equal ones is the first. Whether compressing
-   pays is asked of a sample in each 4 MiB of a buffer, a function of the content too.
-3. **Memory is bounded**: BUFFERS pieces are on their way. A thread has a buffer in hand before it takes a piece; so
-   the piece that all others wait for can always go on.
+2. **What is written depends on the content alone**, never on which thread was faster. Windows are hashed in any order
+   and arrive in theirs (`_arrive`), and only there is decided which of two equal pieces is the first. Whether
+   compressing pays is asked of a sample in each window, a function of the content too.
+3. **Memory is bounded**: BUFFERS windows are on their way. A thread has a buffer in hand before it takes a window; so
+   the one that all others wait for can always go on.
 4. **An error of any thread stops all, and is raised in the caller's thread**. The caller only waits, so that Ctrl-C
    finds nothing half done. `stop` lets threads finish the piece that they are at (milliseconds) and ends them.
 
-Threads are started when there is something for them: a session without any big value has none, and a buffer of a
-piece or two is hashed in the caller's thread, which costs less than handing it over."""
+Threads are started when there is something for them: a session without any big value has none, and a buffer of one
+window is hashed in the caller's thread, which costs less than handing it over."""
 
 from __future__ import annotations
 
@@ -45,11 +45,12 @@ __all__ = ["ALIGNED", "Line", "Pack"]
 
 PAGE = 4096
 ALIGNED = 1 << 16  # raw pieces from this size on start on a page's edge
-WINDOW = 4  # of so many pieces of a big buffer ...
-SAMPLE = 1 << 16  # ... so many bytes are compressed to see whether it pays
+WINDOW = (
+    4 * PIECE_SIZE
+)  # of so much of a big buffer ... (written in one go it took 0.37 s of CPU for a GB; 0.45 by MiB)
+SAMPLE = 1 << 16  # ... so much is compressed to see whether it pays
 SMALLEST = 128  # shorter content is not worth compressing
-BUFFERS = 16
-FEW = 3  # buffers of fewer pieces are hashed in the caller's thread
+BUFFERS = 6
 _ZEROS = bytes(PAGE)
 
 T = TypeVar("T")
@@ -69,11 +70,19 @@ class _Small(NamedTuple):
 
 
 class _Big(NamedTuple):
-    """A big piece on its way to be appended."""
+    """A piece of a window."""
 
     id: bytes
-    raw: memoryview  # its copy, in the buffer
+    start: int  # where in the window's memory
+    stop: int
     stored: bytes | None  # it compressed, if that pays
+
+
+class _Row(NamedTuple):
+    """The new pieces of a window, on their way to be appended."""
+
+    pieces: list[_Big]
+    memory: memoryview  # of the buffer, or of `bytes`
     buffer: bytearray
 
 
@@ -83,12 +92,11 @@ class _Task:
     def __init__(self, view: memoryview) -> None:
         self.view = view
         self.fixed = type(view.obj) is bytes
-        self.count = -(-len(view) // PIECE_SIZE)
-        self.ids = [b""] * self.count
+        self.ids = [b""] * -(-len(view) // PIECE_SIZE)
+        self.count = -(-len(view) // WINDOW)
         self.numbers: Iterator[int] = iter(range(self.count))  # `next` is one step for all threads
         self.arrived = 0
-        self.early: dict[int, _Big | None] = {}  # pieces that are done before one in front of them
-        self.pays: dict[int, bool] = {}
+        self.early: dict[int, _Row | None] = {}  # windows that are done before one in front of them
         self.left: queue.SimpleQueue[None] = queue.SimpleQueue()
 
 
@@ -107,17 +115,29 @@ class Pack:
             self.pieces.append(Piece(id, self.end, len(stored), raw, codec))
             self.bytes(stored)
 
-    def big(self, piece: _Big) -> None:
-        """Append a big piece."""
-        id, raw, stored, _ = piece
-        if stored is not None:
-            self.pieces.append(Piece(id, self.end, len(stored), len(raw), ZSTD))
-            self.bytes(stored)
-            return
-        if len(raw) >= ALIGNED and self.end % PAGE:
-            self.bytes(_ZEROS[self.end % PAGE :])
-        self.pieces.append(Piece(id, self.end, len(raw), len(raw), RAW))
-        self.bytes(raw)
+    def big(self, row: _Row) -> None:
+        """Append the pieces of a window; raw ones that lie one behind the other are written in one go."""
+        begin = end = -1
+        for id, start, stop, stored in row.pieces:
+            size = stop - start
+            if stored is not None:
+                self._run(row.memory, begin, end)
+                begin = end = -1
+                self.pieces.append(Piece(id, self.end, len(stored), size, ZSTD))
+                self.bytes(stored)
+                continue
+            if start != end:
+                self._run(row.memory, begin, end)
+                begin = start
+                if size >= ALIGNED and self.end % PAGE:
+                    self.bytes(_ZEROS[self.end % PAGE :])
+            end = stop
+            self.pieces.append(Piece(id, self.end + start - begin, size, size, RAW))
+        self._run(row.memory, begin, end)
+
+    def _run(self, memory: memoryview, begin: int, end: int) -> None:
+        if begin < end:
+            self.bytes(memory[begin:end])
 
     def bytes(self, data: Bytes) -> None:
         """Append bytes as they are."""
@@ -153,7 +173,7 @@ class Line:
         self._hashers: list[threading.Thread] = []
         self._appender: threading.Thread | None = None
         self._tasks: queue.SimpleQueue[_Task | None] = queue.SimpleQueue()
-        self._jobs: queue.SimpleQueue[list[_Small] | _Big | None] = queue.SimpleQueue()
+        self._jobs: queue.SimpleQueue[list[_Small] | _Row | None] = queue.SimpleQueue()
         self._free: queue.SimpleQueue[bytearray] = queue.SimpleQueue()
         self._made = 0
 
@@ -181,7 +201,7 @@ class Line:
         """Take a big buffer; return the ids of its pieces. All of it has been read when this returns."""
         task = _Task(view)
         threads = min(4, _cores(), task.count)
-        if task.count < FEW or threads < 2:
+        if threads < 2:
             try:
                 self._hash(task)
             except BaseException as error:
@@ -248,7 +268,7 @@ class Line:
             number = next(task.numbers, None)
             if buffer is None or number is None:
                 break
-            if self._piece(task, number, buffer):
+            if self._window(task, number, buffer):
                 buffer = None
         if buffer is not None:
             self._free.put(buffer)
@@ -261,66 +281,70 @@ class Line:
             except queue.Empty:
                 if self._made < BUFFERS:
                     self._made += 1
-                    return bytearray(PIECE_SIZE)
+                    return bytearray(WINDOW)
         return None
 
-    def _piece(self, task: _Task, number: int, buffer: bytearray) -> bool:
-        """Hash one piece and have it appended if it is new. Tell whether the buffer went along."""
-        with task.view[number * PIECE_SIZE : (number + 1) * PIECE_SIZE] as live:
-            if self._live:
-                id = seen.find(quick(live))
-                if id is not None and self._known(id):
-                    task.ids[number] = id
-                    return self._arrive(task, number, None)
-                self._live = False
-            size = len(live)
-            if not task.fixed:
-                buffer[:size] = live
-            raw = memoryview(live if task.fixed else buffer)[:size]
-        key = quick(raw)
+    def _window(self, task: _Task, number: int, buffer: bytearray) -> bool:
+        """Hash the pieces of a window, and have the new ones appended. Tell whether the buffer went along with them."""
+        base = number * WINDOW
+        fresh: dict[bytes, tuple[int, int]] = {}
+        with task.view[base : base + WINDOW] as window:
+            memory = memoryview(window if task.fixed else buffer)
+            for start in range(0, len(window), PIECE_SIZE):
+                if self.error is not None:
+                    return False
+                with window[start : start + PIECE_SIZE] as live:
+                    stop = start + len(live)
+                    id = self._name(live, memory[start:stop], task.fixed)
+                task.ids[(base + start) // PIECE_SIZE] = id
+                if not self._known(id):
+                    fresh.setdefault(id, (start, stop))
+            pays = bool(fresh) and self._compressing and _pays(window)
+        pieces = [
+            _Big(id, start, stop, compress(memory[start:stop], BIG_PAYS) if pays else None)
+            for id, (start, stop) in fresh.items()
+        ]
+        return self._arrive(task, number, _Row(pieces, memory, buffer) if pieces else None)
+
+    def _name(self, live: memoryview, copy: memoryview, fixed: bool) -> bytes:
+        """Return the id of a piece of memory. If it is new, `copy` holds what it is the id of."""
+        if self._live:
+            id = seen.find(quick(live))
+            if id is not None and self._known(id):
+                return id
+            self._live = False
+        if not fixed:
+            copy[:] = live
+        key = quick(copy)
         id = seen.find(key)
         if id is not None and self._known(id):
             self._live = True
-            known = True
-        else:
-            id = digest(raw)
-            seen.keep(key, id)
-            known = self._known(id)
-        task.ids[number] = id
-        if known:
-            return self._arrive(task, number, None)
-        stored = compress(raw, BIG_PAYS) if self._compressing and self._pays(task, number // WINDOW) else None
-        return self._arrive(task, number, _Big(id, raw, stored, buffer))
+            return id
+        id = digest(copy)  # what is written is named by nothing else
+        seen.keep(key, id)
+        return id
 
     def _known(self, id: bytes) -> bool:
         return id in self.new or self._stored(id)
 
-    def _pays(self, task: _Task, window: int) -> bool:
-        """Tell whether compressing pays in a window of a buffer."""
-        pays = task.pays.get(window)
-        if pays is None:
-            start, stop = window * WINDOW * PIECE_SIZE, min(len(task.view), (window + 1) * WINDOW * PIECE_SIZE)
-            start = max(start, (start + stop - SAMPLE) // 2)
-            pays = task.pays[window] = compress(bytes(task.view[start : start + SAMPLE]), BIG_PAYS) is not None
-        return pays
-
-    def _arrive(self, task: _Task, number: int, piece: _Big | None) -> bool:
-        """Let pieces go on in their order: to the appending thread, or nowhere if they are known. Rule 2."""
+    def _arrive(self, task: _Task, number: int, row: _Row | None) -> bool:
+        """Let windows go on in their order: to the appending thread, or nowhere if nothing is new. Rule 2."""
         with self._order:
-            task.early[number] = piece
+            task.early[number] = row
             while task.arrived in task.early:
                 first = task.early.pop(task.arrived)
                 task.arrived += 1
                 if first is None:
                     continue
-                if first.id in self.new:  # one before it in this very buffer is equal
+                pieces = [piece for piece in first.pieces if piece.id not in self.new]  # or a window before it has it
+                if not pieces:
                     self._free.put(first.buffer)
                     continue
-                self.new.add(first.id)
+                self.new.update(piece.id for piece in pieces)
                 self._appender = self._appender or _started(self._appending, "nbsnap-append")
                 self._hand_over()  # by the caller's thread, or while it waits
-                self._jobs.put(first)
-        return piece is not None
+                self._jobs.put(first._replace(pieces=pieces))
+        return row is not None
 
     # --- the appending thread --------------------------------------------------------------------------------
 
@@ -328,13 +352,13 @@ class Line:
         while (job := self._next(self._jobs)) is not None:
             try:
                 if self.error is None:
-                    if isinstance(job, _Big):
+                    if isinstance(job, _Row):
                         self.pack.big(job)
                     else:
                         self.pack.small(job)
             except BaseException as error:
                 self.fail(error)
-            if isinstance(job, _Big):
+            if isinstance(job, _Row):
                 self._free.put(job.buffer)
             del job
 
@@ -346,6 +370,12 @@ class Line:
             except queue.Empty:
                 if self.error is not None:  # an interrupt came between, and nobody will send the end any more
                     return None
+
+
+def _pays(window: memoryview) -> bool:
+    """Tell whether compressing pays, by a sample from the middle."""
+    start = max(0, (len(window) - SAMPLE) // 2)
+    return compress(bytes(window[start : start + SAMPLE]), BIG_PAYS) is not None
 
 
 def _wait(left: queue.SimpleQueue[None]) -> None:
