@@ -43,6 +43,7 @@ OLDEST = (
     "dill==0.3.8",
     "cloudpickle==3.0.*",
     "blake3==0.4.*",
+    "xxhash==3.4.*",
     "zstandard==0.22.*",
 )
 

@@ -38,6 +38,7 @@ _READ = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0
 _WRITE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
 _HANDLES = 16
 _EARLY = 8 << 20  # see _FileSink._begin
+_LONG = 64 << 20  # see _FileSink.abandon
 _CHUNK = 1 << 30  # no system call is asked for more: Linux stops at 2 GiB, macOS refuses
 
 
@@ -286,7 +287,8 @@ class _FileSink:
         """Have the system begin to write to the disk, so that the flush at the end has little left to wait for.
 
         Linux does so when told that dirty pages are not needed; it keeps them in memory (seen with mincore).
-        500 MB on a virtual disk, flushed: 0.95 s with this, 1.8 s without; O_DIRECT took 1.7 s.
+        2 GB on a virtual disk, flushed: 1.95 s with this, 2.7 s without, 1.9 s with posix_fallocate besides. O_DIRECT
+        from two threads: 1.85 s, and 0.15 s of CPU instead of 0.75; but a restore then finds nothing in memory.
         """
         if sys.platform == "linux":
             with contextlib.suppress(OSError):
@@ -308,9 +310,17 @@ class _FileSink:
         _flush_folder(folder)
 
     def abandon(self) -> None:
-        self._close()
+        if sys.platform == "win32":
+            self._close()  # an open file cannot be removed there
         with contextlib.suppress(OSError):
             os.unlink(self.temporary)
+        if self.fd >= 0 and self.written >= _LONG:
+            # The last to close a removed file waits until its blocks are free: 0.3 s for a GB. Ctrl-C does not.
+            closing = threading.Thread(target=self._close, name="nbsnap-close", daemon=True)
+            closing.start()
+            closing.join(0.05)
+        else:
+            self._close()
 
     def __del__(self) -> None:
         self._close()  # after an interrupt at a bad moment: the lock goes, and the next sweep removes the file

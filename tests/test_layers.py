@@ -28,9 +28,9 @@ LAYERS = """
     capture rebuild              | store
     losses taken                 | writer
     pickling
-    reducers definitions holes   | pieces folder
+    reducers definitions holes   | pieces folder line
     memory paths flat            | packs backends
-    builders sharing refused structs beside
+    builders sharing refused structs beside | seen
     ordering namespace provenance placeholder cells
     describe
     startup profile host
