@@ -40,6 +40,7 @@ from nbsnap import seen
 from nbsnap.backends import Sink
 from nbsnap.digest import PIECE_SIZE, Bytes, digest, quick
 from nbsnap.packs import BIG_PAYS, RAW, ZSTD, Piece, compress
+from nbsnap.progress import Progress
 
 __all__ = ["ALIGNED", "Line", "Pack"]
 
@@ -158,8 +159,11 @@ class Pack:
 class Line:
     """Content in, ids out, what is new into a pack. Used by one thread; `stop` must be called in the end."""
 
-    def __init__(self, pack: Pack, stored: Callable[[bytes], bool], *, compressing: bool) -> None:
+    def __init__(
+        self, pack: Pack, stored: Callable[[bytes], bool], *, compressing: bool, progress: Progress | None = None
+    ) -> None:
         self.pack = pack
+        self.progress = progress or Progress()
         self.new: set[bytes] = set()  # ids of what goes into the pack
         self.error: BaseException | None = None
         self._stored = stored
@@ -184,6 +188,7 @@ class Line:
 
     def small(self, raw: bytes) -> bytes:
         """Take content that is one small piece; return its id."""
+        self.progress.done += len(raw)
         id = digest(raw)
         if id not in self.new and not self._stored(id):
             stored = compress(raw) if self._compressing and len(raw) >= SMALLEST else None
@@ -332,6 +337,7 @@ class Line:
             while task.arrived in task.early:
                 first = task.early.pop(task.arrived)
                 task.arrived += 1
+                self.progress.done += min(WINDOW, len(task.view) - (task.arrived - 1) * WINDOW)
                 if first is None:
                     continue
                 pieces = [piece for piece in first.pieces if piece.id not in self.new]  # or a window before it has it

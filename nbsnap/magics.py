@@ -138,9 +138,7 @@ class NbSnap(Magics):
         _beside("Keep"),
         _argument("--strict", action="store_true", help="If anything would be lost, fail and write nothing."),
         _argument("--dry-run", action="store_true", help="Say what would be saved, with sizes; write nothing."),
-        _argument(
-            "--background", action="store_true", help="Return at once; a later line says when it is safe."
-        ),
+        _argument("--background", action="store_true", help="Return at once; a later line says when it is safe."),
         *_SHOW,
     )
     def snapshot(self, line: str) -> SnapshotReport | None:
@@ -158,24 +156,27 @@ class NbSnap(Magics):
         """
         args = self._parse(self.snapshot, line)
         with self._errors("nothing was saved", args.name, [*args.only, *args.exclude]):
-            from nbsnap import render, session
+            from nbsnap import meter, render, session
 
-            report: SnapshotReport = session.snapshot(
-                self._ip.user_ns,
-                name=args.name,
-                message=args.message,
-                only=_split(args.only),
-                exclude=_split(args.exclude),
-                ignore=self.exclude,
-                strict=args.strict,
-                dry_run=args.dry_run,
-                store=self._place(),
-                notebook=self.notebook or None,
-                engine=self.engine,
-                beside=self._parts(args, partly=bool(args.only)),
-                background=args.background,
-                ended=partial(self._tell, quiet=args.quiet),
-            )
+            progress = meter.Progress()
+            with meter.shown(progress, in_kernel=_in_kernel(self._ip), quiet=args.quiet):
+                report: SnapshotReport = session.snapshot(
+                    self._ip.user_ns,
+                    name=args.name,
+                    message=args.message,
+                    only=_split(args.only),
+                    exclude=_split(args.exclude),
+                    ignore=self.exclude,
+                    strict=args.strict,
+                    dry_run=args.dry_run,
+                    store=self._place(),
+                    notebook=self.notebook or None,
+                    engine=self.engine,
+                    beside=self._parts(args, partly=bool(args.only)),
+                    background=args.background,
+                    ended=partial(self._tell, quiet=args.quiet),
+                    progress=progress,
+                )
             if not args.quiet or report.skipped or report.notes:
                 self._show(report, render.snapshot_sheet(report, verbose=args.verbose))
         return report if args.output else None

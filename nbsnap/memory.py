@@ -55,7 +55,7 @@ class Memory:
                 return NotImplemented
             carrier = self.carriers[id(root)] = _carrier(_Seen(root, {id(array): array}))
         if carrier.array is array:
-            return _owner(array)
+            return upon_buffer(array)
         start, end = reach(array)
         if start < carrier.start or end > carrier.end:
             return NotImplemented
@@ -112,8 +112,11 @@ def _is_spread(array: Any) -> bool:
     return bool(array.nbytes > end - start or (gaps and not writeable(array) and end - start <= 2 * array.nbytes))
 
 
-def _owner(array: Any) -> Any:
-    """Return how to save an array that others refer to: NumPy would put a hidden array between it and its memory."""
+def upon_buffer(array: Any) -> Any:
+    """Return how to save a contiguous array as one that lies right upon a buffer.
+
+    NumPy would put a hidden array between it and its memory, and has no buffer for some types of elements.
+    """
     order = "C" if array.flags.c_contiguous else "F"
     data = pickle.PickleBuffer(array.ravel(order).view("u1"))
     return builders.array, (data, array.shape, array.dtype, order, writeable(array))

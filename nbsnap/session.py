@@ -26,6 +26,7 @@ from .folder import FolderBackend
 from .model import BESIDE, Head, RestoreReport, Skip, Snapshot, SnapshotReport
 from .namespace import Journal, matches_any, select, user_names
 from .pickling import ENGINES
+from .progress import Progress
 from .quiet import uninterrupted
 from .rebuild import Rebuilt, rebuild
 from .store import Store
@@ -50,6 +51,7 @@ def snapshot(
     beside: Iterable[str] | None = None,
     background: bool = False,
     ended: Callable[[SnapshotReport | NbSnapError], None] | None = None,
+    progress: Progress | None = None,
 ) -> SnapshotReport:
     """Save the variables of a namespace and report what was saved and what was not.
 
@@ -71,6 +73,8 @@ def snapshot(
         ended: called, in another thread, with the report of a snapshot that was written in the background, or with
             what went wrong. `nbsnap.wait()` gives the same.
 
+        progress: is kept up to date, for whoever looks at it from another thread.
+
     Raises:
         VariableNotFound: a pattern matches no variable.
         StrictError: `strict`, and something cannot be saved.
@@ -81,7 +85,10 @@ def snapshot(
     if engine not in ENGINES:
         raise NbSnapError(f"no engine {engine!r}; there are {', '.join(ENGINES)}")
     _check_name(name)
+    progress = progress or Progress()
+    progress.begin("waiting for the snapshot before")
     jobs.wait()
+    progress.begin("taking apart")
     names = _session(namespace)
     only, exclude = _patterns(only), _patterns(exclude)
     seen = host.look(names)
@@ -130,7 +137,7 @@ def snapshot(
     try:
         with _opened(place, create=True) as opened:
             where = opened.place
-            saved = _write(opened, record, taken, started)
+            saved = _write(opened, record, taken, started, progress)
         living.remember(saved, taken.classes)
         state.remember(saved.head.id, kept)
         return _report(saved.head, where, taken, skips, saved.head.new_bytes, started, notes=notes)
@@ -141,10 +148,13 @@ def snapshot(
         raise
 
 
-def _write(opened: Store, record: Snapshot, taken: Taken, started: float) -> Snapshot:
+def _write(opened: Store, record: Snapshot, taken: Taken, started: float, progress: Progress) -> Snapshot:
     """Put everything into the store; return the record as it stands there."""
+    progress.begin("writing", taken.size)
+    opened.progress = progress
     with opened.writer() as writer:
         groups, definitions = taken.write(writer.put)
+        progress.begin("flushing to the disk")
         head = replace(record.head, seconds=round(time.perf_counter() - started, 6))
         return writer.commit(replace(record, head=head, groups=groups, definitions=definitions))
 
@@ -162,7 +172,7 @@ def _in_background(
 
     def work() -> dict[str, Any]:
         with Store.open(place, create=True) as opened:
-            return {"id": _write(opened, record, taken, started).head.id}
+            return {"id": _write(opened, record, taken, started, Progress()).head.id}
 
     def over(told: Mapping[str, Any]) -> None:
         came: SnapshotReport | NbSnapError

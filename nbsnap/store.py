@@ -25,6 +25,7 @@ from nbsnap.errors import DamageError, SnapshotNotFound, StoreError, StoreNotFou
 from nbsnap.folder import FolderBackend
 from nbsnap.model import Content, Head, Snapshot
 from nbsnap.pieces import Pieces
+from nbsnap.progress import Progress
 from nbsnap.tree import (
     IGNORE_BYTES,
     IGNORE_FILE,
@@ -55,6 +56,7 @@ class Store:
         self.place = self.backend.place
         self.problems: list[str] = []  # a line for each manifest that the last heads() could not read
         self.pieces = Pieces(self.backend)
+        self.progress = Progress()  # where writers and `read` count; somebody else's may be put here
         self._heads: dict[str, Head] = {}
         try:
             if not self._known():

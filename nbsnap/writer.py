@@ -52,7 +52,7 @@ class Writer:
             backend.sweep()
             self._pack_id = new_pack()
             pack = Pack(backend.create(pack_file(self._pack_id)))
-            self._line = Line(pack, self.store.pieces.has, compressing=self._compressing)
+            self._line = Line(pack, self.store.pieces.has, compressing=self._compressing, progress=self.store.progress)
         except OSError as error:
             raise sentence(error, self.store.place, writing=True) from error
         try:

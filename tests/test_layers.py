@@ -33,12 +33,12 @@ LAYERS = """
     builders sharing refused structs beside | seen
     ordering namespace provenance placeholder cells
     describe
-    startup profile host
+    startup profile host meter
     render
     layout tree
     wording manifest background
     quiet
-    model digest
+    model digest progress
     errors
 """
 

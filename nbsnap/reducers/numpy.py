@@ -13,7 +13,7 @@ from typing import Any
 
 from nbsnap.builders import fill_attributes
 from nbsnap.builders import numpy as builders
-from nbsnap.memory import address, root_of, writeable
+from nbsnap.memory import address, root_of, upon_buffer, writeable
 
 from .common import Plan
 from .torch import array_over, storage_behind
@@ -22,8 +22,19 @@ from .torch import array_over, storage_behind
 def _array(desk: Any, value: Any) -> Any:
     desk.claim(value)
     reduction = _shared(desk, value)
+    if reduction is NotImplemented and _is_without_buffer(value):
+        return upon_buffer(value)
     # what NumPy says itself is asked for here, because dill has another way, which loses the read-only flag
     return value.__reduce_ex__(5) if reduction is NotImplemented else reduction
+
+
+def _is_without_buffer(value: Any) -> bool:
+    """Tell whether NumPy would copy a big array into the stream: the buffer protocol has no dates and durations."""
+    flags = value.flags
+    return value.dtype.kind in "mM" and value.nbytes >= _BIG and (flags.c_contiguous or flags.f_contiguous)
+
+
+_BIG = 1 << 15
 
 
 def _shared(desk: Any, value: Any) -> Any:
