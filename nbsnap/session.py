@@ -13,9 +13,9 @@ import time
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Literal
 
-from . import __version__, cells, environment, host, living, provenance, wording
+from . import __version__, cells, environment, host, later, living, provenance, wording
 from . import beside as state
 from .capture import take_apart
 from .describe import type_name
@@ -134,6 +134,8 @@ def restore(
     notebook: str | None = None,
     beside: Iterable[str] | None = None,
     reload_extensions: bool = False,
+    map: bool = True,
+    verify: Literal["later", "before"] = "later",
 ) -> RestoreReport:
     """Bring the variables of a snapshot back into a namespace and report what came back and what did not.
 
@@ -149,6 +151,10 @@ def restore(
         store, notebook: as for `snapshot`.
         beside: what to put back beside the variables, as for `snapshot`; nothing by default with `only` or `exclude`.
         reload_extensions: load IPython's extensions again that the session had.
+        map: let the big arrays of a big snapshot be pages of the store's files until they are touched, where that is
+            safe. They can be written to, and the store does not change.
+        verify: when what was mapped is verified. "later": in the background, and damage costs a line on stderr.
+            "before": first of all, and damage costs the variable; `strict` asks for this. The rest always is, first.
 
     Raises:
         SnapshotNotFound: there is no such snapshot, or several ids begin so.
@@ -163,7 +169,7 @@ def restore(
     parts = _parts(beside, names, partly=bool(only or exclude))
     place, _ = _place(store, reading=True)
     with _opened(place, create=False, reading=book) as opened:
-        record = opened.load(opened.resolve(snapshot, book).id)
+        record = opened.find(snapshot, book)
         skips = {skip.name: skip for skip in record.skips}
         saved = [variable.name for variable in record.variables]
         chosen = set(_select([*saved, *(name for name in skips if name not in saved)], only, exclude))
@@ -175,18 +181,20 @@ def restore(
             return _restored(
                 record, opened, wanted, (), not_saved, others, exact, started, dry_run=True, beside=entries
             )
+        loading = [*wanted, *(state.name_of(entry) for entry in entries)]
+        source = opened.reader(size=_size(record, loading), map=map, before=strict or verify == "before")
         journal = Journal(names)
         turn = state.Turn(record.head.id, reload_extensions=reload_extensions, in_session=host.is_session(names))
         try:
             state.begin({state.part_of(entry) for entry in entries}, turn)
             early, late = _stages(entries)
-            first = rebuild(record, map(state.name_of, early), opened.read, names, stand=_leave)
+            first = rebuild(record, [state.name_of(entry) for entry in early], source, names, stand=_leave)
             state.put(state.EARLY, _entries(first, turn), turn)
             cells.show(record.sources)
-            loading = [*wanted, *map(state.name_of, late)]
-            known, notes = living.classes(record, names, loading, opened.read)
+            loading = [*wanted, *(state.name_of(entry) for entry in late)]
+            known, notes = living.classes(record, names, loading, source.stream)
             built = rebuild(
-                record, loading, opened.read, names, stand=lambda values: journal.bind(_variables(values)), known=known
+                record, loading, source, names, stand=lambda values: journal.bind(_variables(values)), known=known
             )
             living.remember(record, built.classes)
             failed = tuple(_failure(record, name, built.failed[name]) for name in wanted if name in built.failed)
@@ -202,6 +210,7 @@ def restore(
                 record, opened, here, failed, not_saved, others, exact, started, notes=notes, beside=turn.done
             )
             state.finish(turn)
+            later.verify(opened.pieces, source.unverified, _tell_damage)
             return report
         except BaseException:
             with uninterrupted():
@@ -323,6 +332,21 @@ def _check_name(name: str | None) -> None:
         raise NbSnapError(f"{name!r} cannot be the name of a snapshot")
     if name == "latest" or name.startswith("latest~"):
         raise NbSnapError(f"{name!r} already has a meaning and cannot be the name of a snapshot")
+
+
+def _size(record: Snapshot, names: Iterable[str]) -> int:
+    """Return how many bytes of buffers some variables of a snapshot have."""
+    wanted = set(names)
+    groups = (group for group in record.groups if not wanted.isdisjoint(group.variables))
+    return sum(content.size for group in groups for content in group.buffers)
+
+
+def _tell_damage(names: tuple[str, ...], what: str) -> None:
+    """Say that variables were restored whose bytes turned out to be damaged afterwards."""
+    shown = ", ".join([name for name in names if state.item_of(name) is None] or wording.beside(names))
+    line = f"nbsnap: {shown}: damaged in the store, so what was restored may be wrong: {what}"
+    with contextlib.suppress(OSError, ValueError):  # nobody is left to be told
+        print(wording.encodable(wording.clean(line), sys.stderr.encoding), file=sys.stderr, flush=True)
 
 
 # --- records and reports ----------------------------------------------------------------------------------------------

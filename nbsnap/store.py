@@ -25,6 +25,7 @@ from nbsnap.errors import DamageError, SnapshotNotFound, StoreError, StoreNotFou
 from nbsnap.folder import FolderBackend
 from nbsnap.model import Content, Head, Snapshot
 from nbsnap.pieces import Pieces
+from nbsnap.reader import Reader
 from nbsnap.tree import (
     IGNORE_BYTES,
     IGNORE_FILE,
@@ -149,6 +150,14 @@ class Store:
             self._heads[entry.file] = self._fitting(entry, head)
         return head
 
+    def find(self, ref: str = "latest", notebook: str | None = None) -> Snapshot:
+        """Return the snapshot that `ref` means, as `resolve` finds it."""
+        head = self.resolve(ref, notebook)
+        for file, known in self._heads.items():
+            if known is head and (entry := parse_snapshot(file)) is not None:
+                return self.load_entry(entry)
+        return self.load(head.id)
+
     def load(self, id: str) -> Snapshot:
         """Return the snapshot of this full id, every byte of its record verified. Its content is verified by `read`."""
         for entry in self.entries():
@@ -176,7 +185,11 @@ class Store:
 
     def read(self, content: Content) -> bytearray:
         """Return the bytes of `content`, every piece verified; DamageError names the piece and its pack."""
-        return self.pieces.read(content)
+        return self.reader().stream(content)
+
+    def reader(self, *, size: int = 0, map: bool = True, before: bool = False) -> Reader:
+        """Return what reads the content for a restore; see `reader.Reader`."""
+        return Reader(self.pieces, size=size, map=map, before=before)
 
     def _bytes(self, entry: Entry, length: int | None) -> bytes:
         try:

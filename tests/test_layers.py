@@ -26,10 +26,11 @@ LAYERS = """
     session
     environment living           | maintenance
     capture rebuild              | store
-    losses taken                 | writer
-    pickling
+    losses taken                 | writer later
+    pickling                     | reader
     reducers definitions holes   | pieces folder
     memory paths flat            | packs backends
+                                 | mapping
     builders sharing refused structs beside
     ordering namespace provenance placeholder cells
     describe
