@@ -37,6 +37,7 @@ class Pieces:
         self._indexes: list[Index | None] = []
         self._numbers: dict[str, int] = {}  # pack -> number of its index
         self._where: dict[bytes, int] = {}  # piece -> number of the index << 32 | number of the record
+        self._hinted: list[str] = []  # packs whose indexes are read when a piece is looked for in vain
         self._bad = _BAD.setdefault(backend.place, set())
 
     # --- what is there ---------------------------------------------------------------------------------------
@@ -62,6 +63,10 @@ class Pieces:
         location = self._where.get(id)
         index = None if location is None else self._indexes[location >> 32]
         return None if index is None else index.pack
+
+    def hint(self, packs: Iterable[str]) -> None:
+        """Take note of packs to look into before all others. One piece is often found in the first of many."""
+        self._hinted += packs
 
     def look(self, packs: Iterable[str] | None = None) -> None:
         """Read the indexes of these packs; None: of all that are there, and forget those that are gone."""
@@ -176,6 +181,8 @@ class Pieces:
         return found
 
     def _find(self, id: bytes) -> tuple[str, Piece]:
+        while id not in self._where and self._hinted:
+            self.look([self._hinted.pop()])
         if id not in self._where:
             self.look()
         with self._guard:

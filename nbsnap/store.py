@@ -166,14 +166,14 @@ class Store:
         raise SnapshotNotFound(f"no snapshot has the id {id:.12} in {self.place}")
 
     def load_entry(self, entry: Entry) -> Snapshot:
-        """Return the snapshot of a manifest, and look first into the packs that it names."""
+        """Return the snapshot of a manifest; its pieces will be looked for first in the packs that it names."""
         data = self._bytes(entry, None)
         try:
             snapshot, packs = manifest.parse(data)
         except StoreError as error:
             raise self._named(entry, error) from None
         self._fitting(entry, snapshot.head)
-        self.pieces.look(packs)
+        self.pieces.hint(packs)
         return snapshot
 
     def remove(self, id: str) -> None:
