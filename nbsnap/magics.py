@@ -127,6 +127,11 @@ class NbSnap(Magics):
         False, help="Let %restore load the extensions of IPython that the session had, and choose its %matplotlib mode."
     ).tag(config=True)
 
+    map = Bool(
+        True,
+        help="Let %restore map big arrays from the store's files, where that is safe, instead of reading them.",
+    ).tag(config=True)
+
     shown: object = None  # the report that was printed last: not to be printed in full again as Out[…]
 
     @_magic(
@@ -188,6 +193,7 @@ class NbSnap(Magics):
         _argument("--exact", action="store_true", help="Also remove the variables that the snapshot does not have."),
         _argument("--strict", action="store_true", help="If anything cannot be restored, fail and change nothing."),
         _argument("--dry-run", action="store_true", help="Say what would be restored, with sizes; change nothing."),
+        _argument("--no-map", action="store_true", help="Read and verify all of it now; map no array from a file."),
         *_SHOW,
     )
     def restore(self, line: str) -> RestoreReport | None:
@@ -222,6 +228,7 @@ class NbSnap(Magics):
                 notebook=self.notebook or None,
                 beside=self._parts(args, partly=bool(args.only or args.exclude)),
                 reload_extensions=self.reload_extensions,
+                map=self.map and not args.no_map,
             )
             _wake_figures(self._ip)
             if not args.quiet or report.failed or report.not_saved or report.notes:
