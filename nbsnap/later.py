@@ -24,7 +24,7 @@ from nbsnap.tree import pack_file
 
 __all__ = ["Tell", "verify", "wait"]
 
-#: Told of damage: the variables that it hurts, and what is wrong with which file.
+#: Told of damage: the names that it hurts, and what is wrong with which file.
 Tell = Callable[[tuple[str, ...], str], None]
 
 NICE = 10  # of the thread: the session's own threads go first

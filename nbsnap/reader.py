@@ -64,7 +64,7 @@ class Laid(NamedTuple):
     region: weakref.ref[Region]
     run: Run
     file: File | None  # None: not kept open
-    names: tuple[str, ...]  # of the variables that it belongs to
+    names: tuple[str, ...]  # of the variables that it belongs to, or of the classes
 
 
 class Reader:
@@ -97,7 +97,7 @@ class Reader:
             made.append(target)
             rest = []
             for run in _runs(self.pieces.locate(content)):
-                if parts := self._lay(target, run, group.variables):
+                if parts := self._lay(target, run, group.variables or group.definitions):
                     laid += parts
                 elif not (isinstance(target, Region) and _is_zero(run)):
                     rest.append((target, run))

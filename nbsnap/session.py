@@ -343,7 +343,8 @@ def _size(record: Snapshot, names: Iterable[str]) -> int:
 
 def _tell_damage(names: tuple[str, ...], what: str) -> None:
     """Say that variables were restored whose bytes turned out to be damaged afterwards."""
-    shown = ", ".join([name for name in names if state.item_of(name) is None] or wording.beside(names))
+    entries = [entry for name in names if (entry := state.item_of(name)) is not None]
+    shown = ", ".join([name for name in names if state.item_of(name) is None] or wording.beside(entries))
     line = f"nbsnap: {shown}: damaged in the store, so what was restored may be wrong: {what}"
     with contextlib.suppress(OSError, ValueError):  # nobody is left to be told
         print(wording.encodable(wording.clean(line), sys.stderr.encoding), file=sys.stderr, flush=True)
