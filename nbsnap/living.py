@@ -42,7 +42,7 @@ def _origin(spec: Definition, group: Group) -> _Origin:
 
 
 def classes(
-    record: Snapshot, names: dict[str, Any], wanted: Collection[str], stream: Callable[[Content], bytearray]
+    record: Snapshot, names: dict[str, Any], wanted: Collection[str], stream: Callable[[Content], bytes | bytearray]
 ) -> tuple[dict[str, type], tuple[str, ...]]:
     """Return, by key, the live classes to use for a snapshot's definitions, and lines about those that differ."""
     chosen = set(wanted)
@@ -146,7 +146,7 @@ def _equal(
     record: Snapshot,
     names: dict[str, Any],
     live: Mapping[str, type],
-    stream: Callable[[Content], bytearray],
+    stream: Callable[[Content], bytes | bytearray],
     *,
     whole: Collection[str],
 ) -> set[str]:

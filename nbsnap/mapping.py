@@ -88,9 +88,9 @@ def parts_left() -> int:
 
 
 def lay(target: Region | bytearray, at: int, fd: int, offset: int, length: int) -> bool:
-    """Lay a part of the open file over `target` from `at` on, copy on write; False where that cannot be done.
+    """Lay a part of an open file over zeros in `target`, copy on write; False where that cannot be done.
 
-    Then that part of `target` is as it was. `at` and `offset` are multiples of PAGE, and the file reaches that far.
+    Then that part of `target` stays zeros. `at` and `offset` are multiples of PAGE, and the file reaches that far.
     """
     if not isinstance(target, Region) or at % PAGE or offset % PAGE or not 0 < length <= len(target) - at:
         return False

@@ -14,7 +14,7 @@ import threading
 from collections.abc import Iterable
 
 from nbsnap.backends import Backend, sentence
-from nbsnap.digest import PIECE_SIZE, Bytes, digest
+from nbsnap.digest import PIECE_SIZE, digest
 from nbsnap.errors import DamageError, StoreError
 from nbsnap.model import Content
 from nbsnap.packs import RAW, TAIL_SIZE, Index, Piece, decode_index, decompress, tail_length
@@ -196,7 +196,7 @@ class Pieces:
         except DamageError as error:
             raise DamageError(f"{self.backend.describe(index_file(index.pack))}: {error}") from None
 
-    def sound(self, pack: str, piece: Piece) -> Bytes:
+    def sound(self, pack: str, piece: Piece) -> bytes | bytearray:
         """Return the bytes of a piece, verified, from this pack or another that has it; an error is about this one."""
         stored = bytearray(piece.stored)
         try:
@@ -218,7 +218,7 @@ class Pieces:
                         return self.fetch(index.pack, other)
             raise
 
-    def fetch(self, pack: str, piece: Piece) -> Bytes:
+    def fetch(self, pack: str, piece: Piece) -> bytes | bytearray:
         """Return the bytes of one piece of one pack, verified; DamageError names both."""
         file, name = self.backend.describe(pack_file(pack)), piece.id.hex()[:12]
         stored = bytearray(piece.stored)

@@ -81,10 +81,13 @@ class Reader:
         self._files: dict[str, File] = {}
         self._own = threading.local()
 
-    def stream(self, content: Content) -> bytearray:
+    def stream(self, content: Content) -> bytes | bytearray:
         """Return the bytes of `content`, every piece of them verified; DamageError names the piece and its pack."""
+        places = self.pieces.locate(content)
+        if len(places) == 1:
+            return self.pieces.sound(*places[0])
         made = bytearray(content.size)
-        self._fill([(made, run) for run in _runs(self.pieces.locate(content))])
+        self._fill([(made, run) for run in _runs(places)])
         return made
 
     def buffers(self, group: Group) -> list[Buffer]:
@@ -226,25 +229,30 @@ def _zeros() -> bytes:
 # --- threads ----------------------------------------------------------------------------------------------------------
 
 
-def _in_threads(work: Callable[[Job], None], jobs: Sequence[Job], size: int) -> None:
+def _in_threads(work: Callable[[Job], None], jobs: list[Job], size: int) -> None:
     """Do all jobs, `size` bytes in all, in this thread and in others. The first error stops them all and is raised."""
-    waiting = iter(list(jobs))
+    count = min(_processors(), THREADS, len(jobs)) if size >= ALONE else 1
+    if count == 1:
+        for job in jobs:
+            work(job)
+        return
+    waiting = iter(jobs)
     errors: list[BaseException] = []
 
     def run() -> None:
         try:
-            for job in waiting:  # `next` of a list's iterator: no two threads get the same
+            for job in waiting:  # a list's iterator: no two threads get the same
                 if errors:
                     return
                 work(job)
         except BaseException as error:
             errors.append(error)
 
-    count = min(_processors(), THREADS, len(jobs)) if size >= ALONE else 1
     helpers = [threading.Thread(target=run, name="nbsnap-read", daemon=True) for _ in range(count - 1)]
     try:
-        for helper in helpers:
-            helper.start()
+        with contextlib.suppress(RuntimeError):  # no more threads: this one does it
+            for helper in helpers:
+                helper.start()
         run()
         for helper in helpers:
             while helper.is_alive():

@@ -32,7 +32,7 @@ from .quiet import unhurried
 class Source(Protocol):
     """Where the bytes of a snapshot come from."""
 
-    def stream(self, content: Content) -> bytearray:
+    def stream(self, content: Content) -> bytes | bytearray:
         """Return the bytes of a stream, all of them verified; raise DamageError if they are not what was saved."""
 
     def buffers(self, group: Group) -> Sequence[Any]:

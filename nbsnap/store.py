@@ -183,7 +183,7 @@ class Store:
                 self._heads.pop(entry.file, None)
                 self.backend.delete(entry.file)
 
-    def read(self, content: Content) -> bytearray:
+    def read(self, content: Content) -> bytes | bytearray:
         """Return the bytes of `content`, every piece verified; DamageError names the piece and its pack."""
         return self.reader().stream(content)
 
