@@ -72,7 +72,10 @@ def region(size: int) -> Region | bytearray:
     """Return `size` bytes of zeros, which take no memory until they are touched."""
     if not _POSIX:
         return bytearray(size)
-    return Region(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | _NORESERVE)
+    try:
+        return Region(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | _NORESERVE)
+    except OSError:
+        raise MemoryError from None
 
 
 def will_be_filled(target: Region | bytearray) -> None:
