@@ -18,12 +18,14 @@ import sys
 import threading
 import time
 from collections import OrderedDict
+from collections.abc import Callable
 from types import ModuleType
 
 from nbsnap.backends import OURS, Sink, check_name
 from nbsnap.digest import Bytes
+from nbsnap.mapping import is_safe
 
-__all__ = ["FolderBackend"]
+__all__ = ["FolderBackend", "OpenFile"]
 
 _fcntl: ModuleType | None
 try:
@@ -83,14 +85,16 @@ def _lock(fd: int) -> bool | None:
     return True
 
 
-class _Handle:
+class OpenFile:
     """An open file for reading; closed when the last user lets go of it."""
 
     def __init__(self, path: str) -> None:
         self.fd = -1
         self.fd = fd = os.open(path, _READ)
         self.lock = threading.Lock()
-        if not stat.S_ISREG(os.fstat(fd).st_mode):
+        found = os.fstat(fd)
+        self.size, self.device = found.st_size, found.st_dev
+        if not stat.S_ISREG(found.st_mode):
             raise OSError(errno.EINVAL, "not a regular file", path)
 
     def __del__(self) -> None:
@@ -116,12 +120,17 @@ class _Handle:
 
 
 class FolderBackend:
-    """A store in a folder: folders are 0700 and files 0600 whatever the umask says; links are not followed."""
+    """A store in a folder: folders are 0700 and files 0600 whatever the umask says; links are not followed.
 
-    def __init__(self, place: str | os.PathLike[str]) -> None:
+    `may_map` tells of an open file whether it is safe to map it.
+    """
+
+    def __init__(self, place: str | os.PathLike[str], *, may_map: Callable[[int], bool] = is_safe) -> None:
         self.place = os.path.abspath(os.fspath(place))
-        self._handles: OrderedDict[str, _Handle] = OrderedDict()
+        self._handles: OrderedDict[str, OpenFile] = OrderedDict()
         self._guard = threading.Lock()
+        self._may_map = may_map
+        self._safe: dict[int, bool] = {}  # by device
 
     def describe(self, name: str) -> str:
         return os.path.join(self.place, *name.split("/"))
@@ -176,21 +185,30 @@ class FolderBackend:
         return os.stat(self.path(name), follow_symlinks=False).st_size
 
     def read(self, name: str, offset: int = 0, length: int | None = None) -> bytes:
-        handle = _Handle(self.path(name))
-        rest = max(0, os.fstat(handle.fd).st_size - offset)
+        handle = OpenFile(self.path(name))
+        rest = max(0, handle.size - offset)
         data = bytearray(rest if length is None else min(rest, length))
         return bytes(memoryview(data)[: handle.read_into(offset, memoryview(data))])
 
     def read_into(self, name: str, offset: int, buffer: memoryview) -> int:
+        return self._open(name).read_into(offset, buffer)
+
+    def to_map(self, name: str) -> OpenFile | None:
+        file = self._open(name)
+        if file.device not in self._safe:
+            self._safe[file.device] = self._may_map(file.fd)
+        return file if self._safe[file.device] else None
+
+    def _open(self, name: str) -> OpenFile:
         with self._guard:
-            handle = self._handles.get(name)
-            if handle is None:
-                handle = self._handles[name] = _Handle(self.path(name))
+            file = self._handles.get(name)
+            if file is None:
+                file = self._handles[name] = OpenFile(self.path(name))
                 if len(self._handles) > _HANDLES:
                     self._handles.popitem(last=False)
             else:
                 self._handles.move_to_end(name)
-        return handle.read_into(offset, buffer)
+        return file
 
     def create(self, name: str) -> Sink:
         path = self.path(name)

@@ -15,9 +15,9 @@ import contextlib
 import io
 import sys
 import types
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 from . import definitions
 from .builders import PYTHON
@@ -28,7 +28,17 @@ from .pickling import Record, Unpickler, reason
 from .placeholder import Placeholder
 from .quiet import unhurried
 
-Source = Callable[[Content], bytearray]
+
+class Source(Protocol):
+    """Where the bytes of a snapshot come from."""
+
+    def stream(self, content: Content) -> bytes | bytearray:
+        """Return the bytes of a stream, all of them verified; raise DamageError if they are not what was saved."""
+
+    def buffers(self, group: Group) -> Sequence[Any]:
+        """Return the memory of a group's buffers, in their order: contiguous, and the caller's own to write to."""
+
+
 Stand = Callable[[Mapping[str, Any]], None]
 
 
@@ -186,7 +196,7 @@ class _Loader:
             raise CannotLoad(f"needs the class {key}, which needs itself")
         self.making.add(key)
         try:
-            fields = Unpickler(io.BytesIO(self.source(spec.stream)), (), self).load()
+            fields = Unpickler(io.BytesIO(self.source.stream(spec.stream)), (), self).load()
             self.classes[key], self.members[key] = definitions.make(fields)
         except (Exception, SystemExit) as error:
             problem = self.problem(error)
@@ -222,8 +232,8 @@ class _Loader:
     def load(self, group: Group) -> dict[str, Any]:
         if group.python and group.python != PYTHON:
             raise CannotLoad(f"holds functions compiled by Python {group.python}, which Python {PYTHON} cannot run")
-        stream = self.source(group.stream)
-        buffers = [self.source(content) for content in group.buffers]
+        stream = self.source.stream(group.stream)
+        buffers = self.source.buffers(group)
         file = io.BytesIO(stream)
         table: Iterable[Record] = Unpickler(file, (), self).load()
         reader = Unpickler(file, buffers, self)

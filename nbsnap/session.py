@@ -14,9 +14,9 @@ from collections import deque
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Literal
 
-from . import __version__, cells, environment, host, living, provenance, wording
+from . import __version__, cells, environment, host, later, living, provenance, wording
 from . import background as jobs
 from . import beside as state
 from .capture import take_apart
@@ -245,6 +245,9 @@ def restore(
     notebook: str | None = None,
     beside: Iterable[str] | None = None,
     reload_extensions: bool = False,
+    map: bool = True,
+    verify: Literal["later", "before"] = "later",
+    progress: Progress | None = None,
 ) -> RestoreReport:
     """Bring the variables of a snapshot back into a namespace and report what came back and what did not.
 
@@ -260,6 +263,12 @@ def restore(
         store, notebook: as for `snapshot`.
         beside: what to put back beside the variables, as for `snapshot`; nothing by default with `only` or `exclude`.
         reload_extensions: load IPython's extensions again that the session had.
+        map: let the big arrays of a big snapshot be pages of the store's files until they are touched, where that is
+            safe. They can be written to, and the store does not change.
+        verify: when what was mapped is verified. "later": in the background, and damage costs a line on stderr.
+            "before": first of all, and damage costs the variable; `strict` asks for this. The rest always is, first.
+
+        progress: as for `snapshot`.
 
     Raises:
         SnapshotNotFound: there is no such snapshot, or several ids begin so.
@@ -268,6 +277,8 @@ def restore(
         DamageError: the snapshot's own record is damaged. Damaged content costs only the variables that it holds.
     """
     started = time.perf_counter()
+    progress = progress or Progress()
+    progress.begin("waiting for the snapshot before")
     jobs.wait()
     names = _session(namespace)
     only, exclude = _patterns(only), _patterns(exclude)
@@ -275,7 +286,7 @@ def restore(
     parts = _parts(beside, names, partly=bool(only or exclude))
     place, _ = _place(store, reading=True)
     with _opened(place, create=False, reading=book) as opened:
-        record = opened.load(opened.resolve(snapshot, book).id)
+        record = opened.find(snapshot, book)
         skips = {skip.name: skip for skip in record.skips}
         saved = [variable.name for variable in record.variables]
         chosen = set(_select([*saved, *(name for name in skips if name not in saved)], only, exclude))
@@ -287,18 +298,22 @@ def restore(
             return _restored(
                 record, opened, wanted, (), not_saved, others, exact, started, dry_run=True, beside=entries
             )
+        loading = [*wanted, *(state.name_of(entry) for entry in entries)]
+        progress.begin("reading", _size(record, loading, streams=True))
+        opened.progress = progress
+        source = opened.reader(size=_size(record, loading), map=map, before=strict or verify == "before")
         journal = Journal(names)
         turn = state.Turn(record.head.id, reload_extensions=reload_extensions, in_session=host.is_session(names))
         try:
             state.begin({state.part_of(entry) for entry in entries}, turn)
             early, late = _stages(entries)
-            first = rebuild(record, map(state.name_of, early), opened.read, names, stand=_leave)
+            first = rebuild(record, [state.name_of(entry) for entry in early], source, names, stand=_leave)
             state.put(state.EARLY, _entries(first, turn), turn)
             cells.show(record.sources)
-            loading = [*wanted, *map(state.name_of, late)]
-            known, notes = living.classes(record, names, loading, opened.read)
+            loading = [*wanted, *(state.name_of(entry) for entry in late)]
+            known, notes = living.classes(record, names, loading, source.stream)
             built = rebuild(
-                record, loading, opened.read, names, stand=lambda values: journal.bind(_variables(values)), known=known
+                record, loading, source, names, stand=lambda values: journal.bind(_variables(values)), known=known
             )
             living.remember(record, built.classes)
             failed = tuple(_failure(record, name, built.failed[name]) for name in wanted if name in built.failed)
@@ -316,6 +331,7 @@ def restore(
             state.finish(turn)
             if (seen := host.look(names)).hidden is not None:
                 provenance.restored(report.restored, seen.code)
+            later.verify(opened.pieces, source.unverified, _tell_damage)
             return report
         except BaseException:
             with uninterrupted():
@@ -449,6 +465,23 @@ def _check_name(name: str | None) -> None:
         raise NbSnapError(f"{name!r} cannot be the name of a snapshot")
     if name == "latest" or name.startswith("latest~"):
         raise NbSnapError(f"{name!r} already has a meaning and cannot be the name of a snapshot")
+
+
+def _size(record: Snapshot, names: Iterable[str], *, streams: bool = False) -> int:
+    """Return how many bytes of buffers, or of buffers and streams, some variables of a snapshot have."""
+    wanted = set(names)
+    groups = [group for group in record.groups if not wanted.isdisjoint(group.variables)]
+    size = sum(content.size for group in groups for content in group.buffers)
+    return size + sum(group.stream.size for group in groups) if streams else size
+
+
+def _tell_damage(names: tuple[str, ...], what: str) -> None:
+    """Say that variables were restored whose bytes turned out to be damaged afterwards."""
+    entries = [entry for name in names if (entry := state.item_of(name)) is not None]
+    shown = ", ".join([name for name in names if state.item_of(name) is None] or wording.beside(entries))
+    line = f"nbsnap: {shown}: damaged in the store, so what was restored may be wrong: {what}"
+    with contextlib.suppress(OSError, ValueError):  # nobody is left to be told
+        print(wording.encodable(wording.clean(line), sys.stderr.encoding), file=sys.stderr, flush=True)
 
 
 # --- records and reports ----------------------------------------------------------------------------------------------

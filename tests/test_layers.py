@@ -26,11 +26,12 @@ LAYERS = """
     session
     environment living           | maintenance
     capture rebuild              | store
-    losses taken                 | writer
-    pickling
+    losses taken                 | writer later
+    pickling                     | reader
     reducers definitions holes   | pieces folder line
     memory paths flat            | packs backends
-    builders sharing refused structs beside | seen
+                                 | mapping seen
+    builders sharing refused structs beside
     ordering namespace provenance placeholder cells
     describe
     startup profile host meter

@@ -14,8 +14,9 @@ from typing import Any
 from nbsnap.builders import fill_attributes
 from nbsnap.builders import numpy as builders
 from nbsnap.memory import address, root_of, upon_buffer, writeable
+from nbsnap.refused import qualified
 
-from .common import Plan
+from .common import REGION, Plan
 from .torch import array_over, storage_behind
 
 
@@ -83,12 +84,12 @@ def _layout(array: Any) -> tuple[Any, ...]:
 
 
 def _held_elsewhere(root: Any) -> Any:
-    """Return the `bytearray` or `array.array` whose memory a root shows, if something else may refer to it, too.
+    """Return the `bytearray`, `array.array` or region whose memory a root shows, if something else may refer to it.
 
     Where only its arrays hold it (a restore puts such things beneath them), as much as they reach is saved.
     """
     source: Any = root.obj if type(root) is memoryview else None
-    if type(source) not in (bytearray, array.array) or not len(source):
+    if not (type(source) in (bytearray, array.array) or qualified(type(source)) == REGION) or not len(source):
         return None
     return source if sys.getrefcount(source) > _OURS else None
 

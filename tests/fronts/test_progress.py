@@ -62,7 +62,7 @@ def test_no_thread_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
     """Also where the work fails."""
     monkeypatch.setattr(sys, "stderr", Terminal())
     with pytest.raises(ZeroDivisionError), meter.shown(Progress(), in_kernel=False, quiet=False):
-        1 / 0  # noqa: B018
+        1 / 0
     assert "nbsnap-progress" not in {thread.name for thread in threading.enumerate()}
 
 
