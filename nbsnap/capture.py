@@ -19,7 +19,7 @@ from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import replace
 from typing import Any
 
-from . import beside, definitions, describe, reducers
+from . import beside, definitions, describe, plain, reducers
 from .cells import Cells
 from .errors import CannotSave
 from .flat import Queue
@@ -28,7 +28,7 @@ from .memory import Memory
 from .model import Content, Definition, Skip, Variable
 from .pickling import Desk, Hole, Record, pickler, reason, write_table
 from .quiet import unhurried
-from .sharing import LEAVES, Ownership, Team, Touch, is_tree
+from .sharing import LEAVES, Ownership, Team, Touch
 from .taken import Pickled, Taken, TakenClass, closure, group_record, reachable
 
 #: Engines tried in turn for each setting.
@@ -86,6 +86,7 @@ class _Capture:
         self.made = made
         self.ownership = Ownership()
         self.plans: dict[str, dict[type, reducers.Plan]] = {}
+        self.accepted: dict[type, bool] = {}
         self.queue: deque[Team] = deque(Team(names, []) for names in _by_identity(self.values))
         self.done: dict[Team, Pickled] = {}
         self.classes: dict[str, TakenClass] = {}
@@ -162,19 +163,28 @@ class _Capture:
             return None
         name = team.variables[0]
         value = self.values[name]
-        if value is self.namespace or not is_tree(value):
+        if value is self.namespace or (found := plain.survey([value], self.accepts)) is None:
             return None
+        desk = self.desk(team, None) if found.classes else self.idle
         if type(value) not in LEAVES:
             self.ownership.claim(value, team)
-        file = io.BytesIO()
-        write_table(file, [("var", name)])
-        writer = pickle.Pickler(file, protocol=5)
         try:
-            writer.dump(value)
-        except (RecursionError, MemoryError, RuntimeError):  # the last: changed by another thread meanwhile
+            calls = {cls: how for cls in found.classes if type(how := reducers.class_(desk, cls)) is tuple}
+            records, pickles = plain.write(value, found, calls)
+        except (CannotSave, RecursionError, MemoryError, RuntimeError):  # the last: changed by another thread meanwhile
             self.ownership.release(team)
             return None
-        return Pickled(team, "pickle", file.getvalue(), [], self.idle, {}, {}, None)
+        desk.types.update(found.classes)
+        file = io.BytesIO()
+        write_table(file, [*records, ("var", name)])
+        file.write(pickles)
+        return Pickled(team, "pickle", file.getvalue(), [], desk, {}, {}, None)
+
+    def accepts(self, cls: type) -> bool:
+        """Tell whether objects of a class are plain data: their attributes, and no more."""
+        if (known := self.accepted.get(cls)) is None:
+            known = self.accepted[cls] = reducers.saved_as_attributes(cls)
+        return known
 
     def attempt_with(self, engine: str, team: Team, memory: Memory | None) -> Pickled:
         desk = self.desk(team, self.ownership, memory, self.losses.holes)

@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from . import definitions
+from . import definitions, plain
 from .builders import PYTHON
 from .errors import CannotLoad, DamageError
 from .flat import EARLY, Filler
@@ -236,6 +236,7 @@ class _Loader:
     def read(self, table: Iterable[Record], reader: Unpickler, is_flat: bool) -> dict[str, Any]:
         """Read the records of a stream, and return the variables among them."""
         values: dict[str, Any] = {}
+        sets: list[set[Any]] = []
         call = types.FunctionType(_call.__code__, self.namespace)
         for record in table:
             while (value := call(reader.load)) is EARLY:
@@ -252,6 +253,12 @@ class _Loader:
                 case ("register", key):
                     for cls in value:
                         self.skeleton(key).register(cls)  # type: ignore[attr-defined]
+                case ("before",):
+                    pass
+                case ("sets",):
+                    sets = value
+                case ("fill",):
+                    plain.fill(sets, *value)
                 case _:
                     raise CannotLoad("holds something that this version of nbsnap does not know")
         return values

@@ -15,11 +15,8 @@ import gc
 import sys
 import types
 from collections import OrderedDict
-from collections.abc import Callable, Iterator
-from itertools import chain
+from collections.abc import Callable
 from typing import Any
-
-from .ordering import NUMBERS
 
 
 class Team:
@@ -96,65 +93,8 @@ class Ownership:
         return False
 
 
-def is_tree(value: object) -> bool:
-    """Tell whether a value is made of built-in containers and atoms only, and nothing but itself holds its containers.
-
-    Then nothing inside can be shared with another variable, and the value needs no watching while it is pickled: that
-    is what makes large plain data quick. The proof is the reference count of every container (one holder each), level
-    by level, by iterators that run in C. A "no" costs time only. Sets that have to be put in order are watched.
-    """
-    if type(value) in LEAVES:
-        return True
-    level: list[Any] = [value]
-    root = True
-    while level:
-        below: list[Any] = []
-        for kind in set(map(type, level)):
-            items: list[Any] = level if len(level) == 1 else [item for item in level if type(item) is kind]
-            children = _CHILDREN.get(kind)
-            if children is None or (kind is dict and not set(map(type, chain.from_iterable(items))) <= LEAVES):
-                return False
-            held = set(map(type, children(items)))
-            inner = held - LEAVES
-            if not inner <= _CHILDREN.keys() or (kind in _SETS and not held <= NUMBERS):
-                return False
-            if (
-                not root
-                and (inner or kind in PLAIN)
-                and set(map(sys.getrefcount, items)) != _ONE_HOLDER[items is level]
-            ):
-                return False
-            if inner:
-                below += [child for child in children(items) if type(child) in inner]
-        level, root = below, False
-        del below
-    return True
-
-
 #: Types without parts that could be shared.
-LEAVES = frozenset({str, int, float, bool, bytes, complex, type(None)})
-
-_SETS = frozenset({set, frozenset})
-
-_CHILDREN: dict[type, Callable[[list[Any]], Iterator[Any]]] = {
-    list: chain.from_iterable,
-    tuple: chain.from_iterable,
-    set: chain.from_iterable,
-    frozenset: chain.from_iterable,
-    dict: lambda items: chain.from_iterable(map(dict.values, items)),
-}
-
-
-def _one_holder() -> dict[bool, set[int]]:
-    """Return what `sys.getrefcount` says in `is_tree` of an object with one holder besides: counted, not guessed."""
-    holder: list[Any] = [[], {}]
-    level = [child for child in holder if True]
-    items = [item for item in level if type(item) is list]
-    alone = level[1:]
-    del level[1]
-    return {False: set(map(sys.getrefcount, items)), True: set(map(sys.getrefcount, alone))}
-
-
+LEAVES: frozenset[type] = frozenset({str, int, float, bool, bytes, complex, type(None)})
 #: Exact types that hold other objects and can change: the C pickler shows them to `persistent_id` only.
 PLAIN = frozenset({list, dict, set, bytearray})
 #: Exact types that cannot change, or hold nothing that can: most of what a pickler meets.
@@ -166,5 +106,3 @@ _DICTS: tuple[dict[str, str], ...] = ({}, OrderedDict())
 VIEWS = {type(getattr(made, kind)()): kind for made in _DICTS for kind in ("keys", "values", "items")}
 #: Types that C code keeps by value: sharing them is not seen by anyone.
 VALUES: tuple[type, ...] = (types.BuiltinFunctionType, types.GenericAlias, types.UnionType, types.CodeType)
-
-_ONE_HOLDER = _one_holder()

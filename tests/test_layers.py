@@ -29,7 +29,7 @@ LAYERS = """
     losses taken                 | writer
     pickling
     reducers definitions holes   | pieces folder
-    memory paths flat            | packs backends
+    memory paths flat plain      | packs backends
     builders sharing refused structs beside
     ordering namespace provenance placeholder cells
     describe
