@@ -15,11 +15,11 @@ import contextlib
 import io
 import pickle
 from collections import deque
-from collections.abc import Iterable, Mapping, Sequence, Set
+from collections.abc import Collection, Iterable, Mapping, Sequence, Set
 from dataclasses import replace
 from typing import Any
 
-from . import beside, definitions, describe, plain, reducers
+from . import batches, beside, definitions, describe, plain, reducers
 from .cells import Cells
 from .errors import CannotSave
 from .flat import Queue
@@ -29,7 +29,7 @@ from .model import Content, Definition, Skip, Variable
 from .pickling import Desk, Hole, Record, pickler, reason, write_table
 from .quiet import unhurried
 from .sharing import LEAVES, Ownership, Team, Touch
-from .taken import Pickled, Taken, TakenClass, closure, group_record, reachable
+from .taken import Pickled, Taken, TakenClass, batch_record, closure, group_record, reachable
 
 #: Engines tried in turn for each setting.
 _ENGINES = {"auto": ("pickle", "dill"), "cloudpickle": ("cloudpickle", "pickle", "dill"), "dill": ("dill", "pickle")}
@@ -87,7 +87,10 @@ class _Capture:
         self.ownership = Ownership()
         self.plans: dict[str, dict[type, reducers.Plan]] = {}
         self.accepted: dict[type, bool] = {}
-        self.queue: deque[Team] = deque(Team(names, []) for names in _by_identity(self.values))
+        self.types: dict[type, str] = {}
+        live = {id(namespace)}
+        self.small = batches.take(self.values, live) if self.engines[0] == "pickle" else {}
+        self.queue: deque[Team] = deque(Team(names, []) for names in _by_identity(self.values, self.small))
         self.done: dict[Team, Pickled] = {}
         self.classes: dict[str, TakenClass] = {}
         self.keys: dict[int, str] = {}
@@ -98,6 +101,9 @@ class _Capture:
         self.cells = Cells()
         self.losses = Losses(self.made, lambda holes: self.desk(Team([], []), None, holes=holes))
         self.idle = self.desk(Team([], []), None)
+        for name in self.small:
+            if type(value := self.values[name]) not in LEAVES:
+                self.ownership.claim(value, Team([name], []))
 
     def run(self, classes: Mapping[str, type]) -> Taken:
         self.keys.update((id(cls), key) for key, cls in classes.items())
@@ -280,6 +286,8 @@ class _Capture:
 
     def merge(self, team: Team, other: Team) -> None:
         self.done.pop(other, None)
+        for name in other.variables:
+            self.small.pop(name, None)
         self.ownership.release(other)
         if other in self.queue:
             self.queue.remove(other)
@@ -383,6 +391,15 @@ class _Capture:
             share = size // max(1, len(item.team.variables))
             for name in item.team.variables:
                 variables[name] = self.variable(name, share, group, item.notes.get(name, ()))
+        for names in batches.cut(self.small):
+            group = f"g{len(groups)}"
+            stream = b"".join(
+                [pickle.dumps(tuple(("var", name) for name in names), 5), *(self.small[name] for name in names)]
+            )
+            groups.append((batch_record(group, names), stream, []))
+            total += len(stream)
+            for name in names:
+                variables[name] = self.variable(name, len(self.small[name]), group, ())
         kept = sorted(key for key in self.classes if key in home)
         defined = tuple(
             (Definition(key, Content(0), home[key], self.classes[key].needs), self.classes[key].stream) for key in kept
@@ -412,13 +429,20 @@ class _Capture:
     def variable(self, name: str, size: int, group: str, notes: tuple[str, ...]) -> Variable:
         value = self.values[name]
         count, line = self.made.get(name, (None, ""))
-        return Variable(name, describe.type_name(value), size, describe.summary(value), group, count, line, notes)
+        if (kind := self.types.get(type(value))) is None:
+            kind = self.types[type(value)] = describe.type_name(value)
+        return Variable(name, kind, size, describe.summary(value), group, count, line, notes)
 
 
-def _by_identity(values: Mapping[str, Any]) -> Iterable[list[str]]:
-    """Return the names, those together that are bound to one tuple, frozenset, or text: nothing else ties these."""
+def _by_identity(values: Mapping[str, Any], small: Collection[str]) -> Iterable[list[str]]:
+    """Return the names but the small ones, those together that are bound to one tuple, frozenset, or text.
+
+    Nothing else ties these.
+    """
     found: dict[object, list[str]] = {}
     for name, value in values.items():
+        if name in small:
+            continue
         shortest = _ALIASED.get(type(value))
         found.setdefault(name if shortest is None or len(value) < shortest else id(value), []).append(name)
     return found.values()

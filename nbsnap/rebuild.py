@@ -227,6 +227,8 @@ class _Loader:
         file = io.BytesIO(stream)
         table: Iterable[Record] = Unpickler(file, (), self).load()
         reader = Unpickler(file, buffers, self)
+        if group.engine == "batch":
+            return {name: Unpickler(file, (), self).load() for _, name in table}
         outer, self.filler = self.filler, Filler()
         try:
             return self.read(table, reader, group.engine == "flat")

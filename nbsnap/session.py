@@ -264,6 +264,8 @@ def _patterns(given: Iterable[str]) -> tuple[str, ...]:
 def _without(names: list[str], ignore: Iterable[str], asked: Iterable[str]) -> list[str]:
     """Leave out what is always left out, unless it is asked for by its name."""
     patterns, by_name = _patterns(ignore), set(_patterns(asked))
+    if not patterns:
+        return names
     return [name for name in names if name in by_name or not matches_any(name, patterns)]
 
 

@@ -26,7 +26,7 @@ LAYERS = """
     session
     environment living           | maintenance
     capture rebuild              | store
-    losses taken                 | writer
+    losses taken batches         | writer
     pickling
     reducers definitions holes   | pieces folder
     memory paths flat plain      | packs backends
