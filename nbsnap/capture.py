@@ -101,9 +101,8 @@ class _Capture:
         self.cells = Cells()
         self.losses = Losses(self.made, lambda holes: self.desk(Team([], []), None, holes=holes))
         self.idle = self.desk(Team([], []), None)
-        for name in self.small:
-            if type(value := self.values[name]) not in LEAVES:
-                self.ownership.claim(value, Team([name], []))
+        held = {name: value for name in self.small if type(value := self.values[name]) not in LEAVES}
+        self.ownership.claim_alone(held)
 
     def run(self, classes: Mapping[str, type]) -> Taken:
         self.keys.update((id(cls), key) for key, cls in classes.items())
@@ -405,11 +404,8 @@ class _Capture:
             (Definition(key, Content(0), home[key], self.classes[key].needs), self.classes[key].stream) for key in kept
         )
         total += sum(len(stream) for _, stream in defined)
-        skips = [
-            skip
-            for name in self.values
-            for skip in ([self.skips[name]] if name in self.skips else partly.get(name, ()))
-        ]
+        told = [name for name in self.values if name in self.skips or name in partly] if self.skips or partly else []
+        skips = [skip for name in told for skip in ([self.skips[name]] if name in self.skips else partly[name])]
         return Taken(
             variables=tuple(variables[name] for name in self.values if name in variables and name not in self.entries),
             beside=tuple(

@@ -20,7 +20,6 @@ from __future__ import annotations
 
 import copyreg
 import datetime
-import decimal
 import gc
 import io
 import operator
@@ -38,7 +37,7 @@ from .sharing import LEAVES
 #: Most of what there is: not looked at twice.
 _ATOMS: frozenset[type] = LEAVES - {complex}
 #: Types without parts that are written as a call of their class.
-_CALLED = frozenset({complex, datetime.date, datetime.timedelta, datetime.time, datetime.datetime, decimal.Decimal})
+_CALLED = frozenset({complex, datetime.date, datetime.timedelta, datetime.time, datetime.datetime})
 _ZONED = frozenset({datetime.time, datetime.datetime})
 _ZONES = frozenset({type(None), datetime.timezone})
 _SETS = frozenset({set, frozenset})
@@ -105,7 +104,7 @@ def survey(roots: list[Any], accepts: Callable[[type], bool] | None = None, limi
             if kind not in CONTAINERS:
                 if kind in _ATOMS:
                     continue
-                if kind in _CALLED:
+                if kind in _CALLED or kind is getattr(sys.modules.get("decimal"), "Decimal", None):
                     if kind in _ZONED and not set(map(type, map(_zone, items))) <= _ZONES:
                         return None
                     found.classes[kind] = None
@@ -191,7 +190,7 @@ def _add_keys(dicts: list[dict[Any, Any]], inner: list[Any], found: Survey) -> N
     found.add_texts(set().union(*dicts), sum(map(len, dicts)))
 
 
-_NO_KEYS = frozenset({list, dict, set, bytearray, complex, datetime.date, datetime.timedelta, decimal.Decimal})
+_NO_KEYS = frozenset({list, dict, set, bytearray, *_CALLED})
 
 
 def _add_texts(values: list[Any], found: Survey) -> None:

@@ -312,6 +312,8 @@ def distribution(package: str) -> str:
 
 
 def _turn(group: Group, kinds: Mapping[str, str]) -> int:
-    """Return when a group is loaded: modules, then functions, then the rest, so that code finds what it reads."""
+    """Return when a group is loaded: plain data, modules, functions, the rest, so that code finds what it reads."""
+    if group.engine == "batch":
+        return -1
     types = {kinds.get(name, "") for name in group.variables}
     return 0 if types <= {"module"} else 1 if types <= {"module", "function", "type"} else 2

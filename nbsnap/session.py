@@ -23,7 +23,7 @@ from .errors import NbSnapError, SnapshotNotFound, StoreNotFound, StrictError
 from .model import BESIDE, Head, RestoreReport, Skip, Snapshot, SnapshotReport
 from .namespace import Journal, matches_any, select, user_names
 from .pickling import ENGINES
-from .quiet import uninterrupted
+from .quiet import unhurried, uninterrupted
 from .rebuild import Rebuilt, rebuild
 from .store import Store
 from .taken import Taken
@@ -31,6 +31,7 @@ from .taken import Taken
 Place = str | os.PathLike[str] | Store | None
 
 
+@unhurried()
 def snapshot(
     namespace: dict[str, Any] | None = None,
     *,

@@ -15,12 +15,14 @@ import gc
 import sys
 import types
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 
 class Team:
     """Variables and definitions pickled together, while it is not yet sure that they stay so."""
+
+    __slots__ = ("claimed", "definitions", "variables")
 
     def __init__(self, variables: list[str], definitions: list[str]) -> None:
         self.variables = variables
@@ -69,6 +71,14 @@ class Ownership:
     def claim(self, value: object, team: Team) -> None:
         """Claim one object for a team. Raises Touch if another team has it."""
         self.claimer(team)(value)
+
+    def claim_alone(self, values: Mapping[str, object]) -> None:
+        """Claim objects that nobody has claimed yet, each for a team of the variable that is bound to it."""
+        for name, value in values.items():
+            team = Team([name], [])
+            key = id(value)
+            team.claimed.append(key)
+            self._owner[key] = team
 
     def release(self, team: Team) -> None:
         """Forget a team's claims: it is going to be pickled again, or not at all."""

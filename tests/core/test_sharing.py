@@ -10,16 +10,17 @@ import pandas as pd
 import pytest
 
 from nbsnap.capture import take_apart
+from nbsnap.model import Content
 from nbsnap.plain import survey
 
 
 def partition(**names: Any) -> set[frozenset[str]]:
+    """Which variables share a memo: those of a group, but of a batch each has its own."""
     taken = take_apart(names, list(names))
     assert taken.skips == ()
-    groups: dict[str, set[str]] = {}
-    for variable in taken.variables:
-        groups.setdefault(variable.group, set()).add(variable.name)
-    return {frozenset(group) for group in groups.values()}
+    groups, _ = taken.write(lambda data: Content(0))
+    whole = {frozenset(group.variables) for group in groups if group.engine != "batch" and group.variables}
+    return whole | {frozenset({name}) for group in groups if group.engine == "batch" for name in group.variables}
 
 
 def apart(*names: str) -> set[frozenset[str]]:
