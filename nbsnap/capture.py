@@ -12,6 +12,7 @@ the partition coarser or smaller.
 from __future__ import annotations
 
 import contextlib
+import functools
 import io
 import pickle
 from collections import deque
@@ -33,6 +34,10 @@ from .taken import Pickled, Taken, TakenClass, batch_record, closure, group_reco
 
 #: Engines tried in turn for each setting.
 _ENGINES = {"auto": ("pickle", "dill"), "cloudpickle": ("cloudpickle", "pickle", "dill"), "dill": ("dill", "pickle")}
+
+
+#: Of thousands of variables, most records are those of the snapshot before.
+_variable = functools.lru_cache(maxsize=16_384)(Variable)
 
 
 class _Failed(Exception):
@@ -80,16 +85,15 @@ class _Capture:
         self.entries = {
             reserved: entry for entry in entries if (reserved := beside.name_of(entry)) not in self.values
         }  # reserved name -> entry
-        self.values.update((reserved, entries[entry]) for reserved, entry in self.entries.items())
-        self.order = {name: place for place, name in enumerate(self.values)}
         self.engines = _ENGINES[engine]
         self.made = made
         self.ownership = Ownership()
         self.plans: dict[str, dict[type, reducers.Plan]] = {}
         self.accepted: dict[type, bool] = {}
         self.types: dict[type, str] = {}
-        live = {id(namespace)}
-        self.small = batches.take(self.values, live) if self.engines[0] == "pickle" else {}
+        self.small = batches.take(self.values, {id(namespace)}) if self.engines[0] == "pickle" else {}
+        self.values.update((reserved, entries[entry]) for reserved, entry in self.entries.items())
+        self.order = {name: place for place, name in enumerate(self.values)}
         self.queue: deque[Team] = deque(Team(names, []) for names in _by_identity(self.values, self.small))
         self.done: dict[Team, Pickled] = {}
         self.classes: dict[str, TakenClass] = {}
@@ -101,8 +105,8 @@ class _Capture:
         self.cells = Cells()
         self.losses = Losses(self.made, lambda holes: self.desk(Team([], []), None, holes=holes))
         self.idle = self.desk(Team([], []), None)
-        held = {name: value for name in self.small if type(value := self.values[name]) not in LEAVES}
-        self.ownership.claim_alone(held)
+        held = [name for name in self.small if type(self.values[name]) not in LEAVES]
+        self.ownership.claim_alone(held, map(self.values.__getitem__, held))
 
     def run(self, classes: Mapping[str, type]) -> Taken:
         self.keys.update((id(cls), key) for key, cls in classes.items())
@@ -427,7 +431,7 @@ class _Capture:
         count, line = self.made.get(name, (None, ""))
         if (kind := self.types.get(type(value))) is None:
             kind = self.types[type(value)] = describe.type_name(value)
-        return Variable(name, kind, size, describe.summary(value), group, count, line, notes)
+        return _variable(name, kind, size, describe.summary(value), group, count, line, notes)
 
 
 def _by_identity(values: Mapping[str, Any], small: Collection[str]) -> Iterable[list[str]]:

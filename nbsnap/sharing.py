@@ -15,7 +15,7 @@ import gc
 import sys
 import types
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable
 from typing import Any
 
 
@@ -45,7 +45,7 @@ class Ownership:
     """Whose each mutable object is, by identity. The objects must be alive while they are owned."""
 
     def __init__(self, session_modules: frozenset[str] = frozenset({"__main__"})) -> None:
-        self._owner: dict[int, Team] = {}
+        self._owner: dict[int, Team | str] = {}  # a name: of a variable that is alone so far, and has no team yet
         self._common: dict[int, object] = {}
         self._tying: set[int] = set()  # what was found not to be common; of a mistaken id, teams would be only coarser
         self._session_modules = session_modules
@@ -63,7 +63,7 @@ class Ownership:
             elif key not in self._common:
                 if key in self._tying or not self._held_by_library(value):
                     self._tying.add(key)
-                    raise Touch(owner)
+                    raise Touch(self._team(key, owner))
                 self._common[key] = value
 
         return claim
@@ -72,13 +72,17 @@ class Ownership:
         """Claim one object for a team. Raises Touch if another team has it."""
         self.claimer(team)(value)
 
-    def claim_alone(self, values: Mapping[str, object]) -> None:
-        """Claim objects that nobody has claimed yet, each for a team of the variable that is bound to it."""
-        for name, value in values.items():
-            team = Team([name], [])
-            key = id(value)
-            team.claimed.append(key)
-            self._owner[key] = team
+    def claim_alone(self, names: Iterable[str], values: Iterable[object]) -> None:
+        """Claim objects that nobody has claimed yet, each for the variable alone that is bound to it."""
+        self._owner.update(zip(map(id, values), names, strict=True))
+
+    def _team(self, key: int, owner: Team | str) -> Team:
+        """Return the team of an owner, made now for a variable that was alone."""
+        if isinstance(owner, str):
+            owner = Team([owner], [])
+            owner.claimed.append(key)
+            self._owner[key] = owner
+        return owner
 
     def release(self, team: Team) -> None:
         """Forget a team's claims: it is going to be pickled again, or not at all."""

@@ -26,7 +26,8 @@ rows = [{'m', 'n'}] * 3; deep = {'x': [{'name': str(n), 'tags': {f't{n}', 'u', '
 class Node: pass
 node = Node(); node.others = {node}; node.names = {'i', 'j', 'k'}
 tagged = [{'id': n, 'tags': {f't{n % 9}', f'u{n % 5}', 'all'}, 'by': 'me'} for n in range(2_000)]
-several = [Thing() for _ in range(1_000)]; lone = {'one', 'two', 'three'}; few = [1, 'a', {'b': 2}]; some = {3: {'x', 'y'}}
+several = [Thing() for _ in range(1_000)]; lone = {'one', 'two', 'three'}; few = [1, 'a', {'b': 2}]
+some = {3: {'x', 'y'}}
 """
 
 
