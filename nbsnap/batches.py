@@ -33,20 +33,19 @@ def take(values: Mapping[str, Any], apart: set[int]) -> dict[str, bytes]:
     """Return the pickles of the small plain variables among `values`, leaving out those that are of the ids `apart`."""
     bound = Counter(map(id, values.values()))
     atoms: list[str] = []
-    containers: list[str] = []
+    others: list[str] = []
     for name, value in values.items():
         kind = type(value)
         if kind in LEAVES:
-            if (
-                (kind is not str and kind is not bytes)
-                or len(value) < _TEXT
-                or (len(value) < LONGEST and bound[id(value)] == 1)
-            ):
+            is_text = kind is str or kind is bytes
+            if not is_text or len(value) < _TEXT or (len(value) < LONGEST and bound[id(value)] == 1):
                 atoms.append(name)
-        elif kind in plain.CONTAINERS and len(value) < _LIMIT and bound[id(value)] == 1 and id(value) not in apart:
-            containers.append(name)
+        elif kind in plain.CALLED or (
+            kind in plain.CONTAINERS and len(value) < _LIMIT and bound[id(value)] == 1 and id(value) not in apart
+        ):
+            others.append(name)
     found: dict[str, bytes] = {}
-    for name in (*atoms, *_proved(values, containers)):
+    for name in (*atoms, *_proved(values, others)):
         try:
             data = pickle.dumps(values[name], 5)
         except (RecursionError, MemoryError, RuntimeError):  # the last: changed by another thread meanwhile

@@ -105,7 +105,7 @@ class _Capture:
         self.cells = Cells()
         self.losses = Losses(self.made, lambda holes: self.desk(Team([], []), None, holes=holes))
         self.idle = self.desk(Team([], []), None)
-        held = [name for name in self.small if type(self.values[name]) not in LEAVES]
+        held = [name for name in self.small if type(self.values[name]) in plain.CONTAINERS]
         self.ownership.claim_alone(held, map(self.values.__getitem__, held))
 
     def run(self, classes: Mapping[str, type]) -> Taken:
@@ -172,7 +172,9 @@ class _Capture:
             return None
         name = team.variables[0]
         value = self.values[name]
-        if value is self.namespace or (found := plain.survey([value], self.accepts)) is None:
+        if value is self.namespace or not (type(value) in plain.KINDS or self.accepts(type(value))):
+            return None
+        if (found := plain.survey([value], self.accepts)) is None:
             return None
         desk = self.desk(team, None) if found.classes else self.idle
         if type(value) not in LEAVES:

@@ -101,6 +101,7 @@ def _shape(value: Any) -> str:
         shape = tuple(int(n) for n in value.shape)
         dtype = getattr(value, "dtype", None)
         text = " × ".join(f"{n:,}" for n in shape) or "scalar"
-        return f"{text} {dtype}" if dtype is not None and len(str(dtype)) < 40 else text
+        kind = "" if dtype is None else str(dtype)
+        return f"{text} {kind}" if dtype is not None and len(kind) < 40 else text
     except Exception:  # a summary is a courtesy: an object that answers strangely goes without
         return ""

@@ -37,11 +37,13 @@ from .sharing import LEAVES
 #: Most of what there is: not looked at twice.
 _ATOMS: frozenset[type] = LEAVES - {complex}
 #: Types without parts that are written as a call of their class.
-_CALLED = frozenset({complex, datetime.date, datetime.timedelta, datetime.time, datetime.datetime})
+CALLED = frozenset({complex, datetime.date, datetime.timedelta, datetime.time, datetime.datetime})
 _ZONED = frozenset({datetime.time, datetime.datetime})
 _ZONES = frozenset({type(None), datetime.timezone})
 _SETS = frozenset({set, frozenset})
 CONTAINERS = frozenset({list, dict, tuple, bytearray, *_SETS})
+#: All types that are plain by themselves.
+KINDS = LEAVES | CALLED | CONTAINERS
 
 #: From so many objects on it pays to write without a memo.
 _LARGE = 1_000
@@ -104,7 +106,7 @@ def survey(roots: list[Any], accepts: Callable[[type], bool] | None = None, limi
             if kind not in CONTAINERS:
                 if kind in _ATOMS:
                     continue
-                if kind in _CALLED or kind is getattr(sys.modules.get("decimal"), "Decimal", None):
+                if kind in CALLED or kind is getattr(sys.modules.get("decimal"), "Decimal", None):
                     if kind in _ZONED and not set(map(type, map(_zone, items))) <= _ZONES:
                         return None
                     found.classes[kind] = None
@@ -190,7 +192,7 @@ def _add_keys(dicts: list[dict[Any, Any]], inner: list[Any], found: Survey) -> N
     found.add_texts(set().union(*dicts), sum(map(len, dicts)))
 
 
-_NO_KEYS = frozenset({list, dict, set, bytearray, *_CALLED})
+_NO_KEYS = frozenset({list, dict, set, bytearray, *CALLED})
 
 
 def _add_texts(values: list[Any], found: Survey) -> None:

@@ -96,6 +96,12 @@ def test_thousands_of_small_variables_are_few_streams() -> None:
     sizes = {variable.name: variable.size for variable in taken.variables}
     assert sizes["v0"] < sizes["v4999"] < 60
     assert sum(sizes.values()) < taken.size < sum(sizes.values()) + 30 * len(names)
+    for batch, stream in made.items():  # the table, and then pickles of these sizes
+        at = len(stream) - sum(sizes[name] for name in batch)
+        assert pickle.loads(stream[:at]) == tuple(("var", name) for name in batch)
+        for name in batch:
+            assert pickle.loads(stream[at : at + sizes[name]]) == names[name]
+            at += sizes[name]
 
 
 @pytest.mark.parametrize("change", ["change", "add", "remove", "grow"])
