@@ -20,6 +20,8 @@ these are written by one pickler and read by one unpickler, memo and all:
     ("members", KEY)       what the members of the Enum KEY carry
     ("register", KEY)      the virtual subclasses of the abstract base class KEY
     ("var", NAME)          the value of a variable
+
+What is plain data goes another way, without hooks: see `plain`, and `batches` for many small variables.
 """
 
 from __future__ import annotations

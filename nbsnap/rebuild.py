@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from . import definitions
+from . import definitions, plain
 from .builders import PYTHON
 from .errors import CannotLoad, DamageError
 from .flat import EARLY, Filler
@@ -237,6 +237,8 @@ class _Loader:
         file = io.BytesIO(stream)
         table: Iterable[Record] = Unpickler(file, (), self).load()
         reader = Unpickler(file, buffers, self)
+        if group.engine == "batch":
+            return {name: Unpickler(file, (), self).load() for _, name in table}
         outer, self.filler = self.filler, Filler()
         try:
             return self.read(table, reader, group.engine == "flat")
@@ -246,6 +248,7 @@ class _Loader:
     def read(self, table: Iterable[Record], reader: Unpickler, is_flat: bool) -> dict[str, Any]:
         """Read the records of a stream, and return the variables among them."""
         values: dict[str, Any] = {}
+        sets: list[set[Any]] = []
         call = types.FunctionType(_call.__code__, self.namespace)
         for record in table:
             while (value := call(reader.load)) is EARLY:
@@ -262,6 +265,12 @@ class _Loader:
                 case ("register", key):
                     for cls in value:
                         self.skeleton(key).register(cls)  # type: ignore[attr-defined]
+                case ("before",):
+                    pass
+                case ("sets",):
+                    sets = value
+                case ("fill",):
+                    plain.fill(sets, *value)
                 case _:
                     raise CannotLoad("holds something that this version of nbsnap does not know")
         return values
@@ -313,6 +322,8 @@ def distribution(package: str) -> str:
 
 
 def _turn(group: Group, kinds: Mapping[str, str]) -> int:
-    """Return when a group is loaded: modules, then functions, then the rest, so that code finds what it reads."""
+    """Return when a group is loaded: plain data, modules, functions, the rest, so that code finds what it reads."""
+    if group.engine == "batch":
+        return -1
     types = {kinds.get(name, "") for name in group.variables}
     return 0 if types <= {"module"} else 1 if types <= {"module", "function", "type"} else 2

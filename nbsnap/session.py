@@ -27,7 +27,7 @@ from .model import BESIDE, Head, RestoreReport, Skip, Snapshot, SnapshotReport
 from .namespace import Journal, matches_any, select, user_names
 from .pickling import ENGINES
 from .progress import Progress
-from .quiet import uninterrupted
+from .quiet import unhurried, uninterrupted
 from .rebuild import Rebuilt, rebuild
 from .store import Store
 from .taken import Taken
@@ -35,6 +35,7 @@ from .taken import Taken
 Place = str | os.PathLike[str] | Store | None
 
 
+@unhurried()
 def snapshot(
     namespace: dict[str, Any] | None = None,
     *,
@@ -406,6 +407,8 @@ def _patterns(given: Iterable[str]) -> tuple[str, ...]:
 def _without(names: list[str], ignore: Iterable[str], asked: Iterable[str]) -> list[str]:
     """Leave out what is always left out, unless it is asked for by its name."""
     patterns, by_name = _patterns(ignore), set(_patterns(asked))
+    if not patterns:
+        return names
     return [name for name in names if name in by_name or not matches_any(name, patterns)]
 
 

@@ -15,15 +15,14 @@ import gc
 import sys
 import types
 from collections import OrderedDict
-from collections.abc import Callable, Iterator
-from itertools import chain
+from collections.abc import Callable, Iterable
 from typing import Any
-
-from .ordering import NUMBERS
 
 
 class Team:
     """Variables and definitions pickled together, while it is not yet sure that they stay so."""
+
+    __slots__ = ("claimed", "definitions", "variables")
 
     def __init__(self, variables: list[str], definitions: list[str]) -> None:
         self.variables = variables
@@ -46,7 +45,7 @@ class Ownership:
     """Whose each mutable object is, by identity. The objects must be alive while they are owned."""
 
     def __init__(self, session_modules: frozenset[str] = frozenset({"__main__"})) -> None:
-        self._owner: dict[int, Team] = {}
+        self._owner: dict[int, Team | str] = {}  # a name: of a variable that is alone so far, and has no team yet
         self._common: dict[int, object] = {}
         self._tying: set[int] = set()  # what was found not to be common; of a mistaken id, teams would be only coarser
         self._session_modules = session_modules
@@ -65,7 +64,7 @@ class Ownership:
             elif key not in self._common:
                 if key in self._tying or not self._held_by_library(value):
                     self._tying.add(key)
-                    raise Touch(owner)
+                    raise Touch(self._team(key, owner))
                 self._common[key] = value
 
         return claim
@@ -73,6 +72,18 @@ class Ownership:
     def claim(self, value: object, team: Team) -> None:
         """Claim one object for a team. Raises Touch if another team has it."""
         self.claimer(team)(value)
+
+    def claim_alone(self, names: Iterable[str], values: Iterable[object]) -> None:
+        """Claim objects that nobody has claimed yet, each for the variable alone that is bound to it."""
+        self._owner.update(zip(map(id, values), names, strict=True))
+
+    def _team(self, key: int, owner: Team | str) -> Team:
+        """Return the team of an owner, made now for a variable that was alone."""
+        if isinstance(owner, str):
+            owner = Team([owner], [])
+            owner.claimed.append(key)
+            self._owner[key] = owner
+        return owner
 
     def release(self, team: Team) -> None:
         """Forget a team's claims: it is going to be pickled again, or not at all."""
@@ -97,65 +108,8 @@ class Ownership:
         return False
 
 
-def is_tree(value: object) -> bool:
-    """Tell whether a value is made of built-in containers and atoms only, and nothing but itself holds its containers.
-
-    Then nothing inside can be shared with another variable, and the value needs no watching while it is pickled: that
-    is what makes large plain data quick. The proof is the reference count of every container (one holder each), level
-    by level, by iterators that run in C. A "no" costs time only. Sets that have to be put in order are watched.
-    """
-    if type(value) in LEAVES:
-        return True
-    level: list[Any] = [value]
-    root = True
-    while level:
-        below: list[Any] = []
-        for kind in set(map(type, level)):
-            items: list[Any] = level if len(level) == 1 else [item for item in level if type(item) is kind]
-            children = _CHILDREN.get(kind)
-            if children is None or (kind is dict and not set(map(type, chain.from_iterable(items))) <= LEAVES):
-                return False
-            held = set(map(type, children(items)))
-            inner = held - LEAVES
-            if not inner <= _CHILDREN.keys() or (kind in _SETS and not held <= NUMBERS):
-                return False
-            if (
-                not root
-                and (inner or kind in PLAIN)
-                and set(map(sys.getrefcount, items)) != _ONE_HOLDER[items is level]
-            ):
-                return False
-            if inner:
-                below += [child for child in children(items) if type(child) in inner]
-        level, root = below, False
-        del below
-    return True
-
-
 #: Types without parts that could be shared.
-LEAVES = frozenset({str, int, float, bool, bytes, complex, type(None)})
-
-_SETS = frozenset({set, frozenset})
-
-_CHILDREN: dict[type, Callable[[list[Any]], Iterator[Any]]] = {
-    list: chain.from_iterable,
-    tuple: chain.from_iterable,
-    set: chain.from_iterable,
-    frozenset: chain.from_iterable,
-    dict: lambda items: chain.from_iterable(map(dict.values, items)),
-}
-
-
-def _one_holder() -> dict[bool, set[int]]:
-    """Return what `sys.getrefcount` says in `is_tree` of an object with one holder besides: counted, not guessed."""
-    holder: list[Any] = [[], {}]
-    level = [child for child in holder if True]
-    items = [item for item in level if type(item) is list]
-    alone = level[1:]
-    del level[1]
-    return {False: set(map(sys.getrefcount, items)), True: set(map(sys.getrefcount, alone))}
-
-
+LEAVES: frozenset[type] = frozenset({str, int, float, bool, bytes, complex, type(None)})
 #: Exact types that hold other objects and can change: the C pickler shows them to `persistent_id` only.
 PLAIN = frozenset({list, dict, set, bytearray})
 #: Exact types that cannot change, or hold nothing that can: most of what a pickler meets.
@@ -167,5 +121,3 @@ _DICTS: tuple[dict[str, str], ...] = ({}, OrderedDict())
 VIEWS = {type(getattr(made, kind)()): kind for made in _DICTS for kind in ("keys", "values", "items")}
 #: Types that C code keeps by value: sharing them is not seen by anyone.
 VALUES: tuple[type, ...] = (types.BuiltinFunctionType, types.GenericAlias, types.UnionType, types.CodeType)
-
-_ONE_HOLDER = _one_holder()

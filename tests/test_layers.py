@@ -26,10 +26,10 @@ LAYERS = """
     session
     environment living           | maintenance
     capture rebuild              | store
-    losses taken                 | writer later
+    losses taken batches         | writer later
     pickling                     | reader
     reducers definitions holes   | pieces folder line
-    memory paths flat            | packs backends
+    memory paths flat plain      | packs backends
                                  | mapping seen
     builders sharing refused structs beside
     ordering namespace provenance placeholder cells

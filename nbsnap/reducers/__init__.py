@@ -37,7 +37,7 @@ from .containers import plan_for_container
 from .exceptions import exception
 from .functions import function
 
-__all__ = ["LIBRARIES", "Plan", "plan_for"]
+__all__ = ["LIBRARIES", "Plan", "class_", "plan_for", "saved_as_attributes"]
 
 #: Packages whose classes have plans: the module in here that knows them, which is imported when the first is met.
 LIBRARIES = {
@@ -102,6 +102,12 @@ def plan_for(cls: type, native: frozenset[type]) -> Plan:
     if _is_greedy(cls) or _has_own_new(cls):
         return _past_the_object
     return attributes.instance if attributes.has_plain_dict(cls) else _instance
+
+
+def saved_as_attributes(cls: type) -> bool:
+    """Tell whether objects of a class are left to pickle, which saves their attributes without asking the class."""
+    plan = plan_for(cls, frozenset())
+    return (plan is attributes.instance or plan is _instance) and attributes.has_no_more(cls)
 
 
 def _plan_by_name(cls: type) -> Plan | None:

@@ -10,16 +10,17 @@ import pandas as pd
 import pytest
 
 from nbsnap.capture import take_apart
-from nbsnap.sharing import is_tree
+from nbsnap.model import Content
+from nbsnap.plain import survey
 
 
 def partition(**names: Any) -> set[frozenset[str]]:
+    """Which variables share a memo: those of a group, but of a batch each has its own."""
     taken = take_apart(names, list(names))
     assert taken.skips == ()
-    groups: dict[str, set[str]] = {}
-    for variable in taken.variables:
-        groups.setdefault(variable.group, set()).add(variable.name)
-    return {frozenset(group) for group in groups.values()}
+    groups, _ = taken.write(lambda data: Content(0))
+    whole = {frozenset(group.variables) for group in groups if group.engine != "batch" and group.variables}
+    return whole | {frozenset({name}) for group in groups if group.engine == "batch" for name in group.variables}
 
 
 def apart(*names: str) -> set[frozenset[str]]:
@@ -92,22 +93,22 @@ def test_many_variables_over_one_object_stay_quick() -> None:
         (lambda: [(1, 2)] * 3, True),
         (lambda: [([1],)] * 3, False),
         (lambda: [object()], False),
-        (lambda: {(1, 2): 3}, False),
+        (lambda: {(1, 2): 3}, True),
         (lambda: [np.arange(2)], False),
         (lambda: [type("L", (list,), {})()], False),
     ],
 )
 def test_plain_data_is_known_by_its_reference_counts(build: Any, tree: bool) -> None:
     """Trees of built-in containers that nothing else holds; anything in doubt is not one."""
-    assert is_tree(build()) is tree
+    assert (survey([build()]) is not None) is tree
 
 
 def test_a_tree_that_something_else_looks_into_is_none() -> None:
     """A list inside that another name holds, also one in a cycle, is shared."""
     outer = [[1], [2]]
     inner = outer[0]
-    assert not is_tree(outer)
+    assert survey([outer]) is None
     del inner
-    assert is_tree(outer)
+    assert survey([outer]) is not None
     outer.append(outer)
-    assert not is_tree(outer)
+    assert survey([outer]) is None
