@@ -21,7 +21,6 @@ from __future__ import annotations
 import copyreg
 import datetime
 import gc
-import io
 import operator
 import pickle
 import sys
@@ -32,6 +31,7 @@ from itertools import chain, compress, count, islice, repeat
 from typing import Any
 
 from .ordering import NUMBERS
+from .quiet import Interruptible
 from .sharing import LEAVES
 
 #: Most of what there is: not looked at twice.
@@ -222,7 +222,7 @@ def write(value: Any, found: Survey, calls: Mapping[type, tuple[Any, ...]]) -> t
 
     `calls` tells how the classes are written that cannot be found by their names, as a function and its arguments.
     """
-    file = io.BytesIO()
+    file = Interruptible()
     writer = pickle.Pickler(file, protocol=5)
     records: list[tuple[str, ...]] = []
     memo: dict[int, tuple[int, Any]] = {}

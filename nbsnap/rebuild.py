@@ -26,7 +26,7 @@ from .flat import EARLY, Filler
 from .model import Content, Definition, Group, Snapshot
 from .pickling import Record, Unpickler, reason
 from .placeholder import Placeholder
-from .quiet import unhurried
+from .quiet import Interruptible, unhurried
 
 
 class Source(Protocol):
@@ -234,7 +234,7 @@ class _Loader:
             raise CannotLoad(f"holds functions compiled by Python {group.python}, which Python {PYTHON} cannot run")
         stream = self.source.stream(group.stream)
         buffers = self.source.buffers(group)
-        file = io.BytesIO(stream)
+        file = Interruptible(stream)
         table: Iterable[Record] = Unpickler(file, (), self).load()
         reader = Unpickler(file, buffers, self)
         if group.engine == "batch":

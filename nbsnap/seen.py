@@ -14,11 +14,14 @@ An entry says "these bytes have this id" and no more. It stays true whatever bec
 the piece is asked of the store each time. So one table serves all stores, and nothing has to be taken out of it.
 
 There is no lock: each step is one operation of a dict, and what is lost in a race is hashed once more. So a forked
-child, too, finds the table in order."""
+child, too, finds the table in order. It has the same seed, and tells its parent at its end what it has hashed."""
 
 from __future__ import annotations
 
-__all__ = ["LIMIT", "anything", "find", "keep"]
+from collections.abc import Mapping
+from itertools import islice
+
+__all__ = ["LIMIT", "anything", "find", "keep", "learn", "mark", "since"]
 
 LIMIT = 1 << 16  # entries of a generation (64 GiB of pieces in some 15 MB); there are two
 
@@ -45,3 +48,21 @@ def keep(key: bytes, id: bytes) -> None:
     if len(_young) >= LIMIT:
         _young, _old = {}, _young
     _young[key] = id
+
+
+def mark() -> int:
+    """Return a place in the table; see `since`."""
+    return len(_young)
+
+
+def since(mark: int) -> dict[str, str]:
+    """Return what was kept since a mark was set, in hexadecimal digits."""
+    young = _young
+    start = mark if mark <= len(young) else 0  # a generation has ended since
+    return {key.hex(): id.hex() for key, id in islice(young.items(), start, None)}
+
+
+def learn(found: Mapping[str, str]) -> None:
+    """Take up what a child of this process says that it kept."""
+    for key, id in found.items():
+        keep(bytes.fromhex(key), bytes.fromhex(id))

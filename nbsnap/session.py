@@ -29,6 +29,7 @@ from .pickling import ENGINES
 from .progress import Progress
 from .quiet import unhurried, uninterrupted
 from .rebuild import Rebuilt, rebuild
+from .seen import learn, mark, since
 from .store import Store
 from .taken import Taken
 
@@ -173,7 +174,8 @@ def _in_background(
 
     def work() -> dict[str, Any]:
         with Store.open(place, create=True) as opened:
-            return {"id": _write(opened, record, taken, started, Progress()).head.id}
+            before = mark()
+            return {"id": _write(opened, record, taken, started, Progress()).head.id, "seen": since(before)}
 
     def over(told: Mapping[str, Any]) -> None:
         came: SnapshotReport | NbSnapError
@@ -195,6 +197,7 @@ def _came(
     """Return the report of what a child has written."""
     if "error" in told:
         raise NbSnapError(f"{report.name or 'the snapshot'} was not saved: {told['error']}")
+    learn(told["seen"])
     with Store.open(place) as opened:
         saved = opened.load(told["id"])
     living.remember(saved, classes)
