@@ -261,7 +261,7 @@ def value(results: Results, row: Row, goal: Goal) -> float | None:
     if own is None or not goal.against:
         return own
     if goal.against == "data":
-        other = results[row.workload].get("data")
+        other = float(results[row.workload]["data"] or 0) or None
     else:
         tool, _, step = goal.against.partition("/")
         other = figure(results, row.workload, tool, step or goal.at, goal.metric)

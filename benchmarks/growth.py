@@ -115,9 +115,7 @@ def run(bench: Bench, results: Told, into: Path, *, json_file: Path | None = Non
             told = _history(bench, [int(point) for point in at], results["repeat"], results["scale"])
         else:
             tools = tuple(dict.fromkeys(tool for tool, _, _ in curve.shows))
-            told = [
-                bench.workload(replace(workload_at(curve, point), tools=tools), results["repeat"]) for point in at
-            ]
+            told = [bench.workload(replace(workload_at(curve, point), tools=tools), results["repeat"]) for point in at]
         results["curves"][curve.name] = {"points": at, "told": told}
         for file in filter(None, (into / "growth.json", json_file)):
             file.write_text(json.dumps(results, indent=1) + "\n")
@@ -153,13 +151,13 @@ def write(results: Told, into: Path) -> None:
     from benchmarks import table
     from benchmarks.goals import figure
 
-    lines = [table.heading(results).replace(" for which the goals are made", "")]
+    lines = [table.heading(results)]
     for curve in CURVES:
         if curve.name not in results["curves"]:
             continue
         found = results["curves"][curve.name]
-        lines += ["", f"## {curve.title}", "", f"| {curve.unit} | " + " | ".join(map(" ".join, map(_words, curve.shows)))]
-        lines[-1] += " |"
+        names = [" ".join(_words(line)) for line in curve.shows]
+        lines += ["", f"## {curve.title}", "", f"| {curve.unit} | {' | '.join(names)} |"]
         lines.append("|---|" + "---|" * len(curve.shows))
         for point, told in zip(found["points"], found["told"], strict=True):
             numbers = [figure({"": told}, "", *line) for line in curve.shows]

@@ -35,8 +35,8 @@ def sentence(machine: dict[str, Any]) -> str:
     packages = ", ".join(f"{name} {number}" for name, number in machine["packages"].items() if name != "nbsnap")
     memory = f"{machine['memory'] / 2**30:.0f} GiB of memory" if machine["memory"] else "memory unknown"
     return (
-        f"{machine['processor']}, {machine['cores']} cores, {memory}, {machine['system']}, {machine['file system']} on a"
-        f" disk that writes and flushes {machine['disk'] / 1e9:.2g} GB/s; {machine['python']}, {packages}."
+        f"{machine['processor']}, {machine['cores']} cores, {memory}, {machine['system']}, {machine['file system']} on"
+        f" a disk that writes and flushes {machine['disk'] / 1e9:.2g} GB/s; {machine['python']}, {packages}."
     )
 
 

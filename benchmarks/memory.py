@@ -1,8 +1,8 @@
 """How much memory a call took at its peak, beyond what the process had before it.
 
 Linux tells the peak of the resident memory (`VmHWM`) and can be told to forget it (`/proc/self/clear_refs`, 5). Where
-it cannot, `ru_maxrss` is the peak since the process began: the difference is then a lower bound, and 0 where the process
-once had more. On Windows nothing is told.
+it cannot, `ru_maxrss` is the peak since the process began: the difference is then a lower bound, and 0 where the
+process once had more. On Windows nothing is told.
 """
 
 from __future__ import annotations

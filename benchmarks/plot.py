@@ -31,22 +31,22 @@ def _pyplot() -> Any:
 
 def bars(results: dict[str, Any], into: Path) -> None:
     """Draw how many times as fast as cloudpickle nbsnap is in each row, with the goal and the bound."""
-    rows = []
+    rows: list[tuple[str, float, float | None, float | None]] = []  # what, how much faster, and the two bounds
     for row in ROWS:
         for goal in row.goals:
             seconds = goal.metric in ("seconds", "touched")
             if seconds and goal.against.partition("/")[0] == "cloudpickle":
                 ratio = value(results["workloads"], row, goal)
                 if ratio is not None:
-                    turn = goal.sense == "at most"
-                    bounds = [(1 / b if turn else b) if b else None for b in (goal.goal, goal.never)]
-                    rows.append((row.work, 1 / ratio if turn else ratio, *bounds))
+                    turned = goal.sense == "at most"
+                    found = [number and (1 / number if turned else number) for number in (goal.goal, goal.never)]
+                    rows.append((row.work, 1 / ratio if turned else ratio, found[0], found[1]))
     if not rows:
         return
     plt = _pyplot()
     drawn, axes = plt.subplots(figsize=(9, 1.2 + 0.34 * len(rows)))
-    for at, (_, ratio, goal, never) in enumerate(reversed(rows)):
-        missed = goal is not None and ratio < goal
+    for at, (_, ratio, wanted, never) in enumerate(reversed(rows)):
+        missed = wanted is not None and ratio < wanted
         axes.barh(at, ratio - 1, left=1, color="#c0504d" if missed else "#1f6fb4", height=0.62)
         axes.annotate(
             f"{ratio:.2g}x" if ratio < 99.5 else f"{ratio:,.0f}x",
@@ -56,15 +56,17 @@ def bars(results: dict[str, Any], into: Path) -> None:
             va="center",
             fontsize=8,
         )
-        if goal is not None:
-            axes.plot([goal, goal], [at - 0.38, at + 0.38], color="black", lw=1.8)
+        if wanted is not None:
+            axes.plot([wanted, wanted], [at - 0.38, at + 0.38], color="black", lw=1.8)
         if never is not None:
             axes.plot([never, never], [at - 0.38, at + 0.38], color="black", lw=1, ls=":")
     axes.set_yticks(range(len(rows)), [work for work, *_ in reversed(rows)], fontsize=8)
     axes.set_xscale("log")
     axes.margins(x=0.12)
     axes.axvline(1, color="black", lw=0.8)
-    axes.set_xlabel("times as fast as cloudpickle (line: the goal; dotted: never worse than; red: goal not met)", fontsize=8)
+    axes.set_xlabel(
+        "times as fast as cloudpickle (line: the goal; dotted: never worse than; red: goal not met)", fontsize=8
+    )
     axes.tick_params(axis="x", labelsize=8)
     axes.spines[["top", "right", "left"]].set_visible(False)
     axes.set_title(f"nbsnap beside cloudpickle, at {results['scale']:g} of the sizes named", fontsize=10)

@@ -89,8 +89,6 @@ class Bench:
             raise ToolFailed(f"took more than {TIMEOUT} s") from None
         finally:
             shutil.rmtree(scratch)
-            if hasattr(os, "sync"):
-                os.sync()  # what one tool left to be written is not the next one's
         if done.returncode or MARK not in done.stdout:
             lines = (done.stderr or done.stdout).strip().splitlines() or [f"exit code {done.returncode}"]
             raise ToolFailed(lines[-1][:300])

@@ -72,7 +72,7 @@ def figures(results: dict[str, Any], row: Row, tool: str) -> str:
 def heading(results: dict[str, Any]) -> str:
     """How it was measured."""
     scale, repeat = results["scale"], results["repeat"]
-    smaller = "" if scale == 1 else f" **At {scale:g} of the sizes named**, for which the goals are made."
+    smaller = "" if scale == 1 else f" **At {scale:g} of the full size**, for which the goals are made."
     return f"{machine.sentence(results['machine'])} Medians of {repeat}, all flushed to disk.{smaller}"
 
 

@@ -9,7 +9,8 @@ flushed when `save` returns. nbsnap does that by itself, the others are helped.
 | nbsnap | `nbsnap.snapshot(store=…)` | `nbsnap.restore(store=…)` |
 | cloudpickle | one dict of all variables, `cloudpickle.dump(names, file)` | `pickle.load` |
 | dill | `dill.dump_module`, its own way for sessions | `dill.load_module` |
-| joblib | one dict of all variables but modules, which it cannot save: `joblib.dump` | `joblib.load`; mapped: `mmap_mode="c"` |
+| joblib | `joblib.dump` of one dict of all variables but modules, which it cannot save | `joblib.load` |
+| joblib, mapped | the same | `joblib.load` with `mmap_mode="c"` |
 """
 
 from __future__ import annotations
