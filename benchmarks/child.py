@@ -60,10 +60,10 @@ def measured(call: Callable[[], Any]) -> Told:
     """Call, and return what it took."""
     gc.collect()
     before = memory.forget_peak()
-    started = time.perf_counter()
+    started, worked = time.perf_counter(), time.process_time()
     call()
-    seconds = time.perf_counter() - started
-    return {"seconds": seconds, "memory": memory.peak_since(before)}
+    seconds, cpu = time.perf_counter() - started, time.process_time() - worked
+    return {"seconds": seconds, "cpu": cpu, "memory": memory.peak_since(before)}
 
 
 def on_disk(folder: Path) -> Told:
@@ -133,6 +133,7 @@ class Place:
         peaks = [one["memory"] for one in took if one["memory"] is not None]
         return {
             "seconds": statistics.median(one["seconds"] for one in took),
+            "cpu": statistics.median(one["cpu"] for one in took),
             "memory": max(peaks) if peaks else None,
             "bytes": after["total"] + gone - before["total"],
             "packs": after["packs"] - before["packs"],

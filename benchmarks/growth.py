@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -106,10 +107,10 @@ def workload_at(curve: Curve, point: float) -> Workload:
     return replace(whole, size=int(point), steps=whole.steps[:2])
 
 
-def run(bench: Bench, results: Told, into: Path, *, json_file: Path | None = None) -> None:
-    """Measure all curves, and write after each what is known by then."""
+def run(bench: Bench, results: Told, into: Path, *, only: Sequence[str] = (), json_file: Path | None = None) -> None:
+    """Measure all curves, or those named, and write after each what is known by then."""
     results["curves"] = {}
-    for curve in CURVES:
+    for curve in [curve for curve in CURVES if not only or curve.name in only]:
         at = points(curve, results["scale"])
         if curve.name == "history":
             told = _history(bench, [int(point) for point in at], results["repeat"], results["scale"])

@@ -50,9 +50,8 @@ def bars(results: dict[str, Any], into: Path) -> None:
         axes.barh(at, ratio - 1, left=1, color="#c0504d" if missed else "#1f6fb4", height=0.62)
         axes.annotate(
             f"{ratio:.2g}x" if ratio < 99.5 else f"{ratio:,.0f}x",
-            (max(ratio, 1), at),
-            xytext=(5, 0),
-            textcoords="offset points",
+            (1.02, at),
+            xycoords=("axes fraction", "data"),
             va="center",
             fontsize=8,
         )
@@ -62,14 +61,16 @@ def bars(results: dict[str, Any], into: Path) -> None:
             axes.plot([never, never], [at - 0.38, at + 0.38], color="black", lw=1, ls=":")
     axes.set_yticks(range(len(rows)), [work for work, *_ in reversed(rows)], fontsize=8)
     axes.set_xscale("log")
-    axes.margins(x=0.12)
+    axes.xaxis.set_major_formatter(lambda number, _: f"{number:g}x")
+    axes.margins(x=0.05)
     axes.axvline(1, color="black", lw=0.8)
     axes.set_xlabel(
         "times as fast as cloudpickle (line: the goal; dotted: never worse than; red: goal not met)", fontsize=8
     )
     axes.tick_params(axis="x", labelsize=8)
+    axes.tick_params(axis="y", length=0)
     axes.spines[["top", "right", "left"]].set_visible(False)
-    axes.set_title(f"nbsnap beside cloudpickle, at {results['scale']:g} of the sizes named", fontsize=10)
+    axes.set_title(f"nbsnap beside cloudpickle, at {results['scale']:g} of the full size", fontsize=10)
     _save(drawn, into, "benchmarks")
 
 

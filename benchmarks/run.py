@@ -163,7 +163,11 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--only", nargs="+", metavar="WORKLOAD", choices=[one.name for one in WORKLOADS], default=[])
     made.add_argument("--tools", nargs="+", choices=[one for one in TOOLS if one != "bare"], default=list(TOOLS))
     made.add_argument("--repeat", type=int, default=5, metavar="N", help="how often each is measured (5)")
-    made.add_argument("--growth", action="store_true", help="measure how the costs grow, instead of the table")
+    made.add_argument(
+        "--growth",
+        action="store_true",
+        help="how costs grow, instead of the table (--only: arrays, variables, history)",
+    )
     made.add_argument("--into", type=Path, default=RESULTS, metavar="FOLDER", help="where results go")
     made.add_argument("--scratch", type=Path, metavar="FOLDER", help="on the disk to be measured; by default INTO's")
     made.add_argument("--json", type=Path, metavar="FILE", help="write the results there, too")
@@ -190,7 +194,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             results = {"machine": machine.describe(scratch), "scale": asked.scale, "repeat": asked.repeat}
             print(machine.sentence(results["machine"]), flush=True)
             if asked.growth:
-                growth.run(bench, results, asked.into, json_file=asked.json)
+                growth.run(bench, results, asked.into, only=asked.only, json_file=asked.json)
                 return 0
             run(bench, [find(name) for name in asked.only] or list(WORKLOADS), results, asked)
         finally:

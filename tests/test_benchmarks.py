@@ -87,7 +87,7 @@ def told(**tools: dict[str, dict[str, float]]) -> goals.Results:
 
 
 @pytest.mark.parametrize(
-    ("own", "verdict"), [(0.01, goals.MET), (0.04, goals.MISSED), (0.2, goals.WORSE), (None, goals.UNKNOWN)]
+    ("own", "verdict"), [(0.01, goals.MET), (0.05, goals.MISSED), (0.2, goals.WORSE), (None, goals.UNKNOWN)]
 )
 def test_a_verdict_is_that_of_the_worst_goal(own: float | None, verdict: str) -> None:
     """A goal is met, or missed, or missed by more than is allowed; what was not measured is told so."""
