@@ -166,7 +166,7 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument(
         "--growth",
         action="store_true",
-        help="how costs grow, instead of the table (--only: arrays, variables, history)",
+        help="how costs grow, instead of the table; with --only: arrays, variables, history",
     )
     made.add_argument("--into", type=Path, default=RESULTS, metavar="FOLDER", help="where results go")
     made.add_argument("--scratch", type=Path, metavar="FOLDER", help="on the disk to be measured; by default INTO's")
