@@ -47,6 +47,7 @@ def test_a_workload_runs_with_nbsnap_and_cloudpickle(name: str, tmp_path: Path) 
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 @pytest.mark.parametrize("workload", WORKLOADS, ids=lambda workload: workload.name)
 def test_a_workload_runs_with_all_tools(workload: Workload, tmp_path: Path) -> None:
     """What each tool brings back is what it saved; joblib alone cannot bring back what the session defined."""
@@ -68,6 +69,7 @@ def test_a_run_writes_its_results_and_its_table(tmp_path: Path, capsys: pytest.C
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 def test_the_curves_of_growth_are_measured(tmp_path: Path) -> None:
     """Another command measures how costs grow; every curve has a figure at every point."""
     assert main(["--growth", "--scale", str(TINY), "--repeat", "1", "--into", str(tmp_path)]) == 0
