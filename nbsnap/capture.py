@@ -3,10 +3,10 @@
 Two steps, so that a dry run and `strict` can stop between them: `take_apart` pickles everything into memory (streams
 are small, big buffers stay where they are), and `Taken.write` hands streams and buffers to the store.
 
-`take_apart` keeps a queue of teams, at first one for each variable. A team that touches another is merged with it and
-queued again. A variable that cannot be pickled leaves its team with a Skip, and the rest of the team is queued again.
-Classes of the session join the queue as they are met. So every team ends pickled, merged or empty, and each step makes
-the partition coarser or smaller.
+`take_apart` keeps a queue of teams, at first one for each variable. When it is empty, teams that touched each other
+are merged and queued again. A variable that cannot be pickled leaves its team with a Skip, and the rest of the team is
+queued again. Classes of the session join the queue as they are met. So every team ends pickled, merged or empty, and
+each step makes the partition coarser or smaller.
 """
 
 from __future__ import annotations
@@ -96,6 +96,7 @@ class _Capture:
         self.order = {name: place for place, name in enumerate(self.values)}
         self.queue: deque[Team] = deque(Team(names, []) for names in _by_identity(self.values, self.small))
         self.done: dict[Team, Pickled] = {}
+        self.touching: dict[Team, object] = {}  # those that have touched others, and what keeps their claims true
         self.classes: dict[str, TakenClass] = {}
         self.keys: dict[int, str] = {}
         self.refused: dict[str, str] = {}
@@ -114,12 +115,14 @@ class _Capture:
             with contextlib.suppress(CannotSave):
                 self.take_class(cls, key)
         self.asked = frozenset(classes)
-        while self.queue:
+        while self.queue or self.touching:
+            if not self.queue:
+                self.unite()
             team = self.queue.popleft()
             try:
                 self.done[team] = self.attempt(team)
             except Touch as touch:
-                self.merge(team, touch.other)
+                self.touching[team] = touch.keep
             except _Failed as failure:
                 self.fail(team, failure)
         return self.result()
@@ -149,6 +152,8 @@ class _Capture:
                 failure.__traceback__ = failure.cause.__traceback__ = failure.cause.__context__ = (
                     None  # they hold it too
                 )
+            except Touch:
+                raise
             except BaseException:
                 self.ownership.release(team)
                 raise
@@ -162,6 +167,8 @@ class _Capture:
         """Pickle a team that is too deep for the others, level by level."""
         try:
             return self.attempt_with("flat", team, None)
+        except Touch:
+            raise
         except BaseException:
             self.ownership.release(team)
             raise
@@ -222,6 +229,8 @@ class _Capture:
             if desk.notes and record[0] == "var":
                 notes[record[1]] = tuple(sorted(desk.notes))
             left_out[record[1]] = (*left_out.get(record[1], ()), *desk.left_out)
+        if desk.touched:
+            raise Touch((desk, writer))
         if missing := {key for keys in left_out.values() for key in keys}:
             left_out = self.told(records, left_out, missing)
         return Pickled(team, engine, file.getvalue(), buffers, desk, notes, left_out, writer)
@@ -293,16 +302,23 @@ class _Capture:
             holes=holes,
         )
 
-    def merge(self, team: Team, other: Team) -> None:
-        self.done.pop(other, None)
-        for name in other.variables:
-            self.small.pop(name, None)
-        self.ownership.release(other)
-        if other in self.queue:
-            self.queue.remove(other)
-        variables = sorted({*team.variables, *other.variables}, key=self.order.__getitem__)
-        # by key, so that the same classes give the same stream whichever was met first (`living` compares streams)
-        self.queue.append(Team(variables, sorted((*other.definitions, *team.definitions))))
+    def unite(self) -> None:
+        """Merge the teams that are linked, and queue what comes of it."""
+        for teams in self.ownership.linked():
+            there = [team for team in teams if team in self.touching or team in self.done or self.is_small(team)]
+            for team in there:
+                self.done.pop(team, None)
+                self.ownership.release(team)
+                for name in team.variables:
+                    self.small.pop(name, None)
+            variables = sorted((name for team in there for name in team.variables), key=self.order.__getitem__)
+            # by key, so that the same classes give the same stream whichever was met first (`living` compares streams)
+            self.queue.append(Team(variables, sorted(key for team in there for key in team.definitions)))
+        self.touching.clear()
+
+    def is_small(self, team: Team) -> bool:
+        """Tell whether a team is a small variable that was alone so far."""
+        return len(team.variables) == 1 and team.variables[0] in self.small
 
     def fail(self, team: Team, failure: _Failed) -> None:
         """Take what cannot be saved out of its team and queue the rest."""

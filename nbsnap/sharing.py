@@ -1,9 +1,11 @@
 """Which variables must travel together because they share mutable objects (the literature calls them co-variables).
 
 The partition is found while pickling, not before it. Every mutable object that a pickler meets is *claimed* for the
-team (the group in the making) that is being pickled. Meeting an object that another team has claimed raises `Touch`:
-the two teams become one and are pickled again, together, so that one memo sees both and aliases survive. Teams that
-never touch stand alone, and one bad object cannot hurt another.
+team (the group in the making) that is being pickled. Meeting an object that another team has claimed raises `Touch`,
+and links the two. A pickler that touches does not descend there, and goes on to find all that its team touches; when
+every team had its turn, those that are linked become one and are pickled again, together, so that one memo sees all and
+aliases survive. So an object is visited twice, however many variables share it. Teams that never touch stand alone, and
+one bad object cannot hurt another.
 
 Not counted are objects that only a library holds for all its users (a list in the dict of pandas' DataFrame class, a
 module's registry): they would tie all frames together for nothing.
@@ -17,6 +19,8 @@ import types
 from collections import OrderedDict
 from collections.abc import Callable, Iterable
 from typing import Any
+
+from .describe import module_of
 
 
 class Team:
@@ -34,11 +38,11 @@ class Team:
 
 
 class Touch(BaseException):
-    """Raised out of a pickler that met another team's object. Not an Exception, so that no user code swallows it."""
+    """Another team's object was met. Not an Exception, so that no user code swallows it."""
 
-    def __init__(self, other: Team) -> None:
-        super().__init__(other)
-        self.other = other
+    def __init__(self, keep: object = None) -> None:
+        super().__init__()
+        self.keep = keep  # what holds the temporaries that were claimed, as long as their ids count
 
 
 class Ownership:
@@ -49,11 +53,15 @@ class Ownership:
         self._common: dict[int, object] = {}
         self._tying: set[int] = set()  # what was found not to be common; of a mistaken id, teams would be only coarser
         self._session_modules = session_modules
+        self._links: dict[Team, Team] = {}  # team -> one nearer to the root of those that it is linked with
         self.copies: dict[int, dict[str, Any]] = {}  # id of a copy of the namespace -> what functions need of it
         self.places: dict[int, object] = {}  # address -> what stands for the memory there when it is claimed
 
     def claimer(self, team: Team) -> Callable[[object], None]:
-        """Return the function that claims an object for a team. It raises Touch if another team has the object."""
+        """Return the function that claims an object for a team. It raises Touch if another team has the object.
+
+        Whether only a library holds the object is not asked where the two teams are linked already.
+        """
         own, note = self._owner.setdefault, team.claimed.append
 
         def claim(value: object) -> None:
@@ -62,9 +70,14 @@ class Ownership:
             if owner is team:
                 note(key)
             elif key not in self._common:
-                if key in self._tying or not self._held_by_library(value):
+                other = self._team(key, owner)
+                if key in self._tying or self._root(other) is self._root(team):
+                    self._link(team, other)
+                    raise Touch
+                if not self._held_by_library(value):
                     self._tying.add(key)
-                    raise Touch(self._team(key, owner))
+                    self._link(team, other)
+                    raise Touch
                 self._common[key] = value
 
         return claim
@@ -85,6 +98,24 @@ class Ownership:
             self._owner[key] = owner
         return owner
 
+    def _root(self, team: Team) -> Team:
+        while (nearer := self._links.get(team, team)) is not team:
+            team = nearer
+        return team
+
+    def _link(self, team: Team, other: Team) -> None:
+        first, second = self._root(team), self._root(other)
+        self._links.setdefault(first, first)
+        self._links[second] = first
+
+    def linked(self) -> list[list[Team]]:
+        """Return the teams that are linked with each other, set by set, and forget the links."""
+        sets: dict[Team, list[Team]] = {}
+        for team in self._links:
+            sets.setdefault(self._root(team), []).append(team)
+        self._links = {}
+        return list(sets.values())
+
     def release(self, team: Team) -> None:
         """Forget a team's claims: it is going to be pickled again, or not at all."""
         for key in team.claimed:
@@ -94,6 +125,8 @@ class Ownership:
 
     def _held_by_library(self, value: object) -> bool:
         """Tell whether a library's module or class holds this object. Scans the heap: asked only when teams touch."""
+        if module_of(type(value)).startswith(_DATA):
+            return False
         return any(type(holder) is dict and self._is_library_dict(holder) for holder in gc.get_referrers(value))
 
     def _is_library_dict(self, names: dict[Any, Any]) -> bool:
@@ -108,6 +141,8 @@ class Ownership:
         return False
 
 
+#: Where the types of data are at home, which libraries do not keep for all their users.
+_DATA = ("numpy", "pandas.core")
 #: Types without parts that could be shared.
 LEAVES: frozenset[type] = frozenset({str, int, float, bool, bytes, complex, type(None)})
 #: Exact types that hold other objects and can change: the C pickler shows them to `persistent_id` only.

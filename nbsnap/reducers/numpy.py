@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import array
 import gc
+import pickle
 import sys
 from typing import Any
 
@@ -15,6 +16,7 @@ from nbsnap.builders import fill_attributes
 from nbsnap.builders import numpy as builders
 from nbsnap.memory import address, root_of, upon_buffer, writeable
 from nbsnap.refused import qualified
+from nbsnap.sharing import LEAVES
 
 from .common import REGION, Plan
 from .torch import array_over, storage_behind
@@ -25,8 +27,24 @@ def _array(desk: Any, value: Any) -> Any:
     reduction = _shared(desk, value)
     if reduction is NotImplemented and _is_without_buffer(value):
         return upon_buffer(value)
+    if reduction is NotImplemented and value.dtype.hasobject and (made := _leaves(value)) is not None:
+        return made
     # what NumPy says itself is asked for here, because dill has another way, which loses the read-only flag
     return value.__reduce_ex__(5) if reduction is NotImplemented else reduction
+
+
+def _leaves(value: Any) -> Any:
+    """Return how to save a long array of texts and numbers: as a list that needs no watching; None for others."""
+    if value.dtype != object or value.size < _LONG or type(value) is not sys.modules["numpy"].ndarray:
+        return None
+    order = "C" if value.flags.c_contiguous else "F" if value.flags.f_contiguous else ""
+    items = value.ravel(order).tolist() if order else []
+    if not items or not set(map(type, items)) <= LEAVES:
+        return None
+    return builders.objects, (pickle.dumps(items, 5), value.shape, order, writeable(value))
+
+
+_LONG = 1000
 
 
 def _is_without_buffer(value: Any) -> bool:
