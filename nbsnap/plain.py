@@ -129,7 +129,7 @@ def survey(roots: list[Any], accepts: Callable[[type], bool] | None = None, limi
             found.objects += len(children)
             if limit and found.objects > limit:
                 return None
-            inner = list(compress(children, map(larger.__getitem__, map(type, children))))
+            inner = _parts(children, larger)
             if kind not in CONTAINERS:
                 if set(map(weakref.getweakrefcount, items)) != _NONE:
                     return None
@@ -149,6 +149,13 @@ def survey(roots: list[Any], accepts: Callable[[type], bool] | None = None, limi
         level, is_root = below, False
         del below
     return found
+
+
+def _parts(values: list[Any], larger: _Larger) -> list[Any]:
+    """Return what may have parts; where none of the first has, the types are looked at alone, which is quicker."""
+    if not any(map(larger.__getitem__, map(type, values[:64]))) and set(map(type, values)) <= _ATOMS:
+        return []
+    return list(compress(values, map(larger.__getitem__, map(type, values))))
 
 
 def _of(kind: type, values: list[Any]) -> list[Any]:
