@@ -184,19 +184,16 @@ class _Capture:
         if (found := plain.survey([value], self.accepts)) is None:
             return None
         desk = self.desk(team, None) if found.classes else self.idle
-        if type(value) not in LEAVES:
+        if type(value) not in LEAVES | plain.CALLED:
             self.ownership.claim(value, team)
         try:
             calls = {cls: how for cls in found.classes if type(how := reducers.class_(desk, cls)) is tuple}
-            records, pickles = plain.write(value, found, calls)
+            stream = plain.write(("var", name), value, found, calls)
         except (CannotSave, RecursionError, MemoryError, RuntimeError):  # the last: changed by another thread meanwhile
             self.ownership.release(team)
             return None
         desk.types.update(found.classes)
-        file = io.BytesIO()
-        write_table(file, [*records, ("var", name)])
-        file.write(pickles)
-        return Pickled(team, "pickle", file.getvalue(), [], desk, {}, {}, None)
+        return Pickled(team, "pickle", stream, [], desk, {}, {}, None)
 
     def accepts(self, cls: type) -> bool:
         """Tell whether objects of a class are plain data: their attributes, and no more."""

@@ -129,7 +129,7 @@ def survey(roots: list[Any], accepts: Callable[[type], bool] | None = None, limi
             found.objects += len(children)
             if limit and found.objects > limit:
                 return None
-            inner = list(compress(children, map(larger.__getitem__, map(type, children))))
+            inner = _parts(children, larger)
             if kind not in CONTAINERS:
                 if set(map(weakref.getweakrefcount, items)) != _NONE:
                     return None
@@ -149,6 +149,13 @@ def survey(roots: list[Any], accepts: Callable[[type], bool] | None = None, limi
         level, is_root = below, False
         del below
     return found
+
+
+def _parts(values: list[Any], larger: _Larger) -> list[Any]:
+    """Return what may have parts; where none of the first has, the types are looked at alone, which is quicker."""
+    if not any(map(larger.__getitem__, map(type, values[:64]))) and set(map(type, values)) <= _ATOMS:
+        return []
+    return list(compress(values, map(larger.__getitem__, map(type, values))))
 
 
 def _of(kind: type, values: list[Any]) -> list[Any]:
@@ -217,40 +224,38 @@ class _Call(tuple[Any, ...]):
     """A function and its arguments: written as the call, for what it returns when it is loaded."""
 
 
-def write(value: Any, found: Survey, calls: Mapping[type, tuple[Any, ...]]) -> tuple[list[tuple[str, ...]], bytes]:
-    """Return the records before a value's own, and the pickles of all of them.
+def write(record: tuple[str, ...], value: Any, found: Survey, calls: Mapping[type, tuple[Any, ...]]) -> bytes:
+    """Return the stream of a plain value: the table, the records that stand before `record`, and the value's own.
 
     `calls` tells how the classes are written that cannot be found by their names, as a function and its arguments.
     """
+    shared = found.shared() if found.objects >= _LARGE else []
+    parts = (("before", found.classes), ("sets", found.sets), ("before", shared), ("fill", found.sets))
     file = Interruptible()
+    file.write(pickle.dumps((*((kind,) for kind, things in parts if things), record), 5))
     writer = pickle.Pickler(file, protocol=5)
-    records: list[tuple[str, ...]] = []
     memo: dict[int, tuple[int, Any]] = {}
     if found.classes:
         writer.dispatch_table = copyreg.dispatch_table | {_Call: tuple}
         standing = {cls: _Call(calls[cls]) if cls in calls else cls for cls in found.classes}
         writer.dump(tuple(standing.values()))
-        records.append(("before",))
         memo = writer.memo.copy()
         for cls, stands in standing.items():
             memo[id(cls)] = (memo.pop(id(stands))[0], cls)
     if found.sets:
         file.write(_empty_sets(len(found.sets)))
-        records.append(("sets",))
         in_memo = chain([found.sets], found.sets)  # the list itself, too
         memo.update(enumerate(zip(count(len(memo)), in_memo)))  # a pickler looks at the values only
     if memo:
         writer.memo = memo
+    if shared:
+        writer.dump(tuple(shared))
     if found.objects >= _LARGE:
-        if shared := found.shared():
-            writer.dump(tuple(shared))
-            records.append(("before",))
         writer.fast = True
     if found.sets:
         writer.dump((found.lengths, found.elements))
-        records.append(("fill",))
     writer.dump(value)
-    return records, file.getvalue()
+    return file.getvalue()
 
 
 def _empty_sets(number: int) -> bytes:
