@@ -142,7 +142,7 @@ class Ownership:
 
 
 #: Where the types of data are at home, which libraries do not keep for all their users.
-_DATA = ("numpy", "pandas.core")
+_DATA = ("numpy", "pandas")
 #: Types without parts that could be shared.
 LEAVES: frozenset[type] = frozenset({str, int, float, bool, bytes, complex, type(None)})
 #: Exact types that hold other objects and can change: the C pickler shows them to `persistent_id` only.

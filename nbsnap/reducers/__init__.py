@@ -92,7 +92,7 @@ def plan_for(cls: type, native: frozenset[type]) -> Plan:
         return exception
     if (plan := plan_for_container(cls)) is not None:
         return plan
-    if cls in VALUES or _is_value(cls):
+    if cls in VALUES or _is_value(cls) or cls.__name__ in _COMPILED:
         return _nothing
     singletons = _singletons(cls)
     if singletons:
@@ -124,6 +124,8 @@ def _plan_by_name(cls: type) -> Plan | None:
     return None
 
 
+#: Functions that Cython has compiled, which are known by their names: the type is made anew for each version of Cython.
+_COMPILED = frozenset({"cython_function_or_method", "fused_cython_function"})
 _VALUE_CLASSES = (datetime.date, datetime.time, datetime.timedelta, datetime.tzinfo, numbers.Number, pathlib.PurePath)
 _hash_by_identity: Any = object.__hash__
 
