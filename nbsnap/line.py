@@ -40,6 +40,7 @@ from nbsnap import seen
 from nbsnap.backends import Sink
 from nbsnap.digest import PIECE_SIZE, Bytes, digest, quick
 from nbsnap.packs import BIG_PAYS, RAW, ZSTD, Piece, compress
+from nbsnap.quiet import uninterrupted
 
 __all__ = ["ALIGNED", "Line", "Pack"]
 
@@ -207,7 +208,8 @@ class Line:
                 raise
         else:
             while len(self._hashers) < threads:
-                self._hashers.append(_started(self._hashing, "nbsnap-hash"))
+                with uninterrupted():  # a thread that is half started, or that nobody knows, would never end
+                    self._hashers.append(_started(self._hashing, "nbsnap-hash"))
             for _ in range(threads):
                 self._tasks.put(task)
             for _ in range(threads):
@@ -230,10 +232,11 @@ class Line:
         """End the threads. What was handed over before is appended, unless there was an error."""
         for _ in self._hashers:
             self._tasks.put(None)
-        self._jobs.put(None)
-        for thread in (*self._hashers, *filter(None, [self._appender])):
-            while thread.is_alive():
-                thread.join(0.1)
+        for thread in self._hashers:
+            _join(thread)
+        self._jobs.put(None)  # only now: a hashing thread may just have started the appending one
+        if self._appender is not None:
+            _join(self._appender)
 
     def fail(self, error: BaseException) -> None:
         """Stop the line. The first error is the one that is told."""
@@ -339,7 +342,9 @@ class Line:
                     self._free.put(first.buffer)
                     continue
                 self.new.update(piece.id for piece in pieces)
-                self._appender = self._appender or _started(self._appending, "nbsnap-append")
+                if self._appender is None:
+                    with uninterrupted():
+                        self._appender = _started(self._appending, "nbsnap-append")
                 self._hand_over()  # by the caller's thread, or while it waits
                 self._jobs.put(first._replace(pieces=pieces))
         return row is not None
@@ -383,6 +388,11 @@ def _wait(left: queue.SimpleQueue[None]) -> None:
             return left.get(timeout=0.1)
         except queue.Empty:
             continue
+
+
+def _join(thread: threading.Thread) -> None:
+    while thread.is_alive():
+        thread.join(0.1)
 
 
 def _started(work: Callable[[], None], name: str) -> threading.Thread:

@@ -16,6 +16,7 @@ from pathlib import Path
 
 import pytest
 from storage.making import assert_clean, make_backend, noise, record, restore, save, text
+from storage.test_crash import interrupt_saving
 
 from nbsnap import line, seen
 from nbsnap.backends import Backend, MemoryBackend, Sink
@@ -375,3 +376,37 @@ def test_ctrl_c_does_not_wait_for_a_slow_disk(tmp_path: Path, size: int) -> None
     assert threads() == []
     assert not list((tmp_path / "store" / "tmp").iterdir())
     assert store.backend.list("snapshots") == []
+
+
+@pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="needs a timer signal")
+@pytest.mark.filterwarnings("ignore:unclosed scandir:ResourceWarning")  # interrupted before the `with` had hold of it
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # interrupted inside a finalizer
+def test_no_thread_outlives_an_interrupt(folder_store: Store) -> None:
+    """Ctrl-C at any moment of a snapshot with all threads at work ends them, and what is there is sound."""
+    rng = random.Random(3)
+    buffer = bytearray(noise(5 * WINDOW, 1))
+    old = signal.signal(signal.SIGALRM, lambda number, frame: signal.raise_signal(signal.SIGINT))
+    before = signal.signal(signal.SIGINT, interrupt_saving)
+    interrupted = 0
+    try:
+        for turn in range(80):
+            for start in range(0, len(buffer), PIECE_SIZE):
+                if rng.random() < 0.5:
+                    buffer[start : start + 8] = turn.to_bytes(8, "little")
+            state = {"a": buffer, "b": noise(300, turn), "c": bytes(buffer[: 2 * WINDOW + 5])}
+            try:
+                signal.setitimer(signal.ITIMER_REAL, 0.0005 + rng.random() * 0.06)
+                save(folder_store, state)  # type: ignore[arg-type]
+            except KeyboardInterrupt:
+                interrupted += 1
+            finally:
+                signal.setitimer(signal.ITIMER_REAL, 0)
+            assert threads() == []
+    finally:
+        signal.signal(signal.SIGINT, before)
+        signal.signal(signal.SIGALRM, old)
+    assert interrupted > 10
+    assert not list(Path(folder_store.place, "tmp").iterdir())
+    save(folder_store, state)  # type: ignore[arg-type]
+    assert restore(Store.open(folder_store.place)) == state
+    assert_clean(folder_store)
