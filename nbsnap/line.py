@@ -202,19 +202,19 @@ class Line:
         """Take a big buffer; return the ids of its pieces. All of it has been read when this returns."""
         task = _Task(view)
         threads = min(4, _cores(), task.count)
-        if threads < 2:
-            try:
+        try:
+            if threads < 2:
                 self._hash(task)
-            except BaseException as error:
-                self.fail(error)
-                raise
-        else:
-            while len(self._hashers) < threads:
-                self._start(self._hashing, self._hashers, "nbsnap-hash")
-            for _ in range(threads):
-                self._tasks.put(task)
-            for _ in range(threads):
-                _wait(task.left)
+            else:
+                while len(self._hashers) < threads:
+                    self._start(self._hashing, self._hashers, "nbsnap-hash")
+                for _ in range(threads):
+                    self._tasks.put(task)
+                for _ in range(threads):
+                    _wait(task.left)
+        except BaseException as error:
+            self.fail(error)
+            raise
         self.check()
         return task.ids
 
@@ -272,7 +272,11 @@ class Line:
         if batch and self._appenders:
             self._jobs.put(batch)
         elif batch:
-            self.pack.small(batch)
+            try:
+                self.pack.small(batch)
+            except BaseException as error:  # some ids are known as new, and may not be written
+                self.fail(error)
+                raise
 
     # --- the hashing threads ---------------------------------------------------------------------------------
 

@@ -349,6 +349,25 @@ def test_after_an_error_a_writer_takes_nothing(store: Store, monkeypatch: pytest
     assert store.backend.list("snapshots") == []
 
 
+def test_after_a_failed_write_of_small_content_nothing_counts(tmp_path: Path) -> None:
+    """Small content that could not be written, without any thread, is not taken for written by who goes on."""
+    inner = make_backend("folder", tmp_path)
+
+    def full(data: Bytes) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    Store.open(inner, create=True)
+    store = Store.open(WrappingBackend(inner, full))  # type: ignore[arg-type]
+    contents = {}
+    with store.writer() as writer:
+        with pytest.raises(StoreError, match="disk full"):
+            for number in range(60):
+                contents[str(number)] = writer.put(noise(60_000, number))
+        with pytest.raises(StoreError, match="disk full"):
+            writer.commit(record(contents))
+    assert store.backend.list("") == [".gitignore", "store.json"]
+
+
 @pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="needs a timer signal")
 @pytest.mark.parametrize("size", [16 * WINDOW, PIECE_SIZE, 5 * WINDOW], ids=["one big", "by the piece", "at the end"])
 def test_ctrl_c_does_not_wait_for_a_slow_disk(tmp_path: Path, size: int) -> None:
