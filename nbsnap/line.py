@@ -30,6 +30,7 @@ window is hashed in the caller's thread, which costs less than handing it over."
 
 from __future__ import annotations
 
+import contextlib
 import os
 import queue
 import threading
@@ -41,6 +42,7 @@ from nbsnap.backends import Sink
 from nbsnap.digest import PIECE_SIZE, Bytes, digest, quick
 from nbsnap.packs import BIG_PAYS, RAW, ZSTD, Piece, compress
 from nbsnap.progress import Progress
+from nbsnap.quiet import uninterrupted
 
 __all__ = ["ALIGNED", "Line", "Pack"]
 
@@ -172,8 +174,9 @@ class Line:
         self._batch: list[_Small] = []
         self._batched = 0
         self._order = threading.Lock()
-        self._hashers: list[threading.Thread] = []
-        self._appender: threading.Thread | None = None
+        self._hashers: set[threading.Thread] = set()
+        self._appenders: set[threading.Thread] = set()  # one, or none yet
+        self._ended: queue.SimpleQueue[None] = queue.SimpleQueue()
         self._tasks: queue.SimpleQueue[_Task | None] = queue.SimpleQueue()
         self._jobs: queue.SimpleQueue[list[_Small] | _Row | None] = queue.SimpleQueue()
         self._free: queue.SimpleQueue[bytearray] = queue.SimpleQueue()
@@ -204,19 +207,19 @@ class Line:
         """Take a big buffer; return the ids of its pieces. All of it has been read when this returns."""
         task = _Task(view)
         threads = min(4, _cores(), task.count)
-        if threads < 2:
-            try:
+        try:
+            if threads < 2:
                 self._hash(task)
-            except BaseException as error:
-                self.fail(error)
-                raise
-        else:
-            while len(self._hashers) < threads:
-                self._hashers.append(_started(self._hashing, "nbsnap-hash"))
-            for _ in range(threads):
-                self._tasks.put(task)
-            for _ in range(threads):
-                _wait(task.left)
+            else:
+                while len(self._hashers) < threads:
+                    self._start(self._hashing, self._hashers, "nbsnap-hash")
+                for _ in range(threads):
+                    self._tasks.put(task)
+                for _ in range(threads):
+                    _wait(task.left)
+        except BaseException as error:
+            self.fail(error)
+            raise
         self.check()
         return task.ids
 
@@ -233,12 +236,37 @@ class Line:
 
     def stop(self) -> None:
         """End the threads. What was handed over before is appended, unless there was an error."""
-        for _ in self._hashers:
+        for _ in range(len(self._hashers)):
             self._tasks.put(None)
-        self._jobs.put(None)
-        for thread in (*self._hashers, *filter(None, [self._appender])):
-            while thread.is_alive():
-                thread.join(0.1)
+        self._end(self._hashers)
+        self._jobs.put(None)  # only now: a hashing thread may just have started the appending one
+        self._end(self._appenders)
+
+    def _start(self, work: Callable[[], None], running: set[threading.Thread], name: str) -> None:
+        def run() -> None:
+            try:
+                work()
+            finally:
+                running.discard(thread)
+                self._ended.put(None)
+
+        thread = threading.Thread(target=run, name=name, daemon=True)
+        with uninterrupted():  # Ctrl-C in the middle of `start` may leave a thread that waits for ever
+            running.add(thread)
+            try:
+                thread.start()
+            except BaseException:
+                running.discard(thread)
+                raise
+
+    def _end(self, running: set[threading.Thread]) -> None:
+        """Wait for threads to end. `join` alone would not do: interrupted once, Python 3.11 takes them for ended."""
+        threads = list(running)
+        while running:
+            with contextlib.suppress(queue.Empty):
+                self._ended.get(timeout=0.05)
+        for thread in threads:
+            thread.join()
 
     def fail(self, error: BaseException) -> None:
         """Stop the line. The first error is the one that is told."""
@@ -246,10 +274,14 @@ class Line:
 
     def _hand_over(self) -> None:
         batch, self._batch, self._batched = self._batch, [], 0
-        if batch and self._appender is not None:
+        if batch and self._appenders:
             self._jobs.put(batch)
         elif batch:
-            self.pack.small(batch)
+            try:
+                self.pack.small(batch)
+            except BaseException as error:  # some ids are known as new, and may not be written
+                self.fail(error)
+                raise
 
     # --- the hashing threads ---------------------------------------------------------------------------------
 
@@ -345,7 +377,8 @@ class Line:
                     self._free.put(first.buffer)
                     continue
                 self.new.update(piece.id for piece in pieces)
-                self._appender = self._appender or _started(self._appending, "nbsnap-append")
+                if not self._appenders:
+                    self._start(self._appending, self._appenders, "nbsnap-append")
                 self._hand_over()  # by the caller's thread, or while it waits
                 self._jobs.put(first._replace(pieces=pieces))
         return row is not None
@@ -389,9 +422,3 @@ def _wait(left: queue.SimpleQueue[None]) -> None:
             return left.get(timeout=0.1)
         except queue.Empty:
             continue
-
-
-def _started(work: Callable[[], None], name: str) -> threading.Thread:
-    thread = threading.Thread(target=work, name=name, daemon=True)
-    thread.start()
-    return thread

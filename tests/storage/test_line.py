@@ -16,6 +16,7 @@ from pathlib import Path
 
 import pytest
 from storage.making import assert_clean, make_backend, noise, record, restore, save, text
+from storage.test_crash import interrupt_saving
 
 from nbsnap import line, seen
 from nbsnap.backends import Backend, MemoryBackend, Sink
@@ -348,13 +349,38 @@ def test_after_an_error_a_writer_takes_nothing(store: Store, monkeypatch: pytest
     assert store.backend.list("snapshots") == []
 
 
-@pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="needs a timer signal")
-@pytest.mark.parametrize("size", [16 * WINDOW, PIECE_SIZE], ids=["one big", "many of a piece"])
-def test_ctrl_c_does_not_wait_for_a_slow_disk(tmp_path: Path, size: int) -> None:
-    """With a disk that would take many seconds, Ctrl-C ends the snapshot and its threads after the write under way."""
+def test_after_a_failed_write_of_small_content_nothing_counts(tmp_path: Path) -> None:
+    """Small content that could not be written, without any thread, is not taken for written by who goes on."""
     inner = make_backend("folder", tmp_path)
-    store = Store.open(WrappingBackend(inner, lambda data: time.sleep(0.2)), create=True)  # type: ignore[arg-type]
-    data = memoryview(bytearray(noise(16 * WINDOW, 3)))
+
+    def full(data: Bytes) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    Store.open(inner, create=True)
+    store = Store.open(WrappingBackend(inner, full))  # type: ignore[arg-type]
+    contents = {}
+    with store.writer() as writer:
+        with pytest.raises(StoreError, match="disk full"):
+            for number in range(60):
+                contents[str(number)] = writer.put(noise(60_000, number))
+        with pytest.raises(StoreError, match="disk full"):
+            writer.commit(record(contents))
+    assert store.backend.list("") == [".gitignore", "store.json"]
+
+
+@pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="needs a timer signal")
+@pytest.mark.parametrize("size", [16 * WINDOW, PIECE_SIZE, 5 * WINDOW], ids=["one big", "by the piece", "at the end"])
+def test_ctrl_c_does_not_wait_for_a_slow_disk(tmp_path: Path, size: int) -> None:
+    """With a disk that would take seconds, Ctrl-C ends the snapshot and its threads after the write under way."""
+    inner = make_backend("folder", tmp_path)
+    writes = []
+
+    def slow(data: Bytes) -> None:
+        time.sleep(0.2)
+        writes.append(len(data))
+
+    store = Store.open(WrappingBackend(inner, slow), create=True)  # type: ignore[arg-type]
+    data = memoryview(bytearray(noise(16 * WINDOW, 3)))[: max(size, 5 * WINDOW)]
     at = [0.0]
 
     def interrupt(number: int, frame: object) -> None:
@@ -365,13 +391,50 @@ def test_ctrl_c_does_not_wait_for_a_slow_disk(tmp_path: Path, size: int) -> None
     try:
         with pytest.raises(KeyboardInterrupt), store.writer() as writer:
             signal.setitimer(signal.ITIMER_REAL, 0.5)
-            for start in range(0, len(data), size):
-                writer.put(data[start : start + size])
+            contents = {str(start): writer.put(data[start : start + size]) for start in range(0, len(data), size)}
+            writer.commit(record(contents))
             pytest.fail("it was over already")
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, old)
-    assert time.monotonic() - at[0] < 1.5  # the goal is 0.2; a busy machine may add to it
+    written = len(writes)
+    time.sleep(0.3)
+    assert len(writes) == written
+    assert time.monotonic() - at[0] < 1.8  # the goal is 0.2; a busy machine may add to it
     assert threads() == []
     assert not list((tmp_path / "store" / "tmp").iterdir())
     assert store.backend.list("snapshots") == []
+
+
+@pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="needs a timer signal")
+@pytest.mark.filterwarnings("ignore:unclosed scandir:ResourceWarning")  # interrupted before the `with` had hold of it
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # interrupted inside a finalizer
+def test_no_thread_outlives_an_interrupt(folder_store: Store) -> None:
+    """Ctrl-C at any moment of a snapshot with all threads at work ends them, and what is there is sound."""
+    rng = random.Random(3)
+    buffer = bytearray(noise(5 * WINDOW, 1))
+    old = signal.signal(signal.SIGALRM, lambda number, frame: signal.raise_signal(signal.SIGINT))
+    before = signal.signal(signal.SIGINT, interrupt_saving)
+    interrupted = 0
+    try:
+        for turn in range(80):
+            for start in range(0, len(buffer), PIECE_SIZE):
+                if rng.random() < 0.5:
+                    buffer[start : start + 8] = turn.to_bytes(8, "little")
+            state = {"a": buffer, "b": noise(300, turn), "c": bytes(buffer[: 2 * WINDOW + 5])}
+            try:
+                signal.setitimer(signal.ITIMER_REAL, 0.0005 + rng.random() * 0.06)
+                save(folder_store, state)  # type: ignore[arg-type]
+            except KeyboardInterrupt:
+                interrupted += 1
+            finally:
+                signal.setitimer(signal.ITIMER_REAL, 0)
+            assert threads() == []
+    finally:
+        signal.signal(signal.SIGINT, before)
+        signal.signal(signal.SIGALRM, old)
+    assert interrupted > 10
+    assert not list(Path(folder_store.place, "tmp").iterdir())
+    save(folder_store, state)  # type: ignore[arg-type]
+    assert restore(Store.open(folder_store.place)) == state
+    assert_clean(folder_store)
