@@ -141,11 +141,21 @@ def test_one_small_variable_is_one_stream_to_read(tmp_path: Any) -> None:
         record = store.load(store.resolve("latest", "n").id)
         read: list[Content] = []
 
-        def source(content: Content) -> bytearray:
-            read.append(content)
-            return store.read(content)
+        class Counting:
+            """The store's reader, which is asked for what is counted here."""
 
-        built = rebuild(record, ["v703"], source, {}, stand=lambda values: None)
+            def __init__(self) -> None:
+                self.reader = store.reader()
+
+            def stream(self, content: Content) -> bytes | bytearray:
+                read.append(content)
+                return self.reader.stream(content)
+
+            def buffers(self, group: Group) -> Any:
+                read.extend(group.buffers)
+                return self.reader.buffers(group)
+
+        built = rebuild(record, ["v703"], Counting(), {}, stand=lambda values: None)
         assert built.values == {"v703": names["v703"]}
         assert len(read) == 1
         assert read[0].size < 100_000
