@@ -30,7 +30,7 @@ LAYERS = """
     pickling
     reducers definitions holes   | pieces folder line
     memory paths flat            | packs backends
-    builders sharing refused structs beside | seen
+    builders sharing refused structs beside | seen pages
     ordering namespace provenance placeholder cells
     describe
     startup profile host

@@ -1,0 +1,531 @@
+"""What the kernel knows about memory: pages that nobody wrote need not be read again. Linux 6.7 and later.
+
+Two things can be known, without reading the memory, both by PAGEMAP_SCAN (an ioctl of /proc/self/pagemap):
+
+(a) **Restored memory is still its file's.** A restore maps packs privately. A page of such a mapping that was written
+    is anonymous from then on; every other page is the file's, or not there yet. Whoever maps says so (`mapped`).
+(b) **Quiet memory was not written.** A big buffer that hashing has found unchanged PATIENCE times is write-protected
+    for *tracking*: the first write to a page clears a mark on it, in the kernel and without anybody's help
+    (userfaultfd(2) with UFFD_FEATURE_WP_ASYNC: nothing is ever delivered, no read(2) into the memory fails).
+
+Rules, and why each is needed:
+
+1. **Only good news is believed.** Asked are the pages that are present *and* marked *and* not written; what the kernel
+   does not list is hashed. So memory that was unmapped, mapped anew, moved, discarded (MADV_DONTNEED) or swapped out is
+   hashed. (Asked for the *written* pages instead, kernels before 7.2 leave out discarded ones: commits 07b4377bdbe7,
+   40de8160ca7f.) For (a), where untouched pages are not listed by anything, /proc/self/maps must say that the file is
+   still mapped there, at the same offset.
+2. **Marked first, hashed later**: an id is believed if the piece was hashed while it was marked, and is marked still.
+   A write in between is seen at the next look.
+3. **Nobody else's mark counts.** Pages are marked for one buffer; who marks them for another (a view, a new array in
+   the place of an old one, a neighbour on the same page) makes the first one's pieces unknown. Memory is registered
+   by whole mappings, and all marks in it are cleared first: a kernel before 6.13 moves marks along with mremap(2).
+   By whole mappings also because a registered part would split them, and mremap(2) of a split mapping fails.
+4. **Devices write past the page tables.** A driver that holds pages pinned (CUDA's registered memory, RDMA, io_uring's
+   registered buffers) writes without a fault. To pin is to write, for the kernel, so pins that come after the mark are
+   seen; those that were there before are not. So while the process has a device open that may pin, or pinned pages
+   are counted, nothing is marked and no new id believed; and one is believed only SETTLED seconds after the
+   mark, when direct reads that were under way then are over. (a) needs no such care: such a page is not the file's.
+5. **Never against the program.** A write to a marked page costs a fault, once. So memory is marked late, as one hires
+   before one buys; later by the factor 4 each time that most of a buffer was rewritten after all; and in the end never.
+   Under a seccomp filter userfaultfd(2) is not even tried: a filter may kill who asks. Huge pages stay whole while they
+   are marked, and are split by a write to them.
+6. Whatever fails, or is not what it should be, means that nothing is known, and `line` hashes. A forked child knows
+   nothing of (b), and looks by itself for (a). NBSNAP_PAGES=0 turns all of it off.
+
+Documented in Documentation/admin-guide/mm/pagemap.rst and userfaultfd.rst of Linux; PAGEMAP_SCAN(2const),
+ioctl_userfaultfd(2). `docs/format.md` tells what it means for a store: nothing, ids are what they always were."""
+
+from __future__ import annotations
+
+import bisect
+import contextlib
+import mmap
+import os
+import re
+import struct
+import sys
+import threading
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from typing import NamedTuple
+
+from nbsnap.digest import PIECE_SIZE
+
+__all__ = ["Look", "forget", "mapped"]
+
+SMALLEST = 8 << 20  # smaller buffers are hashed in a millisecond
+PATIENCE = 3  # so often unchanged, and a piece is marked
+GIVEN_UP = 100  # that would be a patience without end
+SETTLED = 1.0
+MOST = 1 << 18  # pieces that are remembered, in all
+
+PAGE = mmap.PAGESIZE
+SCAN = 0xC0606610  # _IOWR('f', 16, struct pm_scan_arg)
+REGISTER, PROTECT, HANDSHAKE = 0xC020AA00, 0xC018AA06, 0xC018AA3F
+ALLOWED, WRITTEN, FILE, PRESENT, SWAPPED = 1, 2, 4, 8, 16
+WP_UNPOPULATED, WP_ASYNC = 1 << 13, 1 << 15
+USER_MODE_ONLY = 1
+SYSCALL = {"x86_64": 323, "aarch64": 282}  # userfaultfd(2). On other machines even ioctls are numbered differently
+REGIONS = 4096  # that one call tells; if four calls do not suffice, the memory is too torn to be worth it
+
+_LINE = re.compile(rb"^([0-9a-f]+)-([0-9a-f]+) (\S+) ([0-9a-f]+) (\S+) (\d+) *(.*)$", re.M)
+#: What may be open, or mapped, in a process whose memory no device writes to. All else under /dev may pin.
+_HARMLESS = re.compile(
+    r"/dev/(null|zero|full|u?random|kmsg|console|tty\w*|ptmx|pts/.*|shm/.*|mqueue/.*|hugepages/.*|stdin|stdout|stderr)"
+    r"( \(deleted\))?"
+    r"|anon_inode:(\[(eventpoll|eventfd|timerfd|signalfd|pidfd|userfaultfd|fanotify|perf_event)\]|inotify)"
+)
+
+
+class Part(NamedTuple):
+    """A part of a file that is mapped."""
+
+    start: int
+    stop: int
+    ids: Sequence[bytes]
+    file: tuple[bytes, bytes, int]  # device, inode, offset less address
+
+
+class Area(NamedTuple):
+    """A line of /proc/self/maps."""
+
+    start: int
+    stop: int
+    access: bytes
+    file: tuple[bytes, bytes, int]
+    path: bytes
+
+
+class Quiet:
+    """A buffer that may be quiet. Of each piece: its id, how often it was unchanged, whether it is marked."""
+
+    def __init__(self, ids: list[bytes]) -> None:
+        self.ids = ids
+        self.calm = [0] * len(ids)
+        self.marked: list[float | None] = [None] * len(ids)  # since when
+        self.clean = bytearray(len(ids))  # as the last look found it
+        self.sure = bytearray(len(ids))  # the id was hashed under the mark
+        self.patience = PATIENCE
+
+
+#: Parts of files that were mapped, by address. Whoever maps and unmaps does single operations of a dict on it.
+_parts: dict[int, Part] = {}
+
+
+def mapped(parts: Iterable[tuple[int, int, Sequence[bytes]]]) -> None:
+    """Remember that memory (address, length, ids of its pieces) was just mapped privately, from verified pieces.
+
+    Whoever says so calls `forget` before the memory is unmapped. Best once for all that a restore maps.
+    """
+    if not _supported():
+        return
+    with contextlib.suppress(OSError):
+        areas = _areas()
+        for start, length, ids in parts:
+            found = _covering(areas, start, start + length)
+            if found and length > 0 and len(ids) == -(-length // PIECE_SIZE) and found[0].file[1] != b"0":
+                part = Part(start, start + length, tuple(ids), found[0].file)
+                if _is_mapped(part, areas):
+                    _parts[start] = part
+
+
+def forget(start: int, length: int) -> None:
+    """Forget what was mapped there. May be called at any time, by a finalizer too."""
+    for address in list(_parts):
+        if start <= address < start + length:
+            _parts.pop(address, None)
+
+
+class Look:
+    """One look at memory, for one snapshot: buffers that are held, so that none is unmapped meanwhile."""
+
+    def __init__(self) -> None:
+        self._kernel: _Kernel | None = None
+        self._areas: list[Area] | None = None
+        self._sorted: list[Part] = []
+        self._devices: bool | None = None
+        self._asked: dict[tuple[int, int], float] = {}
+
+    def known(self, view: memoryview) -> list[bytes]:
+        """Return the ids of a buffer's pieces, b"" for those that must be hashed; [] if nothing is known."""
+        size = len(view)
+        if size < PIECE_SIZE or not _supported():
+            return []
+        try:
+            self._kernel = kernel = _kernel()
+            address = kernel.address(view)
+            told = [b""] * -(-size // PIECE_SIZE)
+            if _parts:
+                self._restored(kernel, address, size, told)
+            if size >= SMALLEST:
+                with kernel.turn():
+                    self._quiet(kernel, address, size, told)
+        except _UNKNOWN:
+            return []
+        return told
+
+    def learn(self, view: memoryview, ids: list[bytes]) -> None:
+        """Be told the ids of all pieces of a buffer, after `known` was asked about it and the rest was hashed."""
+        kernel, size = self._kernel, len(view)
+        if kernel is None or not kernel.tracks or size < SMALLEST or kernel.pid != os.getpid():
+            return
+        with contextlib.suppress(*_UNKNOWN), kernel.turn():
+            self._learn(kernel, kernel.address(view), size, ids)
+
+    # --- (a) -------------------------------------------------------------------------------------------------
+
+    def _restored(self, kernel: _Kernel, address: int, size: int, told: list[bytes]) -> None:
+        if self._areas is None:
+            self._areas = _areas()
+            self._sorted = sorted(part for part in list(_parts.values()) if _is_mapped(part, self._areas))
+        stop = address + size
+        first = max(0, bisect.bisect_right(self._sorted, address, key=lambda part: part.start) - 1)
+        for part in self._sorted[first:]:
+            if part.start >= stop:
+                break
+            if part.stop <= address or (part.start - address) % PIECE_SIZE or _parts.get(part.start) is not part:
+                continue
+            shift = (address - part.start) // PIECE_SIZE  # piece n of the buffer is piece n + shift of the part
+            found: dict[int, bytes] = {}
+            for number in range(max(0, -shift), min(len(told), len(part.ids) - shift)):
+                end = min(address + (number + 1) * PIECE_SIZE, stop)
+                if end == min(part.start + (number + shift + 1) * PIECE_SIZE, part.stop):
+                    found[number] = part.ids[number + shift]
+            if found:
+                low, high = max(address, part.start), min(stop, part.stop)
+                written = kernel.scan(low, high, of=FILE, none=FILE, any=PRESENT | SWAPPED, tell=PRESENT | SWAPPED)
+                for begin, end in written:
+                    for number in range((begin - address) // PIECE_SIZE, (end - 1 - address) // PIECE_SIZE + 1):
+                        found.pop(number, None)
+                for number, id in found.items():
+                    told[number] = id
+
+    # --- (b) -------------------------------------------------------------------------------------------------
+
+    def _quiet(self, kernel: _Kernel, address: int, size: int, told: list[bytes]) -> None:
+        self._asked.setdefault((address, size), time.monotonic())
+        quiet = kernel.quiet.get((address, size))
+        if quiet is None:
+            return
+        count = len(quiet.ids)
+        quiet.clean = bytearray(count)
+        if not any(quiet.marked):
+            return
+        if self._devices is None:
+            self._devices = _pinning()
+        of = ALLOWED | WRITTEN | PRESENT
+        for begin, end in kernel.scan(address, address + size, of=of, none=WRITTEN, any=0, tell=ALLOWED):
+            first = max(0, -((address - begin) // PIECE_SIZE))
+            last = count if end >= address + size else (end - address) // PIECE_SIZE
+            if first < last:
+                quiet.clean[first:last] = b"\1" * (last - first)
+        written = 0
+        for number, since in enumerate(quiet.marked):
+            if since is None:
+                continue
+            if not quiet.clean[number]:
+                quiet.marked[number], quiet.sure[number], quiet.calm[number] = None, 0, 0
+                written += 1
+            elif quiet.sure[number]:
+                told[number] = told[number] or quiet.ids[number]
+        if written > count // 2:
+            quiet.patience = min(4 * quiet.patience, GIVEN_UP)
+
+    def _learn(self, kernel: _Kernel, address: int, size: int, ids: list[bytes]) -> None:
+        asked = self._asked.get((address, size), 0.0)
+        if not asked:  # never asked about, or learned already
+            return
+        self._asked[address, size] = 0.0
+        quiet = kernel.quiet.pop((address, size), None)
+        if quiet is None or len(quiet.ids) != len(ids):
+            kernel.remember(address, size, Quiet(ids))
+            return
+        kernel.remember(address, size, quiet)
+        ripe = []
+        for number, id in enumerate(ids):
+            same = id == quiet.ids[number]
+            since = quiet.marked[number]
+            if since is not None:
+                if not same:  # written while it was hashed, or by a device: from the beginning
+                    quiet.marked[number], quiet.sure[number], quiet.calm[number] = None, 0, 0
+                elif quiet.clean[number] and self._devices is False and asked - since >= SETTLED:
+                    quiet.sure[number] = 1
+            else:
+                quiet.calm[number] = quiet.calm[number] + 1 if same else 0
+                if quiet.calm[number] >= quiet.patience and quiet.patience < GIVEN_UP:
+                    ripe.append(number)
+        quiet.ids = ids
+        if ripe and kernel.open():
+            if self._devices is None:
+                self._devices = _pinning()
+            if not self._devices:
+                kernel.mark(address, size, quiet, ripe)
+
+
+_UNKNOWN = (OSError, ValueError, TypeError, AttributeError, BufferError)
+
+
+class _Kernel:
+    """The kernel's side, for one process: open files, and the buffers that are watched."""
+
+    def __init__(self, *, tracks: bool) -> None:
+        import ctypes  # not for those who only list snapshots
+
+        class Buffer(ctypes.Structure):
+            _fields_ = [  # Py_buffer
+                ("buf", ctypes.c_void_p),
+                ("obj", ctypes.py_object),
+                ("len", ctypes.c_ssize_t),
+                ("itemsize", ctypes.c_ssize_t),
+                ("readonly", ctypes.c_int),
+                ("ndim", ctypes.c_int),
+                ("rest", ctypes.c_void_p * 5),
+            ]
+
+        self._ctypes, self._Buffer = ctypes, Buffer
+        self.pid = os.getpid()
+        self.tracks = tracks
+        self.quiet: dict[tuple[int, int], Quiet] = {}  # the last used one is the last
+        self._lock = threading.Lock()
+        self._regions = (ctypes.c_uint64 * (3 * REGIONS))()
+        self._tracker = -1
+        self._pagemap = os.open("/proc/self/pagemap", os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            self._scan(0, 0, 0, 0, 0, 0)  # an old kernel, or a filter, says no here
+        except OSError:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        """Close the files. All marks go with them."""
+        for fd in (self._pagemap, self._tracker):
+            if fd >= 0:
+                os.close(fd)
+        self._pagemap = self._tracker = -1
+
+    @contextlib.contextmanager
+    def turn(self) -> Iterator[None]:
+        """One at a time; whoever comes meanwhile knows nothing, and need not wait."""
+        if not self._lock.acquire(blocking=False):
+            raise BlockingIOError
+        try:
+            yield
+        finally:
+            self._lock.release()
+
+    def address(self, view: memoryview) -> int:
+        """Return where the memory of a view begins."""
+        buffer, python = self._Buffer(), self._ctypes.pythonapi
+        if python.PyObject_GetBuffer(self._ctypes.py_object(view), self._ctypes.byref(buffer), 0) != 0:
+            raise BufferError
+        try:
+            return int(buffer.buf or 0)
+        finally:
+            python.PyBuffer_Release(self._ctypes.byref(buffer))
+
+    def scan(self, start: int, stop: int, *, of: int, none: int, any: int, tell: int) -> Iterator[tuple[int, int]]:
+        """Yield the ranges of pages (begin, end), around these addresses, that have all of `of`, but none of `none`.
+
+        Where that is too many, raise OSError.
+        """
+        at, stop = _down(start), _up(stop)
+        for _ in range(4):
+            count, at = self._scan(at, stop, of, none, any, tell)
+            found = self._regions[: 3 * count]
+            yield from zip(found[::3], found[1::3], strict=True)
+            if at >= stop:
+                return
+        raise OSError("too many ranges")
+
+    def _scan(self, start: int, stop: int, of: int, none: int, any: int, tell: int) -> tuple[int, int]:
+        import fcntl
+
+        where = self._ctypes.addressof(self._regions)
+        argument = bytearray(struct.pack("=12Q", 96, 0, start, stop, 0, where, REGIONS, 0, none, of, any, tell))
+        count = fcntl.ioctl(self._pagemap, SCAN, argument)
+        return count, struct.unpack_from("=Q", argument, 32)[0]
+
+    # --- tracking --------------------------------------------------------------------------------------------
+
+    def open(self) -> bool:
+        """Tell whether memory can be marked, by a userfaultfd that is made when it is first needed."""
+        if self._tracker < 0 and self.tracks:
+            import fcntl
+
+            self.tracks = False
+            if _status("Seccomp") == 0:
+                call = self._ctypes.CDLL(None, use_errno=True).syscall
+                fd = call(SYSCALL[os.uname().machine], os.O_CLOEXEC | os.O_NONBLOCK | USER_MODE_ONLY)
+                if fd >= 0:
+                    try:
+                        features = WP_UNPOPULATED | WP_ASYNC
+                        fcntl.ioctl(fd, HANDSHAKE, bytearray(struct.pack("=3Q", 0xAA, features, 0)))
+                    except OSError:
+                        os.close(fd)
+                    else:
+                        self._tracker, self.tracks = fd, True
+        return self.tracks
+
+    def remember(self, address: int, size: int, quiet: Quiet) -> None:
+        """Put a buffer at the end of those that are watched, and let go of the first ones if they are too many."""
+        self.quiet[address, size] = quiet
+        count = sum(len(each.ids) for each in self.quiet.values())
+        while count > MOST and len(self.quiet) > 1:
+            (start, length), old = next(iter(self.quiet.items()))
+            del self.quiet[start, length]
+            count -= len(old.ids)
+            if any(old.marked):
+                with contextlib.suppress(OSError):
+                    self._protect(_down(start), _up(start + length), 0)
+
+    def mark(self, address: int, size: int, quiet: Quiet, numbers: list[int]) -> None:
+        """Mark pieces of a buffer. What is not plain private memory is left alone, for ever."""
+        areas = _areas()
+        plain = []
+        for number in numbers:
+            start = address + number * PIECE_SIZE
+            inside = _covering(areas, start, min(start + PIECE_SIZE, address + size))
+            if inside and all(map(_is_plain, inside)):
+                plain.append(number)
+            else:
+                quiet.calm[number] = -(1 << 60)
+        for first, last in _runs(plain):
+            start, stop = address + first * PIECE_SIZE, min(address + last * PIECE_SIZE, address + size)
+            # The page that a neighbour shares: if that is marked, so is the page; or it was written, and must show it.
+            beside = first > 0 and quiet.marked[first - 1] is not None
+            start = _up(start) if beside else _down(start)
+            beside = last < len(quiet.ids) and quiet.marked[last] is not None
+            stop = _down(stop) if beside else _up(stop)
+            try:
+                self._lost(start, stop)
+                try:
+                    self._protect(start, stop, 1)
+                except OSError:  # not registered yet, or not all of it
+                    for area in _covering(areas, start, stop):
+                        self._register(area)
+                    self._protect(start, stop, 1)
+            except OSError:
+                quiet.patience = GIVEN_UP
+                return
+            quiet.marked[first:last] = [time.monotonic()] * (last - first)
+
+    def _register(self, area: Area) -> None:
+        import fcntl
+
+        self._lost(area.start, area.stop)
+        fcntl.ioctl(self._tracker, REGISTER, bytearray(struct.pack("=4Q", area.start, area.stop - area.start, 2, 0)))
+        self._protect(area.start, area.stop, 0)
+
+    def _protect(self, start: int, stop: int, on: int) -> None:
+        import fcntl
+
+        fcntl.ioctl(self._tracker, PROTECT, bytearray(struct.pack("=3Q", start, stop - start, on)))
+
+    def _lost(self, start: int, stop: int) -> None:
+        """What buffers believe of these pages is no longer known. Rule 3."""
+        for (address, size), quiet in self.quiet.items():
+            if address < stop and start < address + size:
+                first = max(0, (start - address) // PIECE_SIZE)
+                last = min(len(quiet.ids), (stop - 1 - address) // PIECE_SIZE + 1)
+                quiet.marked[first:last] = [None] * (last - first)
+                quiet.sure[first:last] = bytes(last - first)
+
+
+_HOME = os.getpid()  # where memory is tracked; its children only look
+_state: tuple[int, _Kernel | None] = (0, None)
+
+
+def _supported() -> bool:
+    return _LINUX and os.environ.get("NBSNAP_PAGES") != "0"
+
+
+_LINUX = sys.platform == "linux" and sys.maxsize > 1 << 32 and os.uname().machine in SYSCALL
+
+
+def _kernel() -> _Kernel:
+    """Return the kernel's side for this very process, or raise OSError. What a parent opened tells of the parent."""
+    global _state
+    pid = os.getpid()
+    if _state[0] != pid:
+        _state = pid, None
+        _state = pid, _Kernel(tracks=pid == _HOME)
+    if _state[1] is None:
+        raise OSError("not to be had")
+    return _state[1]
+
+
+# --- what /proc says ---------------------------------------------------------------------------------------------
+
+
+def _areas() -> list[Area]:
+    """Return all mappings of this process, by address."""
+    with open("/proc/self/maps", "rb") as file:
+        lines = _LINE.findall(file.read())
+    areas = []
+    for start, stop, access, offset, device, inode, path in lines:
+        at = int(start, 16)
+        areas.append(Area(at, int(stop, 16), access, (device, inode, int(offset, 16) - at), path))
+    return areas
+
+
+def _covering(areas: list[Area], start: int, stop: int) -> list[Area]:
+    """Return the mappings that hold all of this memory, or nothing."""
+    first = bisect.bisect_right(areas, start, key=lambda area: area.start) - 1
+    found: list[Area] = []
+    for area in areas[max(0, first) :]:
+        if start >= stop or not area.start <= start < area.stop:
+            break
+        found.append(area)
+        start = area.stop
+    return found if start >= stop else []
+
+
+def _is_mapped(part: Part, areas: list[Area]) -> bool:
+    found = _covering(areas, part.start, part.stop)
+    return bool(found) and all(area.file == part.file and area.access.endswith(b"p") for area in found)
+
+
+def _is_plain(area: Area) -> bool:
+    """Tell whether it is private memory without a file, that can be written."""
+    named = area.path in (b"", b"[heap]") or area.path.startswith(b"[anon:")
+    return area.access == b"rw-p" and area.file[:2] == (b"00:00", b"0") and named
+
+
+def _status(field: str) -> int:
+    with open("/proc/self/status", encoding="ascii", errors="replace") as file:
+        for line in file:
+            if line.startswith(field + ":"):
+                return int(line.split()[1])
+    return -1
+
+
+def _pinning() -> bool:
+    """Tell whether a device may write to memory of this process. Rule 4."""
+    names = {os.fsdecode(area.path) for area in _areas()}
+    for fd in os.listdir("/proc/self/fd"):
+        with contextlib.suppress(FileNotFoundError):  # the one of the listing
+            names.add(os.readlink(f"/proc/self/fd/{fd}"))
+    suspects = (name for name in names if name.startswith(("/dev/", "anon_inode:", "/[aio]")))
+    return _status("VmPin") != 0 or not all(map(_HARMLESS.fullmatch, suspects))
+
+
+def _down(address: int) -> int:
+    return address // PAGE * PAGE
+
+
+def _up(address: int) -> int:
+    return -(-address // PAGE) * PAGE
+
+
+def _runs(numbers: list[int]) -> Iterator[tuple[int, int]]:
+    """Yield (first, behind the last) of runs in ascending numbers."""
+    first = behind = -1
+    for number in numbers:
+        if number != behind:
+            if behind > 0:
+                yield first, behind
+            first = number
+        behind = number + 1
+    if behind > 0:
+        yield first, behind
