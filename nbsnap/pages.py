@@ -122,19 +122,23 @@ def mapped(parts: Iterable[tuple[int, int, Sequence[bytes]]]) -> None:
         return
     with contextlib.suppress(OSError):
         areas = _areas()
-        for start, length, ids in parts:
+        last: Part | None = None
+        for start, length, ids in sorted(parts):
             found = _covering(areas, start, start + length)
-            if found and length > 0 and len(ids) == -(-length // PIECE_SIZE) and found[0].file[1] != b"0":
-                part = Part(start, start + length, tuple(ids), found[0].file)
-                if _is_mapped(part, areas):
-                    _parts[start] = part
+            if not found or length <= 0 or len(ids) != -(-length // PIECE_SIZE) or found[0].file[1] == b"0":
+                continue
+            part = Part(start, start + length, tuple(ids), found[0].file)
+            if last and last.stop == start and last.file == part.file and (start - last.start) % PIECE_SIZE == 0:
+                part = Part(last.start, part.stop, (*last.ids, *ids), part.file)
+            if _is_mapped(part, areas):
+                _parts[part.start] = last = part
 
 
 def forget(start: int, length: int) -> None:
     """Forget what was mapped there. May be called at any time, by a finalizer too."""
-    for address in list(_parts):
-        if start <= address < start + length:
-            _parts.pop(address, None)
+    for part in list(_parts.values()):
+        if part.start < start + length and start < part.stop:
+            _parts.pop(part.start, None)
 
 
 class Look:
@@ -150,16 +154,16 @@ class Look:
     def known(self, view: memoryview) -> list[bytes]:
         """Return the ids of a buffer's pieces, b"" for those that must be hashed; [] if nothing is known."""
         size = len(view)
-        if size < PIECE_SIZE or not _supported():
+        if size < (PIECE_SIZE if _parts else SMALLEST) or not _supported():
             return []
         try:
             self._kernel = kernel = _kernel()
-            address = kernel.address(view)
-            told = [b""] * -(-size // PIECE_SIZE)
-            if _parts:
-                self._restored(kernel, address, size, told)
-            if size >= SMALLEST:
-                with kernel.turn():
+            with kernel.turn():
+                address = kernel.address(view)
+                told = [b""] * -(-size // PIECE_SIZE)
+                if _parts:
+                    self._restored(kernel, address, size, told)
+                if size >= SMALLEST:
                     self._quiet(kernel, address, size, told)
         except _UNKNOWN:
             return []
@@ -187,19 +191,16 @@ class Look:
             if part.stop <= address or (part.start - address) % PIECE_SIZE or _parts.get(part.start) is not part:
                 continue
             shift = (address - part.start) // PIECE_SIZE  # piece n of the buffer is piece n + shift of the part
-            found: dict[int, bytes] = {}
-            for number in range(max(0, -shift), min(len(told), len(part.ids) - shift)):
-                end = min(address + (number + 1) * PIECE_SIZE, stop)
-                if end == min(part.start + (number + shift + 1) * PIECE_SIZE, part.stop):
-                    found[number] = part.ids[number + shift]
-            if found:
-                low, high = max(address, part.start), min(stop, part.stop)
-                written = kernel.scan(low, high, of=FILE, none=FILE, any=PRESENT | SWAPPED, tell=PRESENT | SWAPPED)
-                for begin, end in written:
-                    for number in range((begin - address) // PIECE_SIZE, (end - 1 - address) // PIECE_SIZE + 1):
-                        found.pop(number, None)
-                for number, id in found.items():
-                    told[number] = id
+            low, high = max(0, -shift), min(len(told), len(part.ids) - shift)
+            ends = min(address + high * PIECE_SIZE, stop), min(part.start + (high + shift) * PIECE_SIZE, part.stop)
+            high -= ends[0] != ends[1]  # the last piece of one of them is cut short
+            if low < high:
+                told[low:high] = part.ids[low + shift : high + shift]
+        if not any(told):
+            return
+        for begin, end in kernel.scan(address, stop, of=FILE, none=FILE, any=PRESENT | SWAPPED, tell=PRESENT | SWAPPED):
+            low, high = max(0, (begin - address) // PIECE_SIZE), (end - 1 - address) // PIECE_SIZE + 1
+            told[low:high] = [b""] * (min(high, len(told)) - low)
 
     # --- (b) -------------------------------------------------------------------------------------------------
 
@@ -212,14 +213,18 @@ class Look:
         quiet.clean = bytearray(count)
         if not any(quiet.marked):
             return
-        if self._devices is None:
-            self._devices = _pinning()
+        unsure = (since and not sure for since, sure in zip(quiet.marked, quiet.sure, strict=True))
+        if self._devices is None and any(unsure):
+            self._devices = _pinning()  # before the hashing: who lets go of pages later has written by then
         of = ALLOWED | WRITTEN | PRESENT
         for begin, end in kernel.scan(address, address + size, of=of, none=WRITTEN, any=0, tell=ALLOWED):
             first = max(0, -((address - begin) // PIECE_SIZE))
             last = count if end >= address + size else (end - address) // PIECE_SIZE
             if first < last:
                 quiet.clean[first:last] = b"\1" * (last - first)
+        if all(quiet.clean) and all(quiet.sure):
+            told[:] = quiet.ids
+            return
         written = 0
         for number, since in enumerate(quiet.marked):
             if since is None:
@@ -242,6 +247,8 @@ class Look:
             kernel.remember(address, size, Quiet(ids))
             return
         kernel.remember(address, size, quiet)
+        if all(quiet.clean) and all(quiet.sure) and ids == quiet.ids:
+            return
         ripe = []
         for number, id in enumerate(ids):
             same = id == quiet.ids[number]

@@ -197,11 +197,21 @@ def by_process_vm(memory: mmap.mmap, at: int, rng: random.Random) -> None:
 def discard(memory: mmap.mmap, at: int, rng: random.Random) -> None:
     start = at // PAGE * PAGE
     memory.madvise(mmap.MADV_DONTNEED, start, min(rng.choice([PAGE, 2 << 20]), len(memory) - start))
+    if rng.random() < 0.5:  # whole huge pages too
+        memory.madvise(mmap.MADV_DONTNEED)
 
 
 def discard_lazily(memory: mmap.mmap, at: int, rng: random.Random) -> None:
     with contextlib.suppress(OSError):  # there are no such pages in a file
         memory.madvise(mmap.MADV_FREE, at // PAGE * PAGE, PAGE)
+
+
+def collapse(memory: mmap.mmap, at: int, rng: random.Random) -> None:
+    """Have the kernel make huge pages of small ones, where it likes to."""
+    with contextlib.suppress(OSError):
+        memory.madvise(25)  # MADV_COLLAPSE
+    if rng.random() < 0.5:
+        memory[at] ^= 1
 
 
 def by_a_child(memory: mmap.mmap, at: int, rng: random.Random) -> None:
@@ -257,6 +267,7 @@ WAYS: list[Callable[[mmap.mmap, int, random.Random], None]] = [
     by_process_vm,
     discard,
     discard_lazily,
+    collapse,
     by_a_child,
     by_another_view,
     protected,
@@ -423,22 +434,29 @@ def test_a_child_does_not_believe_its_parents_marks() -> None:
         assert all(look_at(memory))
 
 
+def ring() -> int:
+    """An io_uring, by which memory can be registered for the kernel to write to; or any other device."""
+    fd = ctypes.CDLL(None, use_errno=True).syscall(425, 8, ctypes.create_string_buffer(120))
+    return fd if fd >= 0 else os.open("/dev/fuse", os.O_RDWR)
+
+
 @needs_tracks
 def test_what_a_device_may_write_to_is_not_marked() -> None:
-    """While a device that may pin memory is open, nothing new is believed; afterwards it is."""
-    device = next((name for name in ("/dev/kvm", "/dev/fuse", "/dev/userfaultfd", "/dev/net/tun", "/dev/rtc0")
-                   if os.access(name, os.R_OK)), "")  # fmt: skip
-    if not device:
-        pytest.skip("no device here that can be opened")
+    """While something is open that may pin memory, nothing new is believed; afterwards it is."""
     with plain() as memory:
-        with open(device, "rb", buffering=0):
-            assert not any(any(look_at(memory)) for _ in range(5))
+        fd = ring()
+        assert not any(any(look_at(memory)) for _ in range(5))
+        os.close(fd)
         calm(memory)
-        with open(device, "rb", buffering=0):  # what is marked already is seen even if it is pinned now
-            assert all(look_at(memory))
-            memory[0] ^= 1
-            for _ in range(5):
-                assert look_at(memory) == [False] + [True] * 11
+        fd = ring()  # what was marked before is seen even if it is pinned now
+        assert all(look_at(memory))
+        memory[0] ^= 1
+        for _ in range(5):
+            assert look_at(memory) == [False] + [True] * 11
+        os.close(fd)
+        for _ in range(4):
+            look_at(memory)
+        assert all(look_at(memory))
 
 
 def test_what_is_harmless_and_what_is_not() -> None:
@@ -489,6 +507,24 @@ def test_parts_of_restored_memory(restored: mmap.mmap) -> None:
         assert look_at(view[PIECE_SIZE : 3 * PIECE_SIZE + 9]) == [True, True, False]
         assert not any(look_at(view[PAGE:]))
         assert not any(look_at(view[: PIECE_SIZE // 2]))
+
+
+@needs_maps
+def test_parts_that_were_told_one_by_one(restored: mmap.mmap) -> None:
+    """What was mapped in parts, in any order, is known in one; what is forgotten of it takes all of it along."""
+    (whole,) = pages._parts.values()
+    pages.forget(whole.start, 1)
+    cuts = [(0, 4), (4, 5), (7, 13)]  # pieces 5 and 6 are not told of
+    parts = [
+        (whole.start + first * PIECE_SIZE, min(last * PIECE_SIZE, len(restored)) - first * PIECE_SIZE,
+         whole.ids[first:last])
+        for first, last in reversed(cuts)
+    ]  # fmt: skip
+    pages.mapped(parts)
+    assert sorted(len(part.ids) for part in pages._parts.values()) == [5, 6]
+    assert look_at(restored) == [number not in (5, 6) for number in range(13)]
+    pages.forget(whole.start + 4 * PIECE_SIZE, PIECE_SIZE)
+    assert look_at(restored) == [number > 6 for number in range(13)]
 
 
 @needs_maps
