@@ -107,6 +107,42 @@ def test_quiet_memory_is_known_at_the_fourth_look() -> None:
 
 
 @needs_tracks
+def test_quiet_memory_that_begins_within_a_page() -> None:
+    """Pieces that share a page do not take each other's marks away."""
+    with plain() as memory, memoryview(memory) as whole, whole[100 : 9 * PIECE_SIZE + 4 * PAGE] as view:
+        assert [sum(look_at(view)) for _ in range(5)] == [0, 0, 0, 10, 10]
+        for at, touched in ((5 * PIECE_SIZE + PAGE, 5), (0, 0), (len(view) - 1, 9)):
+            view[at] ^= 1
+            rest = [each != touched for each in range(10)]
+            assert [look_at(view) for _ in range(3)] == [rest] * 3
+            assert all(look_at(view))
+        view[5 * PIECE_SIZE] ^= 1  # on a page of two pieces
+        assert look_at(view) == [each not in (4, 5) for each in range(10)]
+        assert [sum(look_at(view)) for _ in range(3)] == [8, 9, 10]
+
+
+@needs_tracks
+def test_a_write_between_hashing_and_marking() -> None:
+    """What is written after a piece was hashed, and before it is marked, is not missed."""
+    rng = random.Random(2)
+    known = 0
+    with plain() as memory, memoryview(memory) as view:
+        for _ in range(200):
+            at = rng.randrange(len(view))
+            if rng.random() < 0.4:
+                view[at] = view[at]
+            look = pages.Look()
+            told = look.known(view)
+            ids = [digest(view[start : start + PIECE_SIZE]) for start in range(0, len(view), PIECE_SIZE)]
+            assert all(id in (b"", real) for id, real in zip(told, ids, strict=True))
+            known += sum(map(bool, told))
+            if rng.random() < 0.3:
+                view[at] ^= 1
+            look.learn(view, ids)
+    assert known > 200
+
+
+@needs_tracks
 def test_memory_is_marked_late_and_believed_late(monkeypatch: pytest.MonkeyPatch) -> None:
     """With the real patience: three times unchanged, and a second under the mark."""
     monkeypatch.setattr(pages, "PATIENCE", 3)
