@@ -4,7 +4,8 @@
     ──────────            ───────────────                                            ────────────────────
     small content:
     hash, code, gather    ─────────────────────────────── a megabyte at a time ──►   append, tightly
-    a big buffer    ──►   take its next window (4 MiB); piece by piece:
+    a big buffer: what the kernel knows not to have been written (`pages`) is done
+    the rest        ──►   take its next window (4 MiB); piece by piece:
                           the same as ever, by its quick hash? done, in place
                           copy, hash the copy; the store has it? done
                           compress where it pays

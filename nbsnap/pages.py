@@ -40,17 +40,29 @@ from __future__ import annotations
 
 import bisect
 import contextlib
-import mmap
 import os
-import re
-import struct
-import sys
 import threading
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from nbsnap.digest import PIECE_SIZE
+from nbsnap.pagemap import (
+    ALLOWED,
+    FILE,
+    LINUX,
+    PRESENT,
+    SWAPPED,
+    WRITTEN,
+    Area,
+    Kernel,
+    areas,
+    covering,
+    down,
+    is_plain,
+    pinning,
+    up,
+)
 
 __all__ = ["Look", "forget", "mapped"]
 
@@ -60,23 +72,6 @@ GIVEN_UP = 100  # that would be a patience without end
 SETTLED = 1.0
 MOST = 1 << 18  # pieces that are remembered, in all
 
-PAGE = mmap.PAGESIZE
-SCAN = 0xC0606610  # _IOWR('f', 16, struct pm_scan_arg)
-REGISTER, PROTECT, HANDSHAKE = 0xC020AA00, 0xC018AA06, 0xC018AA3F
-ALLOWED, WRITTEN, FILE, PRESENT, SWAPPED = 1, 2, 4, 8, 16
-WP_UNPOPULATED, WP_ASYNC = 1 << 13, 1 << 15
-USER_MODE_ONLY = 1
-SYSCALL = {"x86_64": 323, "aarch64": 282}  # userfaultfd(2). On other machines even ioctls are numbered differently
-REGIONS = 4096  # that one call tells; if four calls do not suffice, the memory is too torn to be worth it
-
-_LINE = re.compile(rb"^([0-9a-f]+)-([0-9a-f]+) (\S+) ([0-9a-f]+) (\S+) (\d+) *(.*)$", re.M)
-#: What may be open, or mapped, in a process whose memory no device writes to. All else under /dev may pin.
-_HARMLESS = re.compile(
-    r"/dev/(null|zero|full|u?random|kmsg|console|tty\w*|ptmx|pts/.*|shm/.*|mqueue/.*|hugepages/.*|stdin|stdout|stderr)"
-    r"( \(deleted\))?"
-    r"|anon_inode:(\[(eventpoll|eventfd|timerfd|signalfd|pidfd|userfaultfd|fanotify|perf_event)\]|inotify)"
-)
-
 
 class Part(NamedTuple):
     """A part of a file that is mapped."""
@@ -85,16 +80,6 @@ class Part(NamedTuple):
     stop: int
     ids: Sequence[bytes]
     file: tuple[bytes, bytes, int]  # device, inode, offset less address
-
-
-class Area(NamedTuple):
-    """A line of /proc/self/maps."""
-
-    start: int
-    stop: int
-    access: bytes
-    file: tuple[bytes, bytes, int]
-    path: bytes
 
 
 class Quiet:
@@ -121,16 +106,16 @@ def mapped(parts: Iterable[tuple[int, int, Sequence[bytes]]]) -> None:
     if not _supported():
         return
     with contextlib.suppress(OSError):
-        areas = _areas()
+        lines = areas()
         last: Part | None = None
         for start, length, ids in sorted(parts):
-            found = _covering(areas, start, start + length)
+            found = covering(lines, start, start + length)
             if not found or length <= 0 or len(ids) != -(-length // PIECE_SIZE) or found[0].file[1] == b"0":
                 continue
             part = Part(start, start + length, tuple(ids), found[0].file)
             if last and last.stop == start and last.file == part.file and (start - last.start) % PIECE_SIZE == 0:
                 part = Part(last.start, part.stop, (*last.ids, *ids), part.file)
-            if _is_mapped(part, areas):
+            if _is_mapped(part, lines):
                 _parts[part.start] = last = part
 
 
@@ -146,8 +131,7 @@ class Look:
 
     def __init__(self) -> None:
         self._kernel: _Kernel | None = None
-        self._areas: list[Area] | None = None
-        self._sorted: list[Part] = []
+        self._sorted: list[Part] | None = None  # what is mapped, by address
         self._devices: bool | None = None
         self._asked: dict[tuple[int, int], float] = {}
 
@@ -180,9 +164,9 @@ class Look:
     # --- (a) -------------------------------------------------------------------------------------------------
 
     def _restored(self, kernel: _Kernel, address: int, size: int, told: list[bytes]) -> None:
-        if self._areas is None:
-            self._areas = _areas()
-            self._sorted = sorted(part for part in list(_parts.values()) if _is_mapped(part, self._areas))
+        if self._sorted is None:
+            lines = areas()
+            self._sorted = sorted(part for part in list(_parts.values()) if _is_mapped(part, lines))
         stop = address + size
         first = max(0, bisect.bisect_right(self._sorted, address, key=lambda part: part.start) - 1)
         for part in self._sorted[first:]:
@@ -215,7 +199,7 @@ class Look:
             return
         unsure = (since and not sure for since, sure in zip(quiet.marked, quiet.sure, strict=True))
         if self._devices is None and any(unsure):
-            self._devices = _pinning()  # before the hashing: who lets go of pages later has written by then
+            self._devices = pinning()  # before the hashing: who lets go of pages later has written by then
         of = ALLOWED | WRITTEN | PRESENT
         for begin, end in kernel.scan(address, address + size, of=of, none=WRITTEN, any=0, tell=ALLOWED):
             first = max(0, -((address - begin) // PIECE_SIZE))
@@ -265,7 +249,7 @@ class Look:
         quiet.ids = ids
         if ripe and kernel.open():
             if self._devices is None:
-                self._devices = _pinning()
+                self._devices = pinning()
             if not self._devices:
                 kernel.mark(address, size, quiet, ripe)
 
@@ -273,43 +257,13 @@ class Look:
 _UNKNOWN = (OSError, ValueError, TypeError, AttributeError, BufferError)
 
 
-class _Kernel:
-    """The kernel's side, for one process: open files, and the buffers that are watched."""
+class _Kernel(Kernel):
+    """The kernel's side, and the buffers that are watched by it."""
 
     def __init__(self, *, tracks: bool) -> None:
-        import ctypes  # not for those who only list snapshots
-
-        class Buffer(ctypes.Structure):
-            _fields_ = [  # Py_buffer
-                ("buf", ctypes.c_void_p),
-                ("obj", ctypes.py_object),
-                ("len", ctypes.c_ssize_t),
-                ("itemsize", ctypes.c_ssize_t),
-                ("readonly", ctypes.c_int),
-                ("ndim", ctypes.c_int),
-                ("rest", ctypes.c_void_p * 5),
-            ]
-
-        self._ctypes, self._Buffer = ctypes, Buffer
-        self.pid = os.getpid()
-        self.tracks = tracks
+        super().__init__(tracks=tracks)
         self.quiet: dict[tuple[int, int], Quiet] = {}  # the last used one is the last
         self._lock = threading.Lock()
-        self._regions = (ctypes.c_uint64 * (3 * REGIONS))()
-        self._tracker = -1
-        self._pagemap = os.open("/proc/self/pagemap", os.O_RDONLY | os.O_CLOEXEC)
-        try:
-            self._scan(0, 0, 0, 0, 0, 0)  # an old kernel, or a filter, says no here
-        except OSError:
-            self.close()
-            raise
-
-    def close(self) -> None:
-        """Close the files. All marks go with them."""
-        for fd in (self._pagemap, self._tracker):
-            if fd >= 0:
-                os.close(fd)
-        self._pagemap = self._tracker = -1
 
     @contextlib.contextmanager
     def turn(self) -> Iterator[None]:
@@ -321,58 +275,7 @@ class _Kernel:
         finally:
             self._lock.release()
 
-    def address(self, view: memoryview) -> int:
-        """Return where the memory of a view begins."""
-        buffer, python = self._Buffer(), self._ctypes.pythonapi
-        if python.PyObject_GetBuffer(self._ctypes.py_object(view), self._ctypes.byref(buffer), 0) != 0:
-            raise BufferError
-        try:
-            return int(buffer.buf or 0)
-        finally:
-            python.PyBuffer_Release(self._ctypes.byref(buffer))
-
-    def scan(self, start: int, stop: int, *, of: int, none: int, any: int, tell: int) -> Iterator[tuple[int, int]]:
-        """Yield the ranges of pages (begin, end), around these addresses, that have all of `of`, but none of `none`.
-
-        Where that is too many, raise OSError.
-        """
-        at, stop = _down(start), _up(stop)
-        for _ in range(4):
-            count, at = self._scan(at, stop, of, none, any, tell)
-            found = self._regions[: 3 * count]
-            yield from zip(found[::3], found[1::3], strict=True)
-            if at >= stop:
-                return
-        raise OSError("too many ranges")
-
-    def _scan(self, start: int, stop: int, of: int, none: int, any: int, tell: int) -> tuple[int, int]:
-        import fcntl
-
-        where = self._ctypes.addressof(self._regions)
-        argument = bytearray(struct.pack("=12Q", 96, 0, start, stop, 0, where, REGIONS, 0, none, of, any, tell))
-        count = fcntl.ioctl(self._pagemap, SCAN, argument)
-        return count, struct.unpack_from("=Q", argument, 32)[0]
-
     # --- tracking --------------------------------------------------------------------------------------------
-
-    def open(self) -> bool:
-        """Tell whether memory can be marked, by a userfaultfd that is made when it is first needed."""
-        if self._tracker < 0 and self.tracks:
-            import fcntl
-
-            self.tracks = False
-            if _status("Seccomp") == 0:
-                call = self._ctypes.CDLL(None, use_errno=True).syscall
-                fd = call(SYSCALL[os.uname().machine], os.O_CLOEXEC | os.O_NONBLOCK | USER_MODE_ONLY)
-                if fd >= 0:
-                    try:
-                        features = WP_UNPOPULATED | WP_ASYNC
-                        fcntl.ioctl(fd, HANDSHAKE, bytearray(struct.pack("=3Q", 0xAA, features, 0)))
-                    except OSError:
-                        os.close(fd)
-                    else:
-                        self._tracker, self.tracks = fd, True
-        return self.tracks
 
     def remember(self, address: int, size: int, quiet: Quiet) -> None:
         """Put a buffer at the end of those that are watched, and let go of the first ones if they are too many."""
@@ -384,16 +287,16 @@ class _Kernel:
             count -= len(old.ids)
             if any(old.marked):
                 with contextlib.suppress(OSError):
-                    self._protect(_down(start), _up(start + length), 0)
+                    self.protect(down(start), up(start + length), 0)
 
     def mark(self, address: int, size: int, quiet: Quiet, numbers: list[int]) -> None:
         """Mark pieces of a buffer. What is not plain private memory is left alone, for ever."""
-        areas = _areas()
+        lines = areas()
         plain = []
         for number in numbers:
             start = address + number * PIECE_SIZE
-            inside = _covering(areas, start, min(start + PIECE_SIZE, address + size))
-            if inside and all(map(_is_plain, inside)):
+            inside = covering(lines, start, min(start + PIECE_SIZE, address + size))
+            if inside and all(map(is_plain, inside)):
                 plain.append(number)
             else:
                 quiet.calm[number] = -(1 << 60)
@@ -401,33 +304,26 @@ class _Kernel:
             start, stop = address + first * PIECE_SIZE, min(address + last * PIECE_SIZE, address + size)
             # The page that a neighbour shares: if that is marked, so is the page; or it was written, and must show it.
             beside = first > 0 and quiet.marked[first - 1] is not None
-            start = _up(start) if beside else _down(start)
+            start = up(start) if beside else down(start)
             beside = last < len(quiet.ids) and quiet.marked[last] is not None
-            stop = _down(stop) if beside else _up(stop)
+            stop = down(stop) if beside else up(stop)
             try:
                 self._lost(start, stop)
                 try:
-                    self._protect(start, stop, 1)
+                    self.protect(start, stop, 1)
                 except OSError:  # not registered yet, or not all of it
-                    for area in _covering(areas, start, stop):
-                        self._register(area)
-                    self._protect(start, stop, 1)
+                    for area in covering(lines, start, stop):
+                        self._take(area)
+                    self.protect(start, stop, 1)
             except OSError:
                 quiet.patience = GIVEN_UP
                 return
             quiet.marked[first:last] = [time.monotonic()] * (last - first)
 
-    def _register(self, area: Area) -> None:
-        import fcntl
-
+    def _take(self, area: Area) -> None:
         self._lost(area.start, area.stop)
-        fcntl.ioctl(self._tracker, REGISTER, bytearray(struct.pack("=4Q", area.start, area.stop - area.start, 2, 0)))
-        self._protect(area.start, area.stop, 0)
-
-    def _protect(self, start: int, stop: int, on: int) -> None:
-        import fcntl
-
-        fcntl.ioctl(self._tracker, PROTECT, bytearray(struct.pack("=3Q", start, stop - start, on)))
+        self.register(area.start, area.stop)
+        self.protect(area.start, area.stop, 0)
 
     def _lost(self, start: int, stop: int) -> None:
         """What buffers believe of these pages is no longer known. Rule 3."""
@@ -444,10 +340,7 @@ _state: tuple[int, _Kernel | None] = (0, None)
 
 
 def _supported() -> bool:
-    return _LINUX and os.environ.get("NBSNAP_PAGES") != "0"
-
-
-_LINUX = sys.platform == "linux" and sys.maxsize > 1 << 32 and os.uname().machine in SYSCALL
+    return LINUX and os.environ.get("NBSNAP_PAGES") != "0"
 
 
 def _kernel() -> _Kernel:
@@ -462,67 +355,9 @@ def _kernel() -> _Kernel:
     return _state[1]
 
 
-# --- what /proc says ---------------------------------------------------------------------------------------------
-
-
-def _areas() -> list[Area]:
-    """Return all mappings of this process, by address."""
-    with open("/proc/self/maps", "rb") as file:
-        lines = _LINE.findall(file.read())
-    areas = []
-    for start, stop, access, offset, device, inode, path in lines:
-        at = int(start, 16)
-        areas.append(Area(at, int(stop, 16), access, (device, inode, int(offset, 16) - at), path))
-    return areas
-
-
-def _covering(areas: list[Area], start: int, stop: int) -> list[Area]:
-    """Return the mappings that hold all of this memory, or nothing."""
-    first = bisect.bisect_right(areas, start, key=lambda area: area.start) - 1
-    found: list[Area] = []
-    for area in areas[max(0, first) :]:
-        if start >= stop or not area.start <= start < area.stop:
-            break
-        found.append(area)
-        start = area.stop
-    return found if start >= stop else []
-
-
-def _is_mapped(part: Part, areas: list[Area]) -> bool:
-    found = _covering(areas, part.start, part.stop)
+def _is_mapped(part: Part, lines: list[Area]) -> bool:
+    found = covering(lines, part.start, part.stop)
     return bool(found) and all(area.file == part.file and area.access.endswith(b"p") for area in found)
-
-
-def _is_plain(area: Area) -> bool:
-    """Tell whether it is private memory without a file, that can be written."""
-    named = area.path in (b"", b"[heap]") or area.path.startswith(b"[anon:")
-    return area.access == b"rw-p" and area.file[:2] == (b"00:00", b"0") and named
-
-
-def _status(field: str) -> int:
-    with open("/proc/self/status", encoding="ascii", errors="replace") as file:
-        for line in file:
-            if line.startswith(field + ":"):
-                return int(line.split()[1])
-    return -1
-
-
-def _pinning() -> bool:
-    """Tell whether a device may write to memory of this process. Rule 4."""
-    names = {os.fsdecode(area.path) for area in _areas()}
-    for fd in os.listdir("/proc/self/fd"):
-        with contextlib.suppress(FileNotFoundError):  # the one of the listing
-            names.add(os.readlink(f"/proc/self/fd/{fd}"))
-    suspects = (name for name in names if name.startswith(("/dev/", "anon_inode:", "/[aio]")))
-    return _status("VmPin") != 0 or not all(map(_HARMLESS.fullmatch, suspects))
-
-
-def _down(address: int) -> int:
-    return address // PAGE * PAGE
-
-
-def _up(address: int) -> int:
-    return -(-address // PAGE) * PAGE
 
 
 def _runs(numbers: list[int]) -> Iterator[tuple[int, int]]:

@@ -36,7 +36,7 @@ LAYERS = """
     startup profile host
     render
     layout tree
-    wording manifest quiet
+    wording manifest quiet pagemap
     model digest
     errors
 """

@@ -19,7 +19,7 @@ from pathlib import Path
 import pytest
 from storage.making import assert_clean, noise, record, restore
 
-from nbsnap import line, pages
+from nbsnap import line, pagemap, pages
 from nbsnap.digest import PIECE_SIZE, digest, quick
 from nbsnap.store import Store
 
@@ -34,7 +34,7 @@ def offers() -> tuple[bool, bool]:
     except (OSError, AttributeError):
         return False, False
     try:
-        return True, kernel.open() and not pages._pinning()
+        return True, kernel.open() and not pagemap.pinning()
     finally:
         kernel.close()
 
@@ -498,10 +498,10 @@ def test_what_a_device_may_write_to_is_not_marked() -> None:
 def test_what_is_harmless_and_what_is_not() -> None:
     """Terminals and files of shared memory are open in every session; graphics cards, RDMA and io_uring may pin."""
     for name in ("/dev/null", "/dev/pts/3", "/dev/tty", "/dev/urandom", "/dev/shm/x y", "anon_inode:[eventpoll]"):
-        assert pages._HARMLESS.fullmatch(name)
+        assert pagemap._HARMLESS.fullmatch(name)
     for name in ("/dev/nvidia0", "/dev/nvidia-uvm", "/dev/kfd", "/dev/dri/renderD128", "/dev/infiniband/uverbs0",
                  "anon_inode:[io_uring]", "/dev/vfio/1", "/[aio]"):  # fmt: skip
-        assert not pages._HARMLESS.fullmatch(name)
+        assert not pagemap._HARMLESS.fullmatch(name)
 
 
 # --- restored memory ---------------------------------------------------------------------------------------------
