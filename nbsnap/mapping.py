@@ -26,7 +26,9 @@ import sys
 import weakref
 from typing import Any
 
-__all__ = ["PAGE", "Region", "is_safe", "lay", "parts_left", "region", "will_be_filled"]
+from nbsnap import pages
+
+__all__ = ["PAGE", "Region", "address", "is_safe", "lay", "parts_left", "region", "will_be_filled"]
 
 PAGE = mmap.ALLOCATIONGRANULARITY
 PARTS = 1 << 14
@@ -100,18 +102,25 @@ def lay(target: Region | bytearray, at: int, fd: int, offset: int, length: int) 
     call = _system_call("mmap")
     if call is None:
         return False
-    import ctypes
-
-    address = ctypes.addressof(ctypes.c_char.from_buffer(target)) + at
+    here = address(target) + at
     access, private = mmap.PROT_READ | mmap.PROT_WRITE, mmap.MAP_PRIVATE | _NORESERVE | _FIXED
-    if call(address, length, access, private, fd, offset) != address:
+    if call(here, length, access, private, fd, offset) != here:
         # a system may have taken out what was there before it found that it cannot: put it back
-        if call(address, length, access, private | mmap.MAP_ANONYMOUS, -1, 0) != address:
+        if call(here, length, access, private | mmap.MAP_ANONYMOUS, -1, 0) != here:
             raise MemoryError
         return False
+    if not target.parts:
+        weakref.finalize(target, pages.forget, address(target), len(target)).atexit = False
     target.parts += 1
     _regions.add(target)
     return True
+
+
+def address(target: Region) -> int:
+    """Return where a region begins."""
+    import ctypes
+
+    return ctypes.addressof(ctypes.c_char.from_buffer(target))
 
 
 def is_safe(fd: int) -> bool:

@@ -30,15 +30,15 @@ LAYERS = """
     pickling                     | reader
     reducers definitions holes   | pieces folder line
     memory paths flat plain      | packs backends
-                                 | mapping seen
-    builders sharing refused structs beside
+                                 | mapping
+    builders sharing refused structs beside | seen pages
     ordering namespace provenance placeholder cells
     describe
     startup profile host meter
     render
     layout tree
     wording manifest background
-    quiet
+    quiet pagemap
     model digest progress
     errors
 """
