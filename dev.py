@@ -5,6 +5,7 @@
     python3 dev.py test       set up, then pass the tests: ruff, mypy, pytest, and the core on the other Pythons found
     python3 dev.py ci         what else the continuous integration runs: slow tests, the built wheel, oldest versions,
                               fronts on the other Pythons, objects of forty libraries, notebooks of other packages
+    python3 dev.py bench …    set up, then measure nbsnap beside dill, cloudpickle and joblib; `bench --help` says more
 
 Virtual environments, the cache of downloads and every other file go into `.venv/` of this checkout, which git
 ignores, or into temporary folders. The interpreter's own packages, the home folder and the IPython profile in it are
@@ -43,6 +44,7 @@ OLDEST = (
     "dill==0.3.8",
     "cloudpickle==3.0.*",
     "blake3==0.4.*",
+    "xxhash==3.4.*",
     "zstandard==0.22.*",
 )
 
@@ -200,6 +202,12 @@ def ci() -> None:
     check_libraries()
 
 
+def bench(arguments: Sequence[str] = ()) -> None:
+    """Measure, in an environment that limits nothing: neither the threads of NumPy nor the caches of imports."""
+    python = make_venv(f"bench-{RUNNING}", sys.executable, "-e", ".[bench]")
+    run(python, "-m", "benchmarks", *arguments)
+
+
 def check_libraries() -> None:
     """Save and restore objects of real libraries, and cut notebooks of other packages after every cell."""
     python = make_venv(f"libraries-{RUNNING}", sys.executable, "-e", ".[test,libraries,notebooks]")
@@ -231,7 +239,7 @@ def check_wheel(python: Path) -> None:
         print(f"   {wheel.name}: {wheel.stat().st_size:,} bytes", flush=True)
 
 
-COMMANDS = {"example": example, "test": test, "ci": ci}
+COMMANDS = {"example": example, "test": test, "ci": ci, "bench": bench}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -241,10 +249,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 2
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("command", choices=sorted(COMMANDS))
-    command = parser.parse_args(arguments).command
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    rest = words[1:] if words[:1] == ["bench"] else []  # its own to parse
+    command = parser.parse_args(words[: len(words) - len(rest)]).command
     started = time.monotonic()
     try:
-        COMMANDS[command]()
+        if command == "bench":
+            bench(rest)
+        else:
+            COMMANDS[command]()
     except Failed as problem:
         say(f"{command}: {problem}")
         return 1

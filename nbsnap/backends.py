@@ -27,7 +27,7 @@ from typing import Protocol
 from nbsnap.digest import Bytes
 from nbsnap.errors import StoreError, StoreNotWritable
 
-__all__ = ["Backend", "MemoryBackend", "Sink", "check_name", "sentence", "write_whole"]
+__all__ = ["Backend", "File", "MemoryBackend", "Sink", "check_name", "sentence", "write_whole"]
 
 
 class Sink(Protocol):
@@ -41,6 +41,16 @@ class Sink(Protocol):
 
     def abandon(self) -> None:
         """Drop everything written. Nothing happens when the sink is closed already. Never raises OSError."""
+
+
+class File(Protocol):
+    """A file that may be mapped. It is open as long as somebody holds this."""
+
+    fd: int
+    size: int
+
+    def read_into(self, offset: int, buffer: memoryview) -> int:
+        """Fill `buffer` from `offset` on; return how many bytes there were."""
 
 
 class Backend(Protocol):
@@ -68,6 +78,9 @@ class Backend(Protocol):
 
     def read_into(self, name: str, offset: int, buffer: memoryview) -> int:
         """Fill `buffer` from `offset` on; return how many bytes there were."""
+
+    def to_map(self, name: str) -> File | None:
+        """Return the file that `name` is, open, if mapping it into memory is safe; else None. See `mapping`."""
 
     def create(self, name: str) -> Sink:
         """Return a sink for `name`."""
@@ -155,6 +168,9 @@ class MemoryBackend:
         data = self.read(name, offset, len(buffer))
         buffer[: len(data)] = data
         return len(data)
+
+    def to_map(self, name: str) -> File | None:
+        return None
 
     def create(self, name: str) -> Sink:
         return _MemorySink(self, check_name(name))

@@ -3,23 +3,24 @@
 Two steps, so that a dry run and `strict` can stop between them: `take_apart` pickles everything into memory (streams
 are small, big buffers stay where they are), and `Taken.write` hands streams and buffers to the store.
 
-`take_apart` keeps a queue of teams, at first one for each variable. A team that touches another is merged with it and
-queued again. A variable that cannot be pickled leaves its team with a Skip, and the rest of the team is queued again.
-Classes of the session join the queue as they are met. So every team ends pickled, merged or empty, and each step makes
-the partition coarser or smaller.
+`take_apart` keeps a queue of teams, at first one for each variable. When it is empty, teams that touched each other
+are merged and queued again. A variable that cannot be pickled leaves its team with a Skip, and the rest of the team is
+queued again. Classes of the session join the queue as they are met. So every team ends pickled, merged or empty, and
+each step makes the partition coarser or smaller.
 """
 
 from __future__ import annotations
 
 import contextlib
+import functools
 import io
 import pickle
 from collections import deque
-from collections.abc import Iterable, Mapping, Sequence, Set
+from collections.abc import Collection, Iterable, Mapping, Sequence, Set
 from dataclasses import replace
 from typing import Any
 
-from . import beside, definitions, describe, reducers
+from . import batches, beside, definitions, describe, plain, reducers
 from .cells import Cells
 from .errors import CannotSave
 from .flat import Queue
@@ -28,11 +29,15 @@ from .memory import Memory
 from .model import Content, Definition, Skip, Variable
 from .pickling import Desk, Hole, Record, pickler, reason, write_table
 from .quiet import unhurried
-from .sharing import LEAVES, Ownership, Team, Touch, is_tree
-from .taken import Pickled, Taken, TakenClass, closure, group_record, reachable
+from .sharing import LEAVES, Ownership, Team, Touch
+from .taken import Pickled, Taken, TakenClass, batch_record, closure, group_record, reachable
 
 #: Engines tried in turn for each setting.
 _ENGINES = {"auto": ("pickle", "dill"), "cloudpickle": ("cloudpickle", "pickle", "dill"), "dill": ("dill", "pickle")}
+
+
+#: Of thousands of variables, most records are those of the snapshot before.
+_variable = functools.lru_cache(maxsize=16_384)(Variable)
 
 
 class _Failed(Exception):
@@ -80,14 +85,18 @@ class _Capture:
         self.entries = {
             reserved: entry for entry in entries if (reserved := beside.name_of(entry)) not in self.values
         }  # reserved name -> entry
-        self.values.update((reserved, entries[entry]) for reserved, entry in self.entries.items())
-        self.order = {name: place for place, name in enumerate(self.values)}
         self.engines = _ENGINES[engine]
         self.made = made
         self.ownership = Ownership()
         self.plans: dict[str, dict[type, reducers.Plan]] = {}
-        self.queue: deque[Team] = deque(Team(names, []) for names in _by_identity(self.values))
+        self.accepted: dict[type, bool] = {}
+        self.types: dict[type, str] = {}
+        self.small = batches.take(self.values, {id(namespace)}) if self.engines[0] == "pickle" else {}
+        self.values.update((reserved, entries[entry]) for reserved, entry in self.entries.items())
+        self.order = {name: place for place, name in enumerate(self.values)}
+        self.queue: deque[Team] = deque(Team(names, []) for names in _by_identity(self.values, self.small))
         self.done: dict[Team, Pickled] = {}
+        self.touching: dict[Team, object] = {}  # those that have touched others, and what keeps their claims true
         self.classes: dict[str, TakenClass] = {}
         self.keys: dict[int, str] = {}
         self.refused: dict[str, str] = {}
@@ -97,6 +106,8 @@ class _Capture:
         self.cells = Cells()
         self.losses = Losses(self.made, lambda holes: self.desk(Team([], []), None, holes=holes))
         self.idle = self.desk(Team([], []), None)
+        held = [name for name in self.small if type(self.values[name]) in plain.CONTAINERS]
+        self.ownership.claim_alone(held, map(self.values.__getitem__, held))
 
     def run(self, classes: Mapping[str, type]) -> Taken:
         self.keys.update((id(cls), key) for key, cls in classes.items())
@@ -104,12 +115,14 @@ class _Capture:
             with contextlib.suppress(CannotSave):
                 self.take_class(cls, key)
         self.asked = frozenset(classes)
-        while self.queue:
+        while self.queue or self.touching:
+            if not self.queue:
+                self.unite()
             team = self.queue.popleft()
             try:
                 self.done[team] = self.attempt(team)
             except Touch as touch:
-                self.merge(team, touch.other)
+                self.touching[team] = touch.keep
             except _Failed as failure:
                 self.fail(team, failure)
         return self.result()
@@ -139,6 +152,8 @@ class _Capture:
                 failure.__traceback__ = failure.cause.__traceback__ = failure.cause.__context__ = (
                     None  # they hold it too
                 )
+            except Touch:
+                raise
             except BaseException:
                 self.ownership.release(team)
                 raise
@@ -152,6 +167,8 @@ class _Capture:
         """Pickle a team that is too deep for the others, level by level."""
         try:
             return self.attempt_with("flat", team, None)
+        except Touch:
+            raise
         except BaseException:
             self.ownership.release(team)
             raise
@@ -162,19 +179,27 @@ class _Capture:
             return None
         name = team.variables[0]
         value = self.values[name]
-        if value is self.namespace or not is_tree(value):
+        if value is self.namespace or not (type(value) in plain.KINDS or self.accepts(type(value))):
             return None
-        if type(value) not in LEAVES:
+        if (found := plain.survey([value], self.accepts)) is None:
+            return None
+        desk = self.desk(team, None) if found.classes else self.idle
+        if type(value) not in LEAVES | plain.CALLED:
             self.ownership.claim(value, team)
-        file = io.BytesIO()
-        write_table(file, [("var", name)])
-        writer = pickle.Pickler(file, protocol=5)
         try:
-            writer.dump(value)
-        except (RecursionError, MemoryError, RuntimeError):  # the last: changed by another thread meanwhile
+            calls = {cls: how for cls in found.classes if type(how := reducers.class_(desk, cls)) is tuple}
+            stream = plain.write(("var", name), value, found, calls)
+        except (CannotSave, RecursionError, MemoryError, RuntimeError):  # the last: changed by another thread meanwhile
             self.ownership.release(team)
             return None
-        return Pickled(team, "pickle", file.getvalue(), [], self.idle, {}, {}, None)
+        desk.types.update(found.classes)
+        return Pickled(team, "pickle", stream, [], desk, {}, {}, None)
+
+    def accepts(self, cls: type) -> bool:
+        """Tell whether objects of a class are plain data: their attributes, and no more."""
+        if (known := self.accepted.get(cls)) is None:
+            known = self.accepted[cls] = reducers.saved_as_attributes(cls)
+        return known
 
     def attempt_with(self, engine: str, team: Team, memory: Memory | None) -> Pickled:
         desk = self.desk(team, self.ownership, memory, self.losses.holes)
@@ -201,6 +226,8 @@ class _Capture:
             if desk.notes and record[0] == "var":
                 notes[record[1]] = tuple(sorted(desk.notes))
             left_out[record[1]] = (*left_out.get(record[1], ()), *desk.left_out)
+        if desk.touched:
+            raise Touch((desk, writer))
         if missing := {key for keys in left_out.values() for key in keys}:
             left_out = self.told(records, left_out, missing)
         return Pickled(team, engine, file.getvalue(), buffers, desk, notes, left_out, writer)
@@ -272,14 +299,23 @@ class _Capture:
             holes=holes,
         )
 
-    def merge(self, team: Team, other: Team) -> None:
-        self.done.pop(other, None)
-        self.ownership.release(other)
-        if other in self.queue:
-            self.queue.remove(other)
-        variables = sorted({*team.variables, *other.variables}, key=self.order.__getitem__)
-        # by key, so that the same classes give the same stream whichever was met first (`living` compares streams)
-        self.queue.append(Team(variables, sorted((*other.definitions, *team.definitions))))
+    def unite(self) -> None:
+        """Merge the teams that are linked, and queue what comes of it."""
+        for teams in self.ownership.linked():
+            there = [team for team in teams if team in self.touching or team in self.done or self.is_small(team)]
+            for team in there:
+                self.done.pop(team, None)
+                self.ownership.release(team)
+                for name in team.variables:
+                    self.small.pop(name, None)
+            variables = sorted((name for team in there for name in team.variables), key=self.order.__getitem__)
+            # by key, so that the same classes give the same stream whichever was met first (`living` compares streams)
+            self.queue.append(Team(variables, sorted(key for team in there for key in team.definitions)))
+        self.touching.clear()
+
+    def is_small(self, team: Team) -> bool:
+        """Tell whether a team is a small variable that was alone so far."""
+        return len(team.variables) == 1 and team.variables[0] in self.small
 
     def fail(self, team: Team, failure: _Failed) -> None:
         """Take what cannot be saved out of its team and queue the rest."""
@@ -377,16 +413,22 @@ class _Capture:
             share = size // max(1, len(item.team.variables))
             for name in item.team.variables:
                 variables[name] = self.variable(name, share, group, item.notes.get(name, ()))
+        for names in batches.cut(self.small):
+            group = f"g{len(groups)}"
+            stream = b"".join(
+                [pickle.dumps(tuple(("var", name) for name in names), 5), *(self.small[name] for name in names)]
+            )
+            groups.append((batch_record(group, names), stream, []))
+            total += len(stream)
+            for name in names:
+                variables[name] = self.variable(name, len(self.small[name]), group, ())
         kept = sorted(key for key in self.classes if key in home)
         defined = tuple(
             (Definition(key, Content(0), home[key], self.classes[key].needs), self.classes[key].stream) for key in kept
         )
         total += sum(len(stream) for _, stream in defined)
-        skips = [
-            skip
-            for name in self.values
-            for skip in ([self.skips[name]] if name in self.skips else partly.get(name, ()))
-        ]
+        told = [name for name in self.values if name in self.skips or name in partly] if self.skips or partly else []
+        skips = [skip for name in told for skip in ([self.skips[name]] if name in self.skips else partly[name])]
         return Taken(
             variables=tuple(variables[name] for name in self.values if name in variables and name not in self.entries),
             beside=tuple(
@@ -406,13 +448,20 @@ class _Capture:
     def variable(self, name: str, size: int, group: str, notes: tuple[str, ...]) -> Variable:
         value = self.values[name]
         count, line = self.made.get(name, (None, ""))
-        return Variable(name, describe.type_name(value), size, describe.summary(value), group, count, line, notes)
+        if (kind := self.types.get(type(value))) is None:
+            kind = self.types[type(value)] = describe.type_name(value)
+        return _variable(name, kind, size, describe.summary(value), group, count, line, notes)
 
 
-def _by_identity(values: Mapping[str, Any]) -> Iterable[list[str]]:
-    """Return the names, those together that are bound to one tuple, frozenset, or text: nothing else ties these."""
+def _by_identity(values: Mapping[str, Any], small: Collection[str]) -> Iterable[list[str]]:
+    """Return the names but the small ones, those together that are bound to one tuple, frozenset, or text.
+
+    Nothing else ties these.
+    """
     found: dict[object, list[str]] = {}
     for name, value in values.items():
+        if name in small:
+            continue
         shortest = _ALIASED.get(type(value))
         found.setdefault(name if shortest is None or len(value) < shortest else id(value), []).append(name)
     return found.values()

@@ -63,11 +63,11 @@ def module_of(cls: type) -> str:
 def summary(value: Any) -> str:
     """Return what can be said shortly and safely of a value: "1,797 × 64 float64", "len 12", or ""."""
     cls = type(value)
-    if cls in (int, float, bool, complex):
+    if cls in _SIZED:
+        return f"len {len(value):,}"
+    if cls in _NUMBERS:
         text = repr(value) if cls is not int or abs(value) < 10**20 else "a large integer"
         return text if len(text) <= 40 else text[:39] + "…"
-    if cls in (str, bytes, bytearray, list, tuple, dict, set, frozenset):
-        return f"len {len(value):,}"
     if cls is types.ModuleType:
         version = vars(value).get("__version__")
         return version if isinstance(version, str) and len(version) < 40 else ""
@@ -76,6 +76,10 @@ def summary(value: Any) -> str:
     if module_of(cls).partition(".")[0] in _SHAPED and module_of(cls).partition(".")[0] in sys.modules:
         return _shape(value)
     return ""
+
+
+_NUMBERS = frozenset({int, float, bool, complex})
+_SIZED = frozenset({str, bytes, bytearray, list, tuple, dict, set, frozenset})
 
 
 def _signature(function: types.FunctionType) -> str:
@@ -97,6 +101,7 @@ def _shape(value: Any) -> str:
         shape = tuple(int(n) for n in value.shape)
         dtype = getattr(value, "dtype", None)
         text = " × ".join(f"{n:,}" for n in shape) or "scalar"
-        return f"{text} {dtype}" if dtype is not None and len(str(dtype)) < 40 else text
+        kind = "" if dtype is None else str(dtype)
+        return f"{text} {kind}" if dtype is not None and len(kind) < 40 else text
     except Exception:  # a summary is a courtesy: an object that answers strangely goes without
         return ""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import importlib.metadata
 import platform
+import re
 import sys
 
 from .rebuild import distribution
@@ -31,7 +32,13 @@ def packages() -> tuple[tuple[str, str], ...]:
 def _version(name: str) -> tuple[str, str] | None:
     package = distribution(name)
     try:
-        return package, importlib.metadata.version(package)
+        found = importlib.metadata.distribution(package)
+        # not `found.version`: that parses all of the text, which ends with the package's README
+        said = _VERSION.search(found.read_text("METADATA") or found.read_text("PKG-INFO") or "")
+        return (package, said[1].strip()) if said else (package, found.version)
     except (importlib.metadata.PackageNotFoundError, ValueError, OSError):
         version = getattr(sys.modules.get(name), "__version__", None)
         return (package, version) if isinstance(version, str) else None
+
+
+_VERSION = re.compile(r"^Version:(.+)$", re.MULTILINE)

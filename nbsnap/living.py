@@ -42,7 +42,7 @@ def _origin(spec: Definition, group: Group) -> _Origin:
 
 
 def classes(
-    record: Snapshot, names: dict[str, Any], wanted: Collection[str], source: Callable[[Content], bytearray]
+    record: Snapshot, names: dict[str, Any], wanted: Collection[str], stream: Callable[[Content], bytes | bytearray]
 ) -> tuple[dict[str, type], tuple[str, ...]]:
     """Return, by key, the live classes to use for a snapshot's definitions, and lines about those that differ."""
     chosen = set(wanted)
@@ -65,7 +65,7 @@ def classes(
     check = {key: by_origin[key] for key in restored} | by_name
     judged = {home[key] for key in check}
     mates = {key: cls for key, cls in by_origin.items() if home[key] in judged}  # what shares objects is taken together
-    equal = _equal(record, names, mates | check, source, whole=restored) if check else set()
+    equal = _equal(record, names, mates | check, stream, whole=restored) if check else set()
     use = {key: cls for key, cls in (by_origin | by_name).items() if key not in check or key in equal}
     use = {key: cls for key, cls in use.items() if all(k in use for k in groups[home[key]].definitions)}
     fallen = _drop_upon_new(record, use, chosen)
@@ -146,7 +146,7 @@ def _equal(
     record: Snapshot,
     names: dict[str, Any],
     live: Mapping[str, type],
-    source: Callable[[Content], bytearray],
+    stream: Callable[[Content], bytes | bytearray],
     *,
     whole: Collection[str],
 ) -> set[str]:
@@ -174,8 +174,8 @@ def _equal(
         pairs = [(spec.stream, now[key].stream), (group.stream, home[key].stream)]
         buffers = zip(group.buffers, home[key].buffers, strict=True)
         with contextlib.suppress(StoreError):  # damaged: whoever loads it will say so
-            if all(plain(source(a)) == plain(streams[b.pieces[0]]) for a, b in pairs) and all(
-                bytes(source(a)) == streams[b.pieces[0]] for a, b in buffers
+            if all(plain(stream(a)) == plain(streams[b.pieces[0]]) for a, b in pairs) and all(
+                bytes(stream(a)) == streams[b.pieces[0]] for a, b in buffers
             ):
                 same.add(key)
     return same

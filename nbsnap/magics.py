@@ -127,6 +127,11 @@ class NbSnap(Magics):
         False, help="Let %restore load the extensions of IPython that the session had, and choose its %matplotlib mode."
     ).tag(config=True)
 
+    map = Bool(
+        True,
+        help="Let %restore map big arrays from the store's files, where that is safe, instead of reading them.",
+    ).tag(config=True)
+
     shown: object = None  # the report that was printed last: not to be printed in full again as Out[…]
 
     @_magic(
@@ -138,9 +143,7 @@ class NbSnap(Magics):
         _beside("Keep"),
         _argument("--strict", action="store_true", help="If anything would be lost, fail and write nothing."),
         _argument("--dry-run", action="store_true", help="Say what would be saved, with sizes; write nothing."),
-        _argument(
-            "--background", action="store_true", help="Return at once; a later line says when it is safe."
-        ),
+        _argument("--background", action="store_true", help="Return at once; a later line says when it is safe."),
         *_SHOW,
     )
     def snapshot(self, line: str) -> SnapshotReport | None:
@@ -158,24 +161,27 @@ class NbSnap(Magics):
         """
         args = self._parse(self.snapshot, line)
         with self._errors("nothing was saved", args.name, [*args.only, *args.exclude]):
-            from nbsnap import render, session
+            from nbsnap import meter, render, session
 
-            report: SnapshotReport = session.snapshot(
-                self._ip.user_ns,
-                name=args.name,
-                message=args.message,
-                only=_split(args.only),
-                exclude=_split(args.exclude),
-                ignore=self.exclude,
-                strict=args.strict,
-                dry_run=args.dry_run,
-                store=self._place(),
-                notebook=self.notebook or None,
-                engine=self.engine,
-                beside=self._parts(args, partly=bool(args.only)),
-                background=args.background,
-                ended=partial(self._tell, quiet=args.quiet),
-            )
+            progress = meter.Progress()
+            with meter.shown(progress, in_kernel=_in_kernel(self._ip), quiet=args.quiet):
+                report: SnapshotReport = session.snapshot(
+                    self._ip.user_ns,
+                    name=args.name,
+                    message=args.message,
+                    only=_split(args.only),
+                    exclude=_split(args.exclude),
+                    ignore=self.exclude,
+                    strict=args.strict,
+                    dry_run=args.dry_run,
+                    store=self._place(),
+                    notebook=self.notebook or None,
+                    engine=self.engine,
+                    beside=self._parts(args, partly=bool(args.only)),
+                    background=args.background,
+                    ended=partial(self._tell, quiet=args.quiet),
+                    progress=progress,
+                )
             if not args.quiet or report.skipped or report.notes:
                 self._show(report, render.snapshot_sheet(report, verbose=args.verbose))
         return report if args.output else None
@@ -193,6 +199,7 @@ class NbSnap(Magics):
         _argument("--exact", action="store_true", help="Also remove the variables that the snapshot does not have."),
         _argument("--strict", action="store_true", help="If anything cannot be restored, fail and change nothing."),
         _argument("--dry-run", action="store_true", help="Say what would be restored, with sizes; change nothing."),
+        _argument("--no-map", action="store_true", help="Read and verify all of it now; map no array from a file."),
         *_SHOW,
     )
     def restore(self, line: str) -> RestoreReport | None:
@@ -213,21 +220,25 @@ class NbSnap(Magics):
         args = self._parse(self.restore, line)
         named = None if args.snapshot == "latest" else args.snapshot
         with self._errors("nothing was restored", named, [*args.only, *args.exclude]):
-            from nbsnap import render, session
+            from nbsnap import meter, render, session
 
-            report: RestoreReport = session.restore(
-                args.snapshot,
-                self._ip.user_ns,
-                only=_split(args.only),
-                exclude=_split(args.exclude),
-                exact=args.exact,
-                strict=args.strict,
-                dry_run=args.dry_run,
-                store=self._place(),
-                notebook=self.notebook or None,
-                beside=self._parts(args, partly=bool(args.only or args.exclude)),
-                reload_extensions=self.reload_extensions,
-            )
+            progress = meter.Progress()
+            with meter.shown(progress, in_kernel=_in_kernel(self._ip), quiet=args.quiet):
+                report: RestoreReport = session.restore(
+                    args.snapshot,
+                    self._ip.user_ns,
+                    only=_split(args.only),
+                    exclude=_split(args.exclude),
+                    exact=args.exact,
+                    strict=args.strict,
+                    dry_run=args.dry_run,
+                    store=self._place(),
+                    notebook=self.notebook or None,
+                    beside=self._parts(args, partly=bool(args.only or args.exclude)),
+                    reload_extensions=self.reload_extensions,
+                    map=self.map and not args.no_map,
+                    progress=progress,
+                )
             _wake_figures(self._ip)
             if not args.quiet or report.failed or report.not_saved or report.notes:
                 self._show(report, render.restore_sheet(report, verbose=args.verbose))

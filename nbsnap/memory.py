@@ -4,7 +4,9 @@ Pickle saves each array by itself, and what was a view becomes a copy. Here a te
 arrays over one memory is pickled a second time, and then those arrays refer to one carrier:
 
 - the array that owns the memory, if it is itself a part of the session: then `view.base is owner` holds again;
-- else a block of bytes, as far as the arrays reach, and not the whole memory that happens to live behind them.
+- else a block of bytes, as far as arrays reach that overlap. Not the whole memory that happens to live behind them, and
+  nothing between arrays that are apart: two arrays may have one base that owns two memories (a tree of scikit-learn
+  does, for nodes and values), with anything of the process in between.
 
 Arrays of Python objects are left to NumPy. NumPy itself is never imported for this.
 """
@@ -40,7 +42,7 @@ class _Carrier:
 class Memory:
     """The memories that one pickler meets, and those that are known to be shared."""
 
-    def __init__(self, shared: dict[int, _Carrier] | None = None) -> None:
+    def __init__(self, shared: dict[int, tuple[_Carrier, ...]] | None = None) -> None:
         self.carriers = dict(shared or {})
         self._seen: dict[int, _Seen] = {}
         self.starts: set[int] = set()  # where the memories begin that objects of another library look at
@@ -49,24 +51,31 @@ class Memory:
         """Return how to save an array over the memory of `root`: NotImplemented leaves it to NumPy."""
         seen = self._seen.setdefault(id(root), _Seen(root))
         seen.arrays[id(array)] = array
-        carrier = self.carriers.get(id(root))
-        if carrier is None:
+        carriers = self.carriers.get(id(root), ())
+        start, end = reach(array)
+        for carrier in carriers:
+            if carrier.array is array or (carrier.start <= start and end <= carrier.end):
+                break
+        else:
             if not _is_spread(array):
                 return NotImplemented
-            carrier = self.carriers[id(root)] = _carrier(_Seen(root, {id(array): array}))
+            carrier = _carrier(_Seen(root, {id(array): array}))
+            self.carriers[id(root)] = (*carriers, carrier)
         if carrier.array is array:
-            return _owner(array)
-        start, end = reach(array)
-        if start < carrier.start or end > carrier.end:
-            return NotImplemented
+            return upon_buffer(array)
         offset = address(array) - carrier.start
         return builders.view, (
             carrier.array, offset, array.shape, array.strides, array.dtype, writeable(array),
         )  # fmt: skip
 
-    def shared(self) -> dict[int, _Carrier]:
-        """Return a carrier for each memory that more than one array was seen to look at."""
-        return {key: _carrier(seen) for key, seen in self._seen.items() if len(seen.arrays) > 1 or self._met(seen)}
+    def shared(self) -> dict[int, tuple[_Carrier, ...]]:
+        """Return carriers for each memory that more than one array was seen to look at."""
+        found = {}
+        for key, seen in self._seen.items():
+            carriers = tuple(_carrier(part) for part in _parts(seen) if len(part.arrays) > 1 or self._met(part))
+            if carriers:
+                found[key] = carriers
+        return found
 
     def _met(self, seen: _Seen) -> bool:
         """Tell whether something else looks at this memory too."""
@@ -112,11 +121,29 @@ def _is_spread(array: Any) -> bool:
     return bool(array.nbytes > end - start or (gaps and not writeable(array) and end - start <= 2 * array.nbytes))
 
 
-def _owner(array: Any) -> Any:
-    """Return how to save an array that others refer to: NumPy would put a hidden array between it and its memory."""
+def upon_buffer(array: Any) -> Any:
+    """Return how to save a contiguous array as one that lies right upon a buffer.
+
+    NumPy would put a hidden array between it and its memory, and has no buffer for some types of elements.
+    """
     order = "C" if array.flags.c_contiguous else "F"
     data = pickle.PickleBuffer(array.ravel(order).view("u1"))
     return builders.array, (data, array.shape, array.dtype, order, writeable(array))
+
+
+def _parts(seen: _Seen) -> list[_Seen]:
+    """Return the arrays that overlap, apart from those that do not; all, if what they look into is one of them."""
+    if len(seen.arrays) < 2 or id(seen.root) in seen.arrays:
+        return [seen]
+    parts: list[_Seen] = []
+    last = -1
+    for array in sorted(seen.arrays.values(), key=reach):
+        start, end = reach(array)
+        if not parts or start >= last:
+            parts.append(_Seen(seen.root))
+        parts[-1].arrays[id(array)] = array
+        last = max(last, end)
+    return parts
 
 
 def _carrier(seen: _Seen) -> _Carrier:

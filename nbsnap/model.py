@@ -67,12 +67,12 @@ class Definition:
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """Variables and definitions that share mutable objects, pickled together."""
+    """Variables and definitions that share mutable objects, pickled together; or a batch of small ones that do not."""
 
     id: str  # "g0", "g1", … unique within the snapshot
     variables: tuple[str, ...]  # and the reserved names of what lies beside them
     definitions: tuple[str, ...]  # keys of the definitions whose state is in here
-    engine: str  # who took it apart: "pickle", "cloudpickle", "dill" or "flat"; see `pickling`
+    engine: str  # who took it apart: "pickle", "cloudpickle", "dill", "flat"; see `pickling`; or "batch"
     stream: Content
     buffers: tuple[Content, ...] = ()
     needs: tuple[str, ...] = ()  # keys of the definitions that it refers to

@@ -23,6 +23,7 @@ from nbsnap.digest import DIGEST_SIZE, PIECE_SIZE, Bytes, digest
 from nbsnap.errors import DamageError, StoreVersionError
 
 __all__ = [
+    "BIG_PAYS",
     "RAW",
     "TAIL_SIZE",
     "ZSTD",
@@ -38,6 +39,7 @@ __all__ = [
 RAW, ZSTD = 0, 1
 SHORT = 1 << 13  # up to here setting the compressor up costs more than compressing: level -1 has smaller tables
 PAYS = 0.9  # compressed bytes are kept when they are at most this part of the raw ones
+BIG_PAYS = 0.75  # ... and of a big buffer, which is slower to save and cannot be mapped when it is compressed
 
 _MAGIC = b"nbsnapIX"
 _VERSION = 1
@@ -139,10 +141,10 @@ class _Coders(threading.local):
 _coders = _Coders()
 
 
-def compress(raw: Bytes) -> bytes | None:
+def compress(raw: Bytes, pays: float = PAYS) -> bytes | None:
     """Return `raw` compressed, or None where that does not pay."""
     stored = (_coders.compressor if len(raw) > SHORT else _coders.quick).compress(raw)
-    return stored if len(stored) <= len(raw) * PAYS else None
+    return stored if len(stored) <= len(raw) * pays else None
 
 
 def decompress(stored: Bytes, raw: int) -> bytes:

@@ -20,6 +20,8 @@ these are written by one pickler and read by one unpickler, memo and all:
     ("members", KEY)       what the members of the Enum KEY carry
     ("register", KEY)      the virtual subclasses of the abstract base class KEY
     ("var", NAME)          the value of a variable
+
+What is plain data goes another way, without hooks: see `plain`, and `batches` for many small variables.
 """
 
 from __future__ import annotations
@@ -42,7 +44,7 @@ from .errors import CannotSave
 from .memory import Memory
 from .ordering import Unordered, ordered
 from .reducers import Plan, plan_for
-from .sharing import ATOMS, PLAIN, VIEWS, Ownership, Team
+from .sharing import ATOMS, PLAIN, VIEWS, Ownership, Team, Touch
 
 ENGINES = ("auto", "dill", "cloudpickle")
 
@@ -77,6 +79,7 @@ class Desk:
         self.needs: set[str] = set()
         self.types: set[type] = set()
         self.bytecode = False
+        self.touched = False  # another team's object was met
         self.memory = memory or Memory()
         self.holes: dict[int, Hole] = {} if holes is None else holes
         self.left_out: dict[int, None] = {}  # the holes met while the present record is pickled, in order
@@ -176,7 +179,11 @@ class _Guard:
         if cls in PLAIN:
             if cls is dict and (live := self._desk.live(value)) is not None:
                 return ("namespace", live)
-            self._claim(value)
+            try:
+                self._claim(value)
+            except Touch:
+                self._desk.touched = True
+                return ("touched",)
             return self._set(value) if cls is set else None
         return self._set(value) if cls is frozenset else None
 
@@ -193,7 +200,11 @@ class _Guard:
         if plan is None:
             plan = self._plans[cls] = plan_for(cls, self._native)
         self._desk.types.add(cls)
-        return plan(self._desk, value)
+        try:
+            return plan(self._desk, value)
+        except Touch:  # what is written is thrown away: do not go down here
+            self._desk.touched = True
+            return str, ()
 
 
 class _Diagnosis(_Guard):

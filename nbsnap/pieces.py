@@ -14,15 +14,13 @@ import threading
 from collections.abc import Iterable
 
 from nbsnap.backends import Backend, sentence
-from nbsnap.digest import PIECE_SIZE, Bytes, digest
+from nbsnap.digest import PIECE_SIZE, digest
 from nbsnap.errors import DamageError, StoreError
 from nbsnap.model import Content
 from nbsnap.packs import RAW, TAIL_SIZE, Index, Piece, decode_index, decompress, tail_length
 from nbsnap.tree import PACKS, index_file, pack_file, parse_pack
 
 __all__ = ["Pieces"]
-
-RUN = 8 * PIECE_SIZE  # at most this much is read at once
 
 
 #: (pack, piece) found altered by this process, for each place: such a piece is stored again by the next writer.
@@ -39,6 +37,7 @@ class Pieces:
         self._indexes: list[Index | None] = []
         self._numbers: dict[str, int] = {}  # pack -> number of its index
         self._where: dict[bytes, int] = {}  # piece -> number of the index << 32 | number of the record
+        self._hinted: list[str] = []  # packs whose indexes are read when a piece is looked for in vain
         self._bad = _BAD.setdefault(backend.place, set())
 
     # --- what is there ---------------------------------------------------------------------------------------
@@ -55,11 +54,19 @@ class Pieces:
         """Remember that a pack's piece was found altered, so that the next writer that is given it stores it again."""
         self._bad.add((pack, id))
 
+    def has_suspects(self, pack: str, pieces: Iterable[Piece]) -> bool:
+        """Tell whether any of a pack's pieces was found altered before."""
+        return bool(self._bad) and any((pack, piece.id) in self._bad for piece in pieces)
+
     def pack_of(self, id: bytes) -> str | None:
         """Return the pack that holds a piece, as far as the indexes read so far tell."""
         location = self._where.get(id)
         index = None if location is None else self._indexes[location >> 32]
         return None if index is None else index.pack
+
+    def hint(self, packs: Iterable[str]) -> None:
+        """Take note of packs to look into before all others. One piece is often found in the first of many."""
+        self._hinted += packs
 
     def look(self, packs: Iterable[str] | None = None) -> None:
         """Read the indexes of these packs; None: of all that are there, and forget those that are gone."""
@@ -174,6 +181,8 @@ class Pieces:
         return found
 
     def _find(self, id: bytes) -> tuple[str, Piece]:
+        while id not in self._where and self._hinted:
+            self.look([self._hinted.pop()])
         if id not in self._where:
             self.look()
         with self._guard:
@@ -187,46 +196,8 @@ class Pieces:
         except DamageError as error:
             raise DamageError(f"{self.backend.describe(index_file(index.pack))}: {error}") from None
 
-    def read(self, content: Content) -> bytearray:
-        """Return the bytes of `content`, every piece of them verified."""
-        places = self.locate(content)
-        result = bytearray(content.size)
-        view = memoryview(result)
-        done = start = 0
-        while start < len(places):
-            pack, first = places[start]
-            if first.codec != RAW:
-                view[done : done + first.raw] = self._fetch(pack, first)
-                done += first.raw
-                start += 1
-                continue
-            stop = start + 1  # raw pieces that lie one behind the other are read in one go
-            length = first.raw
-            while stop < len(places) and length < RUN:
-                other, piece = places[stop]
-                if other != pack or piece.codec != RAW or piece.offset != first.offset + length:
-                    break
-                length += piece.raw
-                stop += 1
-            count = self._read_run(pack, first.offset, view[done : done + length])
-            for _, piece in places[start:stop]:
-                raw = view[done : done + piece.raw]
-                if count < piece.raw or digest(raw) != piece.id:
-                    raw[:] = self._fetch(pack, piece)
-                done += piece.raw
-                count -= piece.raw
-            start = stop
-        return result
-
-    def _read_run(self, pack: str, offset: int, buffer: memoryview) -> int:
-        """Fill `buffer`; what cannot be had is asked for again piece by piece, which finds the words for it."""
-        try:
-            return self.backend.read_into(pack_file(pack), offset, buffer)
-        except OSError:
-            return 0
-
-    def _fetch(self, pack: str, piece: Piece) -> Bytes:
-        """Return a piece from this pack, or any other that has it; an error tells about this one."""
+    def sound(self, pack: str, piece: Piece) -> bytes | bytearray:
+        """Return the bytes of a piece, verified, from this pack or another that has it; an error is about this one."""
         stored = bytearray(piece.stored)
         try:
             if self.backend.read_into(pack_file(pack), piece.offset, memoryview(stored)) == piece.stored:
@@ -247,7 +218,7 @@ class Pieces:
                         return self.fetch(index.pack, other)
             raise
 
-    def fetch(self, pack: str, piece: Piece) -> Bytes:
+    def fetch(self, pack: str, piece: Piece) -> bytes | bytearray:
         """Return the bytes of one piece of one pack, verified; DamageError names both."""
         file, name = self.backend.describe(pack_file(pack)), piece.id.hex()[:12]
         stored = bytearray(piece.stored)

@@ -1,9 +1,10 @@
-"""Blocks that are left in peace: by the garbage collector, or by Ctrl-C."""
+"""Blocks that are left in peace, by the garbage collector or by Ctrl-C; and a stream that Ctrl-C gets through."""
 
 from __future__ import annotations
 
 import contextlib
 import gc
+import io
 import signal
 import threading
 from collections.abc import Iterator
@@ -43,3 +44,18 @@ def uninterrupted() -> Iterator[None]:
         signal.signal(signal.SIGINT, before)
         if held:
             before(*held[0])
+
+
+class Interruptible(io.BytesIO):
+    """What a pickler writes to or reads from, by way of Python for each frame of 64 KiB.
+
+    Picklers run in C for as long as there is data, and Ctrl-C only gets through where Python code runs.
+    """
+
+    def write(self, data: Any, /) -> int:
+        """Append `data`."""
+        return super().write(data)
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        """Return the next `size` bytes."""
+        return super().read(size)

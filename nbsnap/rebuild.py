@@ -15,20 +15,30 @@ import contextlib
 import io
 import sys
 import types
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
-from . import definitions
+from . import definitions, plain
 from .builders import PYTHON
 from .errors import CannotLoad, DamageError
 from .flat import EARLY, Filler
 from .model import Content, Definition, Group, Snapshot
 from .pickling import Record, Unpickler, reason
 from .placeholder import Placeholder
-from .quiet import unhurried
+from .quiet import Interruptible, unhurried
 
-Source = Callable[[Content], bytearray]
+
+class Source(Protocol):
+    """Where the bytes of a snapshot come from."""
+
+    def stream(self, content: Content) -> bytes | bytearray:
+        """Return the bytes of a stream, all of them verified; raise DamageError if they are not what was saved."""
+
+    def buffers(self, group: Group) -> Sequence[Any]:
+        """Return the memory of a group's buffers, in their order: contiguous, and the caller's own to write to."""
+
+
 Stand = Callable[[Mapping[str, Any]], None]
 
 
@@ -186,7 +196,7 @@ class _Loader:
             raise CannotLoad(f"needs the class {key}, which needs itself")
         self.making.add(key)
         try:
-            fields = Unpickler(io.BytesIO(self.source(spec.stream)), (), self).load()
+            fields = Unpickler(io.BytesIO(self.source.stream(spec.stream)), (), self).load()
             self.classes[key], self.members[key] = definitions.make(fields)
         except (Exception, SystemExit) as error:
             problem = self.problem(error)
@@ -222,11 +232,13 @@ class _Loader:
     def load(self, group: Group) -> dict[str, Any]:
         if group.python and group.python != PYTHON:
             raise CannotLoad(f"holds functions compiled by Python {group.python}, which Python {PYTHON} cannot run")
-        stream = self.source(group.stream)
-        buffers = [self.source(content) for content in group.buffers]
-        file = io.BytesIO(stream)
+        stream = self.source.stream(group.stream)
+        buffers = self.source.buffers(group)
+        file = Interruptible(stream)
         table: Iterable[Record] = Unpickler(file, (), self).load()
         reader = Unpickler(file, buffers, self)
+        if group.engine == "batch":
+            return {name: Unpickler(file, (), self).load() for _, name in table}
         outer, self.filler = self.filler, Filler()
         try:
             return self.read(table, reader, group.engine == "flat")
@@ -236,6 +248,7 @@ class _Loader:
     def read(self, table: Iterable[Record], reader: Unpickler, is_flat: bool) -> dict[str, Any]:
         """Read the records of a stream, and return the variables among them."""
         values: dict[str, Any] = {}
+        sets: list[set[Any]] = []
         call = types.FunctionType(_call.__code__, self.namespace)
         for record in table:
             while (value := call(reader.load)) is EARLY:
@@ -252,6 +265,12 @@ class _Loader:
                 case ("register", key):
                     for cls in value:
                         self.skeleton(key).register(cls)  # type: ignore[attr-defined]
+                case ("before",):
+                    pass
+                case ("sets",):
+                    sets = value
+                case ("fill",):
+                    plain.fill(sets, *value)
                 case _:
                     raise CannotLoad("holds something that this version of nbsnap does not know")
         return values
@@ -303,6 +322,8 @@ def distribution(package: str) -> str:
 
 
 def _turn(group: Group, kinds: Mapping[str, str]) -> int:
-    """Return when a group is loaded: modules, then functions, then the rest, so that code finds what it reads."""
+    """Return when a group is loaded: plain data, modules, functions, the rest, so that code finds what it reads."""
+    if group.engine == "batch":
+        return -1
     types = {kinds.get(name, "") for name in group.variables}
     return 0 if types <= {"module"} else 1 if types <= {"module", "function", "type"} else 2

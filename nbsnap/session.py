@@ -14,9 +14,9 @@ from collections import deque
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Literal
 
-from . import __version__, cells, environment, host, living, provenance, wording
+from . import __version__, cells, environment, host, later, living, provenance, wording
 from . import background as jobs
 from . import beside as state
 from .capture import take_apart
@@ -26,14 +26,17 @@ from .folder import FolderBackend
 from .model import BESIDE, Head, RestoreReport, Skip, Snapshot, SnapshotReport
 from .namespace import Journal, matches_any, select, user_names
 from .pickling import ENGINES
-from .quiet import uninterrupted
+from .progress import Progress
+from .quiet import unhurried, uninterrupted
 from .rebuild import Rebuilt, rebuild
+from .seen import learn, mark, since
 from .store import Store
 from .taken import Taken
 
 Place = str | os.PathLike[str] | Store | None
 
 
+@unhurried()
 def snapshot(
     namespace: dict[str, Any] | None = None,
     *,
@@ -50,6 +53,7 @@ def snapshot(
     beside: Iterable[str] | None = None,
     background: bool = False,
     ended: Callable[[SnapshotReport | NbSnapError], None] | None = None,
+    progress: Progress | None = None,
 ) -> SnapshotReport:
     """Save the variables of a namespace and report what was saved and what was not.
 
@@ -71,6 +75,8 @@ def snapshot(
         ended: called, in another thread, with the report of a snapshot that was written in the background, or with
             what went wrong. `nbsnap.wait()` gives the same.
 
+        progress: is kept up to date, for whoever looks at it from another thread.
+
     Raises:
         VariableNotFound: a pattern matches no variable.
         StrictError: `strict`, and something cannot be saved.
@@ -81,7 +87,10 @@ def snapshot(
     if engine not in ENGINES:
         raise NbSnapError(f"no engine {engine!r}; there are {', '.join(ENGINES)}")
     _check_name(name)
+    progress = progress or Progress()
+    progress.begin("waiting for the snapshot before")
     jobs.wait()
+    progress.begin("taking apart")
     names = _session(namespace)
     only, exclude = _patterns(only), _patterns(exclude)
     seen = host.look(names)
@@ -130,7 +139,7 @@ def snapshot(
     try:
         with _opened(place, create=True) as opened:
             where = opened.place
-            saved = _write(opened, record, taken, started)
+            saved = _write(opened, record, taken, started, progress)
         living.remember(saved, taken.classes)
         state.remember(saved.head.id, kept)
         return _report(saved.head, where, taken, skips, saved.head.new_bytes, started, notes=notes)
@@ -141,10 +150,13 @@ def snapshot(
         raise
 
 
-def _write(opened: Store, record: Snapshot, taken: Taken, started: float) -> Snapshot:
+def _write(opened: Store, record: Snapshot, taken: Taken, started: float, progress: Progress) -> Snapshot:
     """Put everything into the store; return the record as it stands there."""
+    progress.begin("writing", taken.size)
+    opened.progress = progress
     with opened.writer() as writer:
         groups, definitions = taken.write(writer.put)
+        progress.begin("flushing to the disk")
         head = replace(record.head, seconds=round(time.perf_counter() - started, 6))
         return writer.commit(replace(record, head=head, groups=groups, definitions=definitions))
 
@@ -162,7 +174,8 @@ def _in_background(
 
     def work() -> dict[str, Any]:
         with Store.open(place, create=True) as opened:
-            return {"id": _write(opened, record, taken, started).head.id}
+            before = mark()
+            return {"id": _write(opened, record, taken, started, Progress()).head.id, "seen": since(before)}
 
     def over(told: Mapping[str, Any]) -> None:
         came: SnapshotReport | NbSnapError
@@ -184,6 +197,7 @@ def _came(
     """Return the report of what a child has written."""
     if "error" in told:
         raise NbSnapError(f"{report.name or 'the snapshot'} was not saved: {told['error']}")
+    learn(told["seen"])
     with Store.open(place) as opened:
         saved = opened.load(told["id"])
     living.remember(saved, classes)
@@ -235,6 +249,9 @@ def restore(
     notebook: str | None = None,
     beside: Iterable[str] | None = None,
     reload_extensions: bool = False,
+    map: bool = True,
+    verify: Literal["later", "before"] = "later",
+    progress: Progress | None = None,
 ) -> RestoreReport:
     """Bring the variables of a snapshot back into a namespace and report what came back and what did not.
 
@@ -250,6 +267,12 @@ def restore(
         store, notebook: as for `snapshot`.
         beside: what to put back beside the variables, as for `snapshot`; nothing by default with `only` or `exclude`.
         reload_extensions: load IPython's extensions again that the session had.
+        map: let the big arrays of a big snapshot be pages of the store's files until they are touched, where that is
+            safe. They can be written to, and the store does not change.
+        verify: when what was mapped is verified. "later": in the background, and damage costs a line on stderr.
+            "before": first of all, and damage costs the variable; `strict` asks for this. The rest always is, first.
+
+        progress: as for `snapshot`.
 
     Raises:
         SnapshotNotFound: there is no such snapshot, or several ids begin so.
@@ -258,6 +281,8 @@ def restore(
         DamageError: the snapshot's own record is damaged. Damaged content costs only the variables that it holds.
     """
     started = time.perf_counter()
+    progress = progress or Progress()
+    progress.begin("waiting for the snapshot before")
     jobs.wait()
     names = _session(namespace)
     only, exclude = _patterns(only), _patterns(exclude)
@@ -265,7 +290,7 @@ def restore(
     parts = _parts(beside, names, partly=bool(only or exclude))
     place, _ = _place(store, reading=True)
     with _opened(place, create=False, reading=book) as opened:
-        record = opened.load(opened.resolve(snapshot, book).id)
+        record = opened.find(snapshot, book)
         skips = {skip.name: skip for skip in record.skips}
         saved = [variable.name for variable in record.variables]
         chosen = set(_select([*saved, *(name for name in skips if name not in saved)], only, exclude))
@@ -277,18 +302,22 @@ def restore(
             return _restored(
                 record, opened, wanted, (), not_saved, others, exact, started, dry_run=True, beside=entries
             )
+        loading = [*wanted, *(state.name_of(entry) for entry in entries)]
+        progress.begin("reading", _size(record, loading, streams=True))
+        opened.progress = progress
+        source = opened.reader(size=_size(record, loading), map=map, before=strict or verify == "before")
         journal = Journal(names)
         turn = state.Turn(record.head.id, reload_extensions=reload_extensions, in_session=host.is_session(names))
         try:
             state.begin({state.part_of(entry) for entry in entries}, turn)
             early, late = _stages(entries)
-            first = rebuild(record, map(state.name_of, early), opened.read, names, stand=_leave)
+            first = rebuild(record, [state.name_of(entry) for entry in early], source, names, stand=_leave)
             state.put(state.EARLY, _entries(first, turn), turn)
             cells.show(record.sources)
-            loading = [*wanted, *map(state.name_of, late)]
-            known, notes = living.classes(record, names, loading, opened.read)
+            loading = [*wanted, *(state.name_of(entry) for entry in late)]
+            known, notes = living.classes(record, names, loading, source.stream)
             built = rebuild(
-                record, loading, opened.read, names, stand=lambda values: journal.bind(_variables(values)), known=known
+                record, loading, source, names, stand=lambda values: journal.bind(_variables(values)), known=known
             )
             living.remember(record, built.classes)
             failed = tuple(_failure(record, name, built.failed[name]) for name in wanted if name in built.failed)
@@ -306,6 +335,7 @@ def restore(
             state.finish(turn)
             if (seen := host.look(names)).hidden is not None:
                 provenance.restored(report.restored, seen.code)
+            later.verify(opened.pieces, source.unverified, _tell_damage)
             return report
         except BaseException:
             with uninterrupted():
@@ -380,6 +410,8 @@ def _patterns(given: Iterable[str]) -> tuple[str, ...]:
 def _without(names: list[str], ignore: Iterable[str], asked: Iterable[str]) -> list[str]:
     """Leave out what is always left out, unless it is asked for by its name."""
     patterns, by_name = _patterns(ignore), set(_patterns(asked))
+    if not patterns:
+        return names
     return [name for name in names if name in by_name or not matches_any(name, patterns)]
 
 
@@ -439,6 +471,23 @@ def _check_name(name: str | None) -> None:
         raise NbSnapError(f"{name!r} cannot be the name of a snapshot")
     if name == "latest" or name.startswith("latest~"):
         raise NbSnapError(f"{name!r} already has a meaning and cannot be the name of a snapshot")
+
+
+def _size(record: Snapshot, names: Iterable[str], *, streams: bool = False) -> int:
+    """Return how many bytes of buffers, or of buffers and streams, some variables of a snapshot have."""
+    wanted = set(names)
+    groups = [group for group in record.groups if not wanted.isdisjoint(group.variables)]
+    size = sum(content.size for group in groups for content in group.buffers)
+    return size + sum(group.stream.size for group in groups) if streams else size
+
+
+def _tell_damage(names: tuple[str, ...], what: str) -> None:
+    """Say that variables were restored whose bytes turned out to be damaged afterwards."""
+    entries = [entry for name in names if (entry := state.item_of(name)) is not None]
+    shown = ", ".join([name for name in names if state.item_of(name) is None] or wording.beside(entries))
+    line = f"nbsnap: {shown}: damaged in the store, so what was restored may be wrong: {what}"
+    with contextlib.suppress(OSError, ValueError):  # nobody is left to be told
+        print(wording.encodable(wording.clean(line), sys.stderr.encoding), file=sys.stderr, flush=True)
 
 
 # --- records and reports ----------------------------------------------------------------------------------------------

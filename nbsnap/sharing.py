@@ -1,9 +1,11 @@
 """Which variables must travel together because they share mutable objects (the literature calls them co-variables).
 
 The partition is found while pickling, not before it. Every mutable object that a pickler meets is *claimed* for the
-team (the group in the making) that is being pickled. Meeting an object that another team has claimed raises `Touch`:
-the two teams become one and are pickled again, together, so that one memo sees both and aliases survive. Teams that
-never touch stand alone, and one bad object cannot hurt another.
+team (the group in the making) that is being pickled. Meeting an object that another team has claimed raises `Touch`,
+and links the two. A pickler that touches does not descend there, and goes on to find all that its team touches; when
+every team had its turn, those that are linked become one and are pickled again, together, so that one memo sees all and
+aliases survive. So an object is visited twice, however many variables share it. Teams that never touch stand alone, and
+one bad object cannot hurt another.
 
 Not counted are objects that only a library holds for all its users (a list in the dict of pandas' DataFrame class, a
 module's registry): they would tie all frames together for nothing.
@@ -15,15 +17,16 @@ import gc
 import sys
 import types
 from collections import OrderedDict
-from collections.abc import Callable, Iterator
-from itertools import chain
+from collections.abc import Callable, Iterable
 from typing import Any
 
-from .ordering import NUMBERS
+from .describe import module_of
 
 
 class Team:
     """Variables and definitions pickled together, while it is not yet sure that they stay so."""
+
+    __slots__ = ("claimed", "definitions", "variables")
 
     def __init__(self, variables: list[str], definitions: list[str]) -> None:
         self.variables = variables
@@ -35,26 +38,30 @@ class Team:
 
 
 class Touch(BaseException):
-    """Raised out of a pickler that met another team's object. Not an Exception, so that no user code swallows it."""
+    """Another team's object was met. Not an Exception, so that no user code swallows it."""
 
-    def __init__(self, other: Team) -> None:
-        super().__init__(other)
-        self.other = other
+    def __init__(self, keep: object = None) -> None:
+        super().__init__()
+        self.keep = keep  # what holds the temporaries that were claimed, as long as their ids count
 
 
 class Ownership:
     """Whose each mutable object is, by identity. The objects must be alive while they are owned."""
 
     def __init__(self, session_modules: frozenset[str] = frozenset({"__main__"})) -> None:
-        self._owner: dict[int, Team] = {}
+        self._owner: dict[int, Team | str] = {}  # a name: of a variable that is alone so far, and has no team yet
         self._common: dict[int, object] = {}
         self._tying: set[int] = set()  # what was found not to be common; of a mistaken id, teams would be only coarser
         self._session_modules = session_modules
+        self._links: dict[Team, Team] = {}  # team -> one nearer to the root of those that it is linked with
         self.copies: dict[int, dict[str, Any]] = {}  # id of a copy of the namespace -> what functions need of it
         self.places: dict[int, object] = {}  # address -> what stands for the memory there when it is claimed
 
     def claimer(self, team: Team) -> Callable[[object], None]:
-        """Return the function that claims an object for a team. It raises Touch if another team has the object."""
+        """Return the function that claims an object for a team. It raises Touch if another team has the object.
+
+        Whether only a library holds the object is not asked where the two teams are linked already.
+        """
         own, note = self._owner.setdefault, team.claimed.append
 
         def claim(value: object) -> None:
@@ -63,9 +70,14 @@ class Ownership:
             if owner is team:
                 note(key)
             elif key not in self._common:
-                if key in self._tying or not self._held_by_library(value):
+                other = self._team(key, owner)
+                if key in self._tying or self._root(other) is self._root(team):
+                    self._link(team, other)
+                    raise Touch
+                if not self._held_by_library(value):
                     self._tying.add(key)
-                    raise Touch(owner)
+                    self._link(team, other)
+                    raise Touch
                 self._common[key] = value
 
         return claim
@@ -73,6 +85,36 @@ class Ownership:
     def claim(self, value: object, team: Team) -> None:
         """Claim one object for a team. Raises Touch if another team has it."""
         self.claimer(team)(value)
+
+    def claim_alone(self, names: Iterable[str], values: Iterable[object]) -> None:
+        """Claim objects that nobody has claimed yet, each for the variable alone that is bound to it."""
+        self._owner.update(zip(map(id, values), names, strict=True))
+
+    def _team(self, key: int, owner: Team | str) -> Team:
+        """Return the team of an owner, made now for a variable that was alone."""
+        if isinstance(owner, str):
+            owner = Team([owner], [])
+            owner.claimed.append(key)
+            self._owner[key] = owner
+        return owner
+
+    def _root(self, team: Team) -> Team:
+        while (nearer := self._links.get(team, team)) is not team:
+            team = nearer
+        return team
+
+    def _link(self, team: Team, other: Team) -> None:
+        first, second = self._root(team), self._root(other)
+        self._links.setdefault(first, first)
+        self._links[second] = first
+
+    def linked(self) -> list[list[Team]]:
+        """Return the teams that are linked with each other, set by set, and forget the links."""
+        sets: dict[Team, list[Team]] = {}
+        for team in self._links:
+            sets.setdefault(self._root(team), []).append(team)
+        self._links = {}
+        return list(sets.values())
 
     def release(self, team: Team) -> None:
         """Forget a team's claims: it is going to be pickled again, or not at all."""
@@ -83,6 +125,8 @@ class Ownership:
 
     def _held_by_library(self, value: object) -> bool:
         """Tell whether a library's module or class holds this object. Scans the heap: asked only when teams touch."""
+        if module_of(type(value)).startswith(_DATA):
+            return False
         return any(type(holder) is dict and self._is_library_dict(holder) for holder in gc.get_referrers(value))
 
     def _is_library_dict(self, names: dict[Any, Any]) -> bool:
@@ -97,65 +141,10 @@ class Ownership:
         return False
 
 
-def is_tree(value: object) -> bool:
-    """Tell whether a value is made of built-in containers and atoms only, and nothing but itself holds its containers.
-
-    Then nothing inside can be shared with another variable, and the value needs no watching while it is pickled: that
-    is what makes large plain data quick. The proof is the reference count of every container (one holder each), level
-    by level, by iterators that run in C. A "no" costs time only. Sets that have to be put in order are watched.
-    """
-    if type(value) in LEAVES:
-        return True
-    level: list[Any] = [value]
-    root = True
-    while level:
-        below: list[Any] = []
-        for kind in set(map(type, level)):
-            items: list[Any] = level if len(level) == 1 else [item for item in level if type(item) is kind]
-            children = _CHILDREN.get(kind)
-            if children is None or (kind is dict and not set(map(type, chain.from_iterable(items))) <= LEAVES):
-                return False
-            held = set(map(type, children(items)))
-            inner = held - LEAVES
-            if not inner <= _CHILDREN.keys() or (kind in _SETS and not held <= NUMBERS):
-                return False
-            if (
-                not root
-                and (inner or kind in PLAIN)
-                and set(map(sys.getrefcount, items)) != _ONE_HOLDER[items is level]
-            ):
-                return False
-            if inner:
-                below += [child for child in children(items) if type(child) in inner]
-        level, root = below, False
-        del below
-    return True
-
-
+#: Where the types of data are at home, which libraries do not keep for all their users.
+_DATA = ("numpy", "pandas")
 #: Types without parts that could be shared.
-LEAVES = frozenset({str, int, float, bool, bytes, complex, type(None)})
-
-_SETS = frozenset({set, frozenset})
-
-_CHILDREN: dict[type, Callable[[list[Any]], Iterator[Any]]] = {
-    list: chain.from_iterable,
-    tuple: chain.from_iterable,
-    set: chain.from_iterable,
-    frozenset: chain.from_iterable,
-    dict: lambda items: chain.from_iterable(map(dict.values, items)),
-}
-
-
-def _one_holder() -> dict[bool, set[int]]:
-    """Return what `sys.getrefcount` says in `is_tree` of an object with one holder besides: counted, not guessed."""
-    holder: list[Any] = [[], {}]
-    level = [child for child in holder if True]
-    items = [item for item in level if type(item) is list]
-    alone = level[1:]
-    del level[1]
-    return {False: set(map(sys.getrefcount, items)), True: set(map(sys.getrefcount, alone))}
-
-
+LEAVES: frozenset[type] = frozenset({str, int, float, bool, bytes, complex, type(None)})
 #: Exact types that hold other objects and can change: the C pickler shows them to `persistent_id` only.
 PLAIN = frozenset({list, dict, set, bytearray})
 #: Exact types that cannot change, or hold nothing that can: most of what a pickler meets.
@@ -167,5 +156,3 @@ _DICTS: tuple[dict[str, str], ...] = ({}, OrderedDict())
 VIEWS = {type(getattr(made, kind)()): kind for made in _DICTS for kind in ("keys", "values", "items")}
 #: Types that C code keeps by value: sharing them is not seen by anyone.
 VALUES: tuple[type, ...] = (types.BuiltinFunctionType, types.GenericAlias, types.UnionType, types.CodeType)
-
-_ONE_HOLDER = _one_holder()

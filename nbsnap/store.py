@@ -25,6 +25,8 @@ from nbsnap.errors import DamageError, SnapshotNotFound, StoreError, StoreNotFou
 from nbsnap.folder import FolderBackend
 from nbsnap.model import Content, Head, Snapshot
 from nbsnap.pieces import Pieces
+from nbsnap.progress import Progress
+from nbsnap.reader import Reader
 from nbsnap.tree import (
     IGNORE_BYTES,
     IGNORE_FILE,
@@ -55,6 +57,7 @@ class Store:
         self.place = self.backend.place
         self.problems: list[str] = []  # a line for each manifest that the last heads() could not read
         self.pieces = Pieces(self.backend)
+        self.progress = Progress()  # where writers and `read` count; somebody else's may be put here
         self._heads: dict[str, Head] = {}
         try:
             if not self._known():
@@ -149,6 +152,14 @@ class Store:
             self._heads[entry.file] = self._fitting(entry, head)
         return head
 
+    def find(self, ref: str = "latest", notebook: str | None = None) -> Snapshot:
+        """Return the snapshot that `ref` means, as `resolve` finds it."""
+        head = self.resolve(ref, notebook)
+        for file, known in self._heads.items():
+            if known is head and (entry := parse_snapshot(file)) is not None:
+                return self.load_entry(entry)
+        return self.load(head.id)
+
     def load(self, id: str) -> Snapshot:
         """Return the snapshot of this full id, every byte of its record verified. Its content is verified by `read`."""
         for entry in self.entries():
@@ -157,14 +168,14 @@ class Store:
         raise SnapshotNotFound(f"no snapshot has the id {id:.12} in {self.place}")
 
     def load_entry(self, entry: Entry) -> Snapshot:
-        """Return the snapshot of a manifest, and look first into the packs that it names."""
+        """Return the snapshot of a manifest; its pieces will be looked for first in the packs that it names."""
         data = self._bytes(entry, None)
         try:
             snapshot, packs = manifest.parse(data)
         except StoreError as error:
             raise self._named(entry, error) from None
         self._fitting(entry, snapshot.head)
-        self.pieces.look(packs)
+        self.pieces.hint(packs)
         return snapshot
 
     def remove(self, id: str) -> None:
@@ -174,9 +185,13 @@ class Store:
                 self._heads.pop(entry.file, None)
                 self.backend.delete(entry.file)
 
-    def read(self, content: Content) -> bytearray:
+    def read(self, content: Content) -> bytes | bytearray:
         """Return the bytes of `content`, every piece verified; DamageError names the piece and its pack."""
-        return self.pieces.read(content)
+        return self.reader().stream(content)
+
+    def reader(self, *, size: int = 0, map: bool = True, before: bool = False) -> Reader:
+        """Return what reads the content for a restore; see `reader.Reader`."""
+        return Reader(self.pieces, size=size, map=map, before=before, progress=self.progress)
 
     def _bytes(self, entry: Entry, length: int | None) -> bytes:
         try:

@@ -7,7 +7,7 @@ handed to a store: streams and buffers first, then the records that name them.
 from __future__ import annotations
 
 import pickle
-from collections.abc import Callable, Iterable, Mapping, Set
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -82,6 +82,11 @@ def group_record(id: str, item: Pickled) -> Group:
         modules=tuple(sorted(modules - {"", "builtins", "__main__"})),
         python=PYTHON if item.desk.bytecode else "",
     )
+
+
+def batch_record(id: str, names: Sequence[str]) -> Group:
+    """Return the record of a batch of small variables, without its content."""
+    return Group(id=id, variables=tuple(names), definitions=(), engine="batch", stream=Content(0))
 
 
 def reachable(pickled: list[Pickled], classes: Mapping[str, TakenClass], asked: Set[str]) -> list[Pickled]:

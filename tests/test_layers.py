@@ -26,19 +26,20 @@ LAYERS = """
     session
     environment living           | maintenance
     capture rebuild              | store
-    losses taken                 | writer
-    pickling
-    reducers definitions holes   | pieces folder
-    memory paths flat            | packs backends
-    builders sharing refused structs beside
+    losses taken batches         | writer later
+    pickling                     | reader
+    reducers definitions holes   | pieces folder line
+    memory paths flat plain      | packs backends
+                                 | mapping
+    builders sharing refused structs beside | seen pages
     ordering namespace provenance placeholder cells
     describe
-    startup profile host
+    startup profile host meter
     render
     layout tree
     wording manifest background
-    quiet
-    model digest
+    quiet pagemap
+    model digest progress
     errors
 """
 

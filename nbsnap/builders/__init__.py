@@ -229,6 +229,11 @@ def share_attributes(target: Any, state: Any) -> None:
     set_state(target, (None, slots))
 
 
+def buffer(data: Any) -> object:
+    """Return memory as it was read."""
+    return data
+
+
 def array(data: Any, shape: Any, dtype: Any, order: Any, writeable: bool) -> object:
     """Return a NumPy array right upon a buffer."""
     made = importlib.import_module("numpy").ndarray(shape, dtype, data, 0, None, order)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from typing import Any
 
 import numpy
@@ -24,6 +25,15 @@ def objects_view(root: Any, first: int, shape: Any, strides: Any, writeable: boo
     """Return a view of an array of objects that begins at its element number `first`."""
     flat = (root if root.flags.c_contiguous else root.T).reshape(-1)
     made = numpy.lib.stride_tricks.as_strided(flat[first:], shape, strides, writeable=writeable)
+    return made
+
+
+def objects(data: bytes, shape: Any, order: Any, writeable: bool) -> object:
+    """Return an array of texts, numbers and the like, from the pickle of a list of them."""
+    made = numpy.empty(shape, object, order)
+    made.ravel(order)[:] = pickle.loads(data)
+    if not writeable:
+        made.flags.writeable = False
     return made
 
 

@@ -31,6 +31,11 @@ def fill_polars(target: Any, state: tuple[bytes, list[Any]]) -> None:
     target.__setstate__(data)
 
 
+def fill_frame(target: Any, data: Any) -> None:
+    """Fill a frame or series of Polars from its own bytes."""
+    target.__setstate__(bytes(data))
+
+
 def arrow_options(data: bytes) -> object:
     """Return the options of a function of `pyarrow.compute`."""
     buffer = importlib.import_module("pyarrow").py_buffer(data)

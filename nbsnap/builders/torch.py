@@ -19,7 +19,7 @@ def storage(data: Any, device: str = "cpu") -> object:
     flat = torch.frombuffer(data, dtype=torch.uint8)
     if device != "cpu":
         return flat.to(_here(device)).untyped_storage()
-    big = type(data) is bytearray and len(data) >= 32 * 1024
+    big = not isinstance(data, bytes) and len(data) >= 32 * 1024
     return flat.untyped_storage() if big else flat.clone().untyped_storage()
 
 

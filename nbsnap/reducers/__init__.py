@@ -37,7 +37,7 @@ from .containers import plan_for_container
 from .exceptions import exception
 from .functions import function
 
-__all__ = ["LIBRARIES", "Plan", "plan_for"]
+__all__ = ["LIBRARIES", "Plan", "class_", "plan_for", "saved_as_attributes"]
 
 #: Packages whose classes have plans: the module in here that knows them, which is imported when the first is met.
 LIBRARIES = {
@@ -92,7 +92,7 @@ def plan_for(cls: type, native: frozenset[type]) -> Plan:
         return exception
     if (plan := plan_for_container(cls)) is not None:
         return plan
-    if cls in VALUES or _is_value(cls):
+    if cls in VALUES or _is_value(cls) or cls.__name__ in _COMPILED:
         return _nothing
     singletons = _singletons(cls)
     if singletons:
@@ -102,6 +102,12 @@ def plan_for(cls: type, native: frozenset[type]) -> Plan:
     if _is_greedy(cls) or _has_own_new(cls):
         return _past_the_object
     return attributes.instance if attributes.has_plain_dict(cls) else _instance
+
+
+def saved_as_attributes(cls: type) -> bool:
+    """Tell whether objects of a class are left to pickle, which saves their attributes without asking the class."""
+    plan = plan_for(cls, frozenset())
+    return (plan is attributes.instance or plan is _instance) and attributes.has_no_more(cls)
 
 
 def _plan_by_name(cls: type) -> Plan | None:
@@ -118,6 +124,8 @@ def _plan_by_name(cls: type) -> Plan | None:
     return None
 
 
+#: Functions that Cython has compiled, which are known by their names: the type is made anew for each version of Cython.
+_COMPILED = frozenset({"cython_function_or_method", "fused_cython_function"})
 _VALUE_CLASSES = (datetime.date, datetime.time, datetime.timedelta, datetime.tzinfo, numbers.Number, pathlib.PurePath)
 _hash_by_identity: Any = object.__hash__
 

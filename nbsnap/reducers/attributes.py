@@ -6,13 +6,14 @@ holder, it is put in the object's place for it. A reference count tells; an extr
 
 from __future__ import annotations
 
+import abc
 import copyreg
 import sys
 from types import GetSetDescriptorType
 from typing import Any
 
 from nbsnap import builders
-from nbsnap.describe import is_a, made_in_python
+from nbsnap.describe import OWN_WAYS, is_a, made_in_python
 
 from .common import inherits
 
@@ -34,6 +35,17 @@ def has_plain_dict(cls: type) -> bool:
     if cls in copyreg.dispatch_table or any(inherits(cls, name) for name in _WAYS):
         return False
     return is_a(next(vars(base)["__dict__"] for base in cls.__mro__ if "__dict__" in vars(base)), GetSetDescriptorType)
+
+
+def has_no_more(cls: type) -> bool:
+    """Tell whether attributes, in a dict or in slots, are all that is saved of an object, by no code of its class."""
+    return (
+        all(map(made_in_python, cls.__mro__[:-1]))
+        and type(cls) in (type, abc.ABCMeta)
+        and cls not in copyreg.dispatch_table
+        and not any(inherits(cls, name) for name in (*OWN_WAYS, "__getattribute__"))
+        and (cls.__dictoffset__ == 0 or has_plain_dict(cls))
+    )
 
 
 def instance(desk: Any, value: Any) -> Any:

@@ -6,6 +6,7 @@ import array
 import contextlib
 import gc
 import importlib
+import pickle
 import sys
 import types
 from typing import Any
@@ -15,10 +16,10 @@ from nbsnap.describe import is_a
 from nbsnap.errors import CannotSave
 from nbsnap.ordering import Unordered
 from nbsnap.placeholder import Placeholder
-from nbsnap.refused import OPEN
+from nbsnap.refused import OPEN, qualified
 from nbsnap.sharing import VIEWS
 
-from .common import SESSION, Plan
+from .common import REGION, SESSION, Plan
 
 
 def _module(desk: Any, module: types.ModuleType) -> Any:
@@ -57,10 +58,16 @@ def _memory_view(desk: Any, view: memoryview) -> Any:
     desk.claim(view)
     source = view.obj
     whole = view.contiguous and view.nbytes == memoryview(source).nbytes if source is not None else False
-    if whole and is_a(source, bytes, bytearray, array.array):
+    if whole and (is_a(source, bytes, bytearray, array.array) or qualified(type(source)) == REGION):
         return builders.memory_view, (source, view.format, view.shape)
     desk.note("a memoryview comes back as a view of its own bytes")
     return memoryview, (view.tobytes() if view.readonly else bytearray(view.tobytes()),)
+
+
+def _region(desk: Any, region: Any) -> Any:
+    """Memory that a restore has made, and that something holds as it is: not only arrays can be upon it."""
+    desk.claim(region)
+    return builders.buffer, (pickle.PickleBuffer(region),)
 
 
 def _placeholder(desk: Any, value: Any) -> Any:
@@ -97,6 +104,7 @@ PLANS: dict[type, Plan] = {
 #: For a class and its subclasses, by qualified name.
 PLANS_BY_NAME: dict[str, Plan] = {
     "builtins.module": _module,
+    REGION: _region,
     "IPython.core.interactiveshell.InteractiveShell": _shell,
     "ipykernel.iostream.OutStream": stream,
 }

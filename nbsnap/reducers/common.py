@@ -16,6 +16,9 @@ Plan = Callable[[Any, Any], Any]
 
 SESSION = "__main__"
 
+#: The memory that the storage half makes for a restored buffer, in the place of a `bytearray`.
+REGION = "nbsnap.mapping.Region"
+
 
 def by_name(value: object, module: str | None, qualname: str) -> bool:
     """Tell whether importing `module` and following `qualname` leads to this very object."""

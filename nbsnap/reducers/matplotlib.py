@@ -6,7 +6,10 @@ open is kept apart, beside the variables (`nbsnap.beside.figures`), so that wish
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
+
+from nbsnap import builders
 
 from .common import Plan
 
@@ -19,5 +22,17 @@ def _figure(desk: Any, figure: Any) -> Any:
     return reduction
 
 
+def _callbacks(desk: Any, registry: Any) -> Any:
+    """Asking a registry of callbacks for its state uses up one of the numbers that it gives out: it gets that back."""
+    desk.claim(registry)
+    state = registry.__getstate__()
+    if type(number := state.get("_cid_gen")) is int:
+        registry._cid_gen = itertools.count(number)
+    return builders.new_object, (type(registry),), state
+
+
 #: For a class and its subclasses, by qualified name.
-PLANS_BY_NAME: dict[str, Plan] = {"matplotlib.figure.Figure": _figure}
+PLANS_BY_NAME: dict[str, Plan] = {
+    "matplotlib.cbook.CallbackRegistry": _callbacks,
+    "matplotlib.figure.Figure": _figure,
+}

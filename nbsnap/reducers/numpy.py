@@ -8,22 +8,52 @@ from __future__ import annotations
 
 import array
 import gc
+import pickle
 import sys
 from typing import Any
 
 from nbsnap.builders import fill_attributes
 from nbsnap.builders import numpy as builders
-from nbsnap.memory import address, root_of, writeable
+from nbsnap.memory import address, root_of, upon_buffer, writeable
+from nbsnap.refused import qualified
+from nbsnap.sharing import LEAVES
 
-from .common import Plan
+from .common import REGION, Plan
 from .torch import array_over, storage_behind
 
 
 def _array(desk: Any, value: Any) -> Any:
     desk.claim(value)
     reduction = _shared(desk, value)
+    if reduction is NotImplemented and _is_without_buffer(value):
+        return upon_buffer(value)
+    if reduction is NotImplemented and value.dtype.hasobject and (made := _leaves(value)) is not None:
+        return made
     # what NumPy says itself is asked for here, because dill has another way, which loses the read-only flag
     return value.__reduce_ex__(5) if reduction is NotImplemented else reduction
+
+
+def _leaves(value: Any) -> Any:
+    """Return how to save a long array of texts and numbers: as a list that needs no watching; None for others."""
+    if value.dtype != object or value.size < _LONG or type(value) is not sys.modules["numpy"].ndarray:
+        return None
+    order = "C" if value.flags.c_contiguous else "F" if value.flags.f_contiguous else ""
+    items = value.ravel(order).tolist() if order else []
+    if not items or not set(map(type, items)) <= LEAVES:
+        return None
+    return builders.objects, (pickle.dumps(items, 5), value.shape, order, writeable(value))
+
+
+_LONG = 1000
+
+
+def _is_without_buffer(value: Any) -> bool:
+    """Tell whether NumPy would copy a big array into the stream: the buffer protocol has no dates and durations."""
+    flags = value.flags
+    return value.dtype.kind in "mM" and value.nbytes >= _BIG and (flags.c_contiguous or flags.f_contiguous)
+
+
+_BIG = 1 << 15
 
 
 def _shared(desk: Any, value: Any) -> Any:
@@ -72,12 +102,12 @@ def _layout(array: Any) -> tuple[Any, ...]:
 
 
 def _held_elsewhere(root: Any) -> Any:
-    """Return the `bytearray` or `array.array` whose memory a root shows, if something else may refer to it, too.
+    """Return the `bytearray`, `array.array` or region whose memory a root shows, if something else may refer to it.
 
     Where only its arrays hold it (a restore puts such things beneath them), as much as they reach is saved.
     """
     source: Any = root.obj if type(root) is memoryview else None
-    if type(source) not in (bytearray, array.array) or not len(source):
+    if not (type(source) in (bytearray, array.array) or qualified(type(source)) == REGION) or not len(source):
         return None
     return source if sys.getrefcount(source) > _OURS else None
 

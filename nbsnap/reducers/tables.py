@@ -84,6 +84,21 @@ def _tokens_for(met: list[Any]) -> Iterator[None]:
         pickle.dumps = real
 
 
+def _frame(desk: Any, value: Any) -> Any:
+    """A frame or series of Polars, in its own bytes, which need not be copied into the stream."""
+    desk.claim(value)
+    return builders.new_object, (type(value),), pickle.PickleBuffer(value.__getstate__()), None, None, tables.fill_frame
+
+
+def _booster(desk: Any, value: Any) -> Any:
+    """A model of XGBoost: its bytes need not be copied into the stream."""
+    desk.claim(value)
+    state = value.__getstate__()
+    if type(state.get("handle")) is bytearray:
+        state["handle"] = pickle.PickleBuffer(state["handle"])
+    return builders.new_object, (type(value),), state
+
+
 def _dataset(desk: Any, value: Any) -> Any:
     desk.claim(value)
     if getattr(value, "_handle", None) is not None:
@@ -96,8 +111,11 @@ PLANS_BY_NAME: dict[str, Plan] = {
     "pyarrow.lib.Tensor": _tensor,
     "_duckdb._sqltypes.DuckDBPyType": _duckdb_type,
     "duckdb.typing.DuckDBPyType": _duckdb_type,
+    "polars.dataframe.frame.DataFrame": _frame,
+    "polars.series.series.Series": _frame,
     "polars.expr.expr.Expr": _polars,
     "polars.lazyframe.frame.LazyFrame": _polars,
     "lightgbm.basic.Dataset": _dataset,
+    "xgboost.core.Booster": _booster,
     "xgboost.core.DMatrix": refuse("lives in the memory of XGBoost: make it again from the data"),
 }

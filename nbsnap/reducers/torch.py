@@ -17,6 +17,7 @@ import ctypes
 import pickle
 import sys
 import warnings
+from itertools import chain
 from typing import Any
 
 from nbsnap import builders
@@ -78,7 +79,7 @@ def _storage(desk: Any, storage: Any) -> Any:
     if "numpy" in sys.modules:
         desk.claim(desk.place(start))
         desk.memory.starts.add(start)
-        for carrier in desk.memory.carriers.values():
+        for carrier in chain.from_iterable(desk.memory.carriers.values()):
             if carrier.start <= start and start + size <= carrier.end:
                 return make.storage_over, (carrier.array, start - carrier.start, size)
     return make.storage, (pickle.PickleBuffer(_block(storage)),)

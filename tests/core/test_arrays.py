@@ -115,3 +115,29 @@ def test_a_row_stays_a_row_through_generations(two_shells: Any) -> None:
     )
     assert restored["failed"] == []
     assert wrong == {}
+
+
+def test_dates_and_durations_go_out_of_band_too(two_shells: Any) -> None:
+    """NumPy has no buffers for them, and would copy them into the stream; flags, order and sharing come back."""
+    from nbsnap.capture import take_apart
+
+    two_shells.save(
+        "import numpy as np\nd = np.arange('2000-01-01', '2030-01-01', dtype='M8[D]').repeat(2); late = d[5:]\n"
+        "t = np.arange(6000, dtype='m8[s]').reshape(60, 100).T; fixed = np.arange(9000).astype('M8[ns]')\n"
+        "fixed.flags.writeable = False; few = np.array(['2020-01-01', 'NaT'], dtype='M8[D]')"
+    )
+    _, wrong = two_shells.restore(
+        {
+            "dates": "d.dtype == 'M8[D]' and d[-1] == np.datetime64('2029-12-31') and late.base is d",
+            "durations": "t.shape == (100, 60) and t.flags.f_contiguous and t[3, 2] == np.timedelta64(203, 's')",
+            "read-only": "not fixed.flags.writeable and str(fixed.dtype) == 'datetime64[ns]' and d.flags.writeable",
+            "few": "str(few[0]) == '2020-01-01' and np.isnat(few[1])",
+        }
+    )
+    assert wrong == {}
+    import numpy as np
+
+    taken = take_apart({"d": np.arange(100_000).astype("M8[s]")}, ["d"])
+    ((_, stream, buffers),) = taken._groups
+    assert len(stream) < 500
+    assert [buffer.raw().nbytes for buffer in buffers] == [800_000]

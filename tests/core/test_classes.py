@@ -120,10 +120,13 @@ def test_running_the_cells_again_before_a_restore_splits_nothing(two_shells: Any
 
 def test_a_snapshot_right_after_a_restore_writes_next_to_nothing(two_shells: Any) -> None:
     """What came back is taken apart into the same pieces."""
-    first = two_shells.save("def f(x): return x\nclass A:\n    def m(self): return 1\na = A(); data = [1, 'text']")
-    done = two_shells.run(
-        "import nbsnap\nnbsnap.restore()\nprint(nbsnap.snapshot(only=['f', 'A', 'a', 'data']).new_bytes)"
+    first = two_shells.save(
+        "def f(x): return x\nclass A:\n    def m(self): return 1\na = A(); data = [1, 'text']; n = 5; name = 'a name'\n"
+        "rows = [{'n': i, 'name': f'n{i % 50}', 'kind': 'a kind', 'tags': {'t', f't{i % 7}'}} for i in range(3_000)]\n"
+        "many = [A() for _ in range(2_000)]\nfor i, one in enumerate(many): one.n = i; one.label = 'a label'; del one"
     )
+    names = ["f", "A", "a", "data", "n", "name", "rows", "many", "i"]
+    done = two_shells.run(f"import nbsnap\nnbsnap.restore()\nprint(nbsnap.snapshot(only={names}).new_bytes)")
     assert first["new_bytes"] > 0
     assert done.out == "0\n"
 

@@ -25,6 +25,9 @@ def allowed(x, among={'a', 'b', 'c'}): return x in among
 rows = [{'m', 'n'}] * 3; deep = {'x': [{'name': str(n), 'tags': {f't{n}', 'u', 'v'}} for n in range(50)]}
 class Node: pass
 node = Node(); node.others = {node}; node.names = {'i', 'j', 'k'}
+tagged = [{'id': n, 'tags': {f't{n % 9}', f'u{n % 5}', 'all'}, 'by': 'me'} for n in range(2_000)]
+several = [Thing() for _ in range(1_000)]; lone = {'one', 'two', 'three'}; few = [1, 'a', {'b': 2}]
+some = {3: {'x', 'y'}}
 """
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 import random
 from typing import Any
 
@@ -10,16 +11,17 @@ import pandas as pd
 import pytest
 
 from nbsnap.capture import take_apart
-from nbsnap.sharing import is_tree
+from nbsnap.model import Content
+from nbsnap.plain import survey
 
 
 def partition(**names: Any) -> set[frozenset[str]]:
+    """Which variables share a memo: those of a group, but of a batch each has its own."""
     taken = take_apart(names, list(names))
     assert taken.skips == ()
-    groups: dict[str, set[str]] = {}
-    for variable in taken.variables:
-        groups.setdefault(variable.group, set()).add(variable.name)
-    return {frozenset(group) for group in groups.values()}
+    groups, _ = taken.write(lambda data: Content(0))
+    whole = {frozenset(group.variables) for group in groups if group.engine != "batch" and group.variables}
+    return whole | {frozenset({name}) for group in groups if group.engine == "batch" for name in group.variables}
 
 
 def apart(*names: str) -> set[frozenset[str]]:
@@ -62,6 +64,38 @@ def test_arrays_over_one_memory_tie_and_are_stored_once() -> None:
     hidden = np.arange(10_000_000.0)
     taken = take_apart({"a": hidden[5:100], "b": hidden[50:200]}, ["a", "b"])
     assert taken.size < 5_000
+    taken = take_apart({"a": hidden[:10], "b": hidden[-10:]}, ["a", "b"])
+    assert taken.size < 5_000
+
+
+class Owner:
+    """What two arrays have as their base, and which owns a memory for each."""
+
+    def __init__(self, *memories: np.ndarray) -> None:
+        self.memories = memories
+
+    def array(self, number: int) -> np.ndarray:
+        self.__array_interface__ = self.memories[number].__array_interface__
+        return np.asarray(self)
+
+
+def test_what_lies_between_two_memories_of_one_owner_is_not_touched() -> None:
+    """Arrays with one base are stored as far as they reach, be it that others live between them; views stay views."""
+    heap = np.zeros(1_000_000)
+    owner = Owner(heap[:10], heap[-10:])
+    first, last = owner.array(0), owner.array(1)
+    assert first.base is last.base is owner
+    names = {"first": first, "part": first[2:5], "last": last}
+    taken = take_apart(names, list(names))
+    assert taken.size < 5_000
+    assert {variable.name for variable in taken.variables} == set(names)
+
+
+def test_a_model_is_not_larger_than_its_pickle() -> None:
+    """A forest of scikit-learn, each tree of which has two memories, costs what pickle makes of it."""
+    ensemble = pytest.importorskip("sklearn.ensemble")
+    model = ensemble.RandomForestRegressor(5, random_state=1).fit(np.arange(300.0).reshape(-1, 1), np.arange(300.0))
+    assert take_apart({"model": model}, ["model"]).size < 1.2 * len(pickle.dumps(model, protocol=5))
 
 
 def test_chains_of_sharing_end_in_one_group() -> None:
@@ -92,22 +126,22 @@ def test_many_variables_over_one_object_stay_quick() -> None:
         (lambda: [(1, 2)] * 3, True),
         (lambda: [([1],)] * 3, False),
         (lambda: [object()], False),
-        (lambda: {(1, 2): 3}, False),
+        (lambda: {(1, 2): 3}, True),
         (lambda: [np.arange(2)], False),
         (lambda: [type("L", (list,), {})()], False),
     ],
 )
 def test_plain_data_is_known_by_its_reference_counts(build: Any, tree: bool) -> None:
     """Trees of built-in containers that nothing else holds; anything in doubt is not one."""
-    assert is_tree(build()) is tree
+    assert (survey([build()]) is not None) is tree
 
 
 def test_a_tree_that_something_else_looks_into_is_none() -> None:
     """A list inside that another name holds, also one in a cycle, is shared."""
     outer = [[1], [2]]
     inner = outer[0]
-    assert not is_tree(outer)
+    assert survey([outer]) is None
     del inner
-    assert is_tree(outer)
+    assert survey([outer]) is not None
     outer.append(outer)
-    assert not is_tree(outer)
+    assert survey([outer]) is None

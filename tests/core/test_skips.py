@@ -220,7 +220,7 @@ def test_dill_takes_over_what_the_fast_pickler_cannot(two_shells: Any) -> None:
     record = store.load(report["id"])
     engines = {name: group.engine for group in record.groups for name in group.variables}
     assert engines["capsule"] == engines["beside"] == "dill"
-    assert engines["plain"] == "pickle"
+    assert engines["plain"] == "batch"
     _, wrong = two_shells.restore({"capsule": "beside['c'][0] is capsule and type(capsule).__name__ == 'PyCapsule'"})
     assert wrong == {}
 

@@ -44,6 +44,17 @@ def test_restore_and_the_next_snapshot_wait_for_it(two_shells: Any) -> None:
     assert done.out == "5.0\n3 True True\n"
 
 
+def test_what_the_child_has_hashed_its_parent_knows(two_shells: Any) -> None:
+    """The snapshot after one in the background finds every big piece by its quick hash, and writes none."""
+    done = two_shells.run(
+        "import numpy as np, nbsnap\na = np.random.default_rng(0).random(2_000_000)\n"
+        + "nbsnap.snapshot(background=True); nbsnap.wait()\nfrom nbsnap import seen\nfrom nbsnap.digest import quick\n"
+        + "raw = memoryview(a).cast('B'); parts = [raw[at : at + 2**20] for at in range(0, len(raw), 2**20)]\n"
+        + "print(len(parts), all(seen.find(quick(part)) for part in parts), nbsnap.snapshot(only=['a']).new_bytes)"
+    )
+    assert done.out == "16 True 0\n"
+
+
 def test_an_error_of_the_writer_is_told_and_the_older_snapshot_stays(two_shells: Any) -> None:
     """The disk takes no more than a megabyte: a line says so, and what was there is whole."""
     done = two_shells.run(

@@ -277,3 +277,20 @@ def test_what_was_restored_was_made_in_the_cell_of_the_session_before(kernel_pai
     kernel.run("cfg = {'lr': 0.2}")
     kernel.run("report = get_ipython().run_line_magic('snapshot', '-o -q')")
     assert json.loads(kernel.value(made))[0][1] == "cfg = {'lr': 0.2}"
+
+
+def test_damage_found_after_a_restore_is_told_in_the_notebook(kernel_pair):
+    """A big array is there before its bytes were looked at; that they are damaged is a line in the notebook."""
+    kernel = kernel_pair.start()
+    kernel.run("import numpy as np\nprices = np.random.default_rng(0).random(4_000_000)\n%snapshot")
+    (pack,) = (kernel_pair.folder / ".nbsnap" / "packs").glob("*.pack")
+    data = bytearray(pack.read_bytes())
+    data[20_000_000] ^= 1
+    pack.write_bytes(data)
+    kernel = kernel_pair.restart()
+    if kernel.value("__import__('nbsnap.mapping').mapping.is_safe(__import__('os').open('.', 0))"):
+        said = kernel.run("%restore\nimport nbsnap.later\nassert nbsnap.later.wait(60)\nprint('after')")
+        assert "nbsnap: prices: damaged in the store, so what was restored may be wrong: " in said.stderr
+        assert "after" in said.stdout
+    said = kernel.run("%restore --no-map")
+    assert "is damaged in the store: " in said.text

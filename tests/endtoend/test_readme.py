@@ -36,7 +36,11 @@ def transcript() -> list[list[tuple[str, str]]]:
 
 
 def shape(text: str) -> list[str]:
-    """A text without what differs from run to run: ids, figures and their units, times, the width of columns."""
+    """A text without what differs from run to run: ids, figures and their units, times, the width of columns.
+
+    What was written over (a progress bar, where it took a second) is not there any more.
+    """
+    text = "\n".join(line.rstrip("\r").rpartition("\r")[2] for line in text.split("\n"))
     text = re.sub(r"\([0-9a-f]{7}\)", "(ID)", text)
     text = re.sub(r"today at \d+:\d+|\d+:\d+ today", "TIME", text)
     text = re.sub(r"[\d,.]+ (s|ms|B|kB|MB|GB)\b", "SIZE", text)

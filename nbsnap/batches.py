@@ -1,0 +1,79 @@
+"""Small variables of plain data, many to a stream: thousands of numbers and short lists are not thousands of groups.
+
+Each is pickled by itself, in a pickle with a memo of its own, so that its bytes depend on its value only; a batch is a
+row of these. Which variables are in one batch depends on their names and sizes, not on what there is besides: in the
+order of the names, a batch ends behind a name whose checksum says so, and the larger a variable, the likelier. So a
+variable that comes, goes or changes costs the batch that it is in, now and then that beside it, and no other.
+"""
+
+from __future__ import annotations
+
+import pickle
+import zlib
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from . import plain
+from .sharing import LEAVES
+
+#: A variable whose pickle is longer is no small one: it has a stream of its own.
+LONGEST = 16 * 1024
+#: A batch has about so many bytes before it ends, where each variable counts as so many more.
+_BYTES, _EACH = 32 * 1024, 256
+_STEP = (1 << 32) // _BYTES
+
+#: Texts from this length on are one object again where two names are bound to one.
+_TEXT = 64
+_TOGETHER = 64
+_LIMIT = 2_000  # of objects in those that are looked through together
+
+
+def take(values: Mapping[str, Any], apart: set[int]) -> dict[str, bytes]:
+    """Return the pickles of the small plain variables among `values`, leaving out those that are of the ids `apart`."""
+    bound = Counter(map(id, values.values()))
+    atoms: list[str] = []
+    others: list[str] = []
+    for name, value in values.items():
+        kind = type(value)
+        if kind in LEAVES:
+            is_text = kind is str or kind is bytes
+            if not is_text or len(value) < _TEXT or (len(value) < LONGEST and bound[id(value)] == 1):
+                atoms.append(name)
+        elif kind in plain.CALLED or (
+            kind in plain.CONTAINERS and len(value) < _LIMIT and bound[id(value)] == 1 and id(value) not in apart
+        ):
+            others.append(name)
+    found: dict[str, bytes] = {}
+    for name in (*atoms, *_proved(values, others)):
+        try:
+            data = pickle.dumps(values[name], 5)
+        except (RecursionError, MemoryError, RuntimeError):  # the last: changed by another thread meanwhile
+            continue
+        if len(data) <= LONGEST:
+            found[name] = data
+    return found
+
+
+def _proved(values: Mapping[str, Any], names: list[str]) -> Iterator[str]:
+    """Yield the names of what is plain data, looked through together, and one by one where that fails."""
+    for start in range(0, len(names), _TOGETHER):
+        some = names[start : start + _TOGETHER]
+        if plain.survey([values[name] for name in some], limit=_LIMIT) is not None:
+            yield from some
+        else:
+            yield from (name for name in some if plain.survey([values[name]], limit=_LIMIT) is not None)
+
+
+def cut(taken: Mapping[str, bytes]) -> list[list[str]]:
+    """Return the names, batch by batch."""
+    batches: list[list[str]] = []
+    batch: list[str] = []
+    for name in sorted(taken):
+        batch.append(name)
+        if zlib.crc32(name.encode("utf-8", "surrogatepass")) < (len(taken[name]) + _EACH) * _STEP:
+            batches.append(batch)
+            batch = []
+    if batch:
+        batches.append(batch)
+    return batches

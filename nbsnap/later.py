@@ -1,0 +1,93 @@
+"""What a restore has mapped is verified after it: in a thread of its own, which reads the files and never the memory.
+
+A restore hands out mapped arrays before anybody has looked at their bytes (`reader`). The thread begins when the
+restore has succeeded, and takes its time: the session's own work goes first, what is not used any more is passed over,
+and the end of the interpreter stops it. What it finds is told once for each group of variables; the pieces count as
+damaged from then on, so a second restore refuses them by name, and the next snapshot of the right values stores them
+anew.
+
+A forked child has no such thread."""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import os
+import sys
+import threading
+import time
+from collections.abc import Callable, Sequence
+
+from nbsnap import pages
+from nbsnap.mapping import address
+from nbsnap.pieces import Pieces
+from nbsnap.reader import RUN, Laid, damaged
+from nbsnap.tree import pack_file
+
+__all__ = ["Tell", "verify", "wait"]
+
+#: Told of damage: the names that it hurts, and what is wrong with which file.
+Tell = Callable[[tuple[str, ...], str], None]
+
+NICE = 10  # of the thread: the session's own threads go first
+
+_threads: list[threading.Thread] = []
+_ending = threading.Event()
+
+
+def verify(pieces: Pieces, laid: Sequence[Laid], tell: Tell) -> None:
+    """Verify, from now on, what a restore has mapped; `tell` is called in the thread that does so."""
+    if not laid:
+        return
+    thread = threading.Thread(target=_work, args=(pieces, laid, tell), name="nbsnap-verify", daemon=True)
+    try:
+        thread.start()
+    except RuntimeError:  # the interpreter is ending, or there are too many threads
+        return
+    if not _threads:
+        atexit.register(_end)
+    _threads[:] = [other for other in _threads if other.is_alive()] + [thread]
+
+
+def wait(timeout: float | None = None) -> bool:
+    """Wait until all that was restored in this process is verified; False if that takes longer than `timeout`."""
+    until = None if timeout is None else time.monotonic() + timeout
+    for thread in list(_threads):
+        thread.join(None if until is None else max(0.0, until - time.monotonic()))
+    return not any(thread.is_alive() for thread in _threads)
+
+
+def _work(pieces: Pieces, laid: Sequence[Laid], tell: Tell) -> None:
+    if sys.platform == "linux":  # where a thread has a priority of its own
+        with contextlib.suppress(OSError):
+            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICE)
+    told: set[tuple[str, ...]] = set()
+    sound: list[Laid] = []
+    scratch = bytearray(RUN)
+    for part in laid:
+        if _ending.is_set():
+            return
+        if part.region() is None:
+            continue
+        found = damaged(pieces, part, scratch)
+        if not found:
+            sound.append(part)
+        elif part.names not in told:
+            told.add(part.names)
+            piece, _ = found[0]
+            file = pieces.backend.describe(pack_file(part.run.pack))
+            name = piece.id.hex()[:12]
+            tell(part.names, f"{file} is damaged: piece {name} at {piece.offset} was altered (wrong hash)")
+    believe(sound)
+
+
+def believe(sound: Sequence[Laid]) -> None:
+    """Let the next snapshot ask the kernel what of this was written, instead of reading it again (`pages`)."""
+    held = [(region, part.run) for part in sound if (region := part.region()) is not None]
+    pages.mapped((address(region) + run.at, run.size, [piece.id for piece in run.pieces]) for region, run in held)
+
+
+def _end() -> None:
+    """Stop the threads while they still can be: one that is in the midst of hashing must not be cut off."""
+    _ending.set()
+    wait(2.0)

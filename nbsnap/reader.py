@@ -1,0 +1,291 @@
+"""The content of a store, as a restore asks for it: small things read, big buffers mapped.
+
+    streams               read, verified
+    small buffers         read, verified
+    big ones              raw pieces in whole runs are mapped (`mapping`), if the backend says that this is safe;
+                          the others are read and decompressed into the same memory, verified
+
+Several threads read (reads, hashes and zstd leave the GIL alone), in runs of at most 4 MiB.
+
+What is mapped has not been looked at yet when it is handed out: that is why it is there at once. So it is verified
+afterwards (`later`), from the file, which does not change, and not from the memory, which the user may write to. A
+reader that is to verify `before` hashes what it has mapped before it hands it out. A restore of less than `SMALL` is
+read: verifying it takes a few milliseconds, and then nothing is left to be found out later.
+
+What was verified is known to the next snapshot by its quick hash (`seen`).
+
+A piece of which all bytes are zero is not read at all: fresh memory is that already. Its id proves it."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import os
+import threading
+import weakref
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any, NamedTuple, TypeVar
+
+from nbsnap import seen
+from nbsnap.backends import File
+from nbsnap.digest import PIECE_SIZE, digest, quick
+from nbsnap.mapping import PAGE, Region, lay, parts_left, region, will_be_filled
+from nbsnap.model import Content, Group
+from nbsnap.packs import RAW, Piece
+from nbsnap.pieces import Pieces
+from nbsnap.progress import Progress
+from nbsnap.tree import pack_file
+
+__all__ = ["Laid", "Reader", "Run", "damaged"]
+
+SMALL = 16 << 20  # the big buffers of a restore that are fewer bytes than this are read
+BIG = 1 << 18  # a buffer of this size is big, and so is a run
+RUN = 4 * PIECE_SIZE  # at most this much is read at once
+ALONE = 4 << 20  # less than this is not worth a second thread
+THREADS = 8
+FILES = 64  # packs that are kept open until they are verified
+
+Buffer = Region | bytearray
+Job = TypeVar("Job")
+
+
+class Run(NamedTuple):
+    """Raw pieces that lie one behind the other in a pack, or one compressed piece."""
+
+    pack: str
+    at: int  # where they belong in the content
+    pieces: Sequence[Piece]
+
+    @property
+    def size(self) -> int:
+        """How many bytes of the content they are."""
+        return sum(piece.raw for piece in self.pieces)
+
+
+class Laid(NamedTuple):
+    """A part of a buffer that was mapped; as much as is verified at once."""
+
+    region: weakref.ref[Region]
+    run: Run
+    file: File | None  # None: not kept open
+    names: tuple[str, ...]  # of the variables that it belongs to, or of the classes
+
+
+class Reader:
+    """Reads the content of one restore. Used by one thread.
+
+    `size` is how many bytes of buffers it will be asked for, as far as that is known.
+    """
+
+    def __init__(
+        self,
+        pieces: Pieces,
+        *,
+        size: int = 0,
+        map: bool = True,
+        before: bool = False,
+        progress: Progress | None = None,
+    ) -> None:
+        self.pieces = pieces
+        self.progress = progress or Progress()
+        self.unverified: list[Laid] = []
+        self._before = before
+        self._parts = parts_left() if map and size >= SMALL else 0
+        self._files: dict[str, File] = {}
+        self._own = threading.local()
+
+    def stream(self, content: Content) -> bytes | bytearray:
+        """Return the bytes of `content`, every piece of them verified; DamageError names the piece and its pack."""
+        places = self.pieces.locate(content)
+        if len(places) == 1:
+            self.progress.done += content.size
+            return self.pieces.sound(*places[0])
+        made = bytearray(content.size)
+        self._fill([(made, run) for run in _runs(places)])
+        return made
+
+    def buffers(self, group: Group) -> list[Buffer]:
+        """Return the memory of a group's buffers, which can be written to; what is read of it is verified."""
+        made: list[Buffer] = []
+        reads: list[tuple[Buffer, Run]] = []
+        laid: list[Laid] = []
+        for content in group.buffers:
+            target = region(content.size) if content.size >= BIG else bytearray(content.size)
+            made.append(target)
+            rest = []
+            for run in _runs(self.pieces.locate(content)):
+                if parts := self._lay(target, run, group.variables or group.definitions):
+                    laid += parts
+                elif not (isinstance(target, Region) and _is_zero(run)):
+                    rest.append((target, run))
+                    continue
+                self.progress.done += run.size
+            if sum(run.size for _, run in rest) == content.size:
+                will_be_filled(target)
+            reads += rest
+        self._fill(reads)
+        if self._before:
+            _in_threads(self._verify, laid, sum(part.run.size for part in laid))
+        else:
+            self.unverified += laid
+        return made
+
+    def _lay(self, target: Buffer, run: Run, names: tuple[str, ...]) -> list[Laid]:
+        """Map a run into `target` if that can be done; what is known to be bad or too short is read, and so refused."""
+        first, size = run.pieces[0], run.size
+        if not self._parts or first.codec != RAW or size < BIG or first.offset % PAGE or not isinstance(target, Region):
+            return []
+        if self.pieces.has_suspects(run.pack, run.pieces):
+            return []
+        try:
+            file = self._files.get(run.pack) or self.pieces.backend.to_map(pack_file(run.pack))
+        except OSError:
+            return []
+        if file is None or first.offset + size > file.size or not lay(target, run.at, file.fd, first.offset, size):
+            return []
+        self._parts -= 1
+        kept = run.pack in self._files or len(self._files) < FILES
+        if kept:
+            self._files[run.pack] = file
+        found = weakref.ref(target)
+        return [Laid(found, part, file if kept else None, names) for part in _parts_of(run)]
+
+    def _verify(self, laid: Laid) -> None:
+        """Hash what was mapped; what is altered is replaced by a sound copy, or else refused."""
+        scratch = getattr(self._own, "scratch", None)
+        if scratch is None:
+            scratch = self._own.scratch = bytearray(RUN)
+        for piece, at in damaged(self.pieces, laid, scratch):
+            if (target := laid.region()) is not None:
+                with memoryview(target)[at : at + piece.raw] as view:
+                    view[:] = self.pieces.sound(laid.run.pack, piece)
+
+    def _fill(self, reads: list[tuple[Buffer, Run]]) -> None:
+        """Read and verify these runs into their buffers."""
+        jobs = [(buffer, part) for buffer, run in reads for part in _parts_of(run)]
+        _in_threads(self._read, jobs, sum(run.size for _, run in jobs))
+
+    def _read(self, job: tuple[Buffer, Run]) -> None:
+        buffer, run = job
+        first = run.pieces[0]
+        with memoryview(buffer)[run.at : run.at + run.size] as view:
+            count = 0
+            if first.codec == RAW:
+                with contextlib.suppress(OSError):  # it is asked for again piece by piece, which finds the words
+                    count = self.pieces.backend.read_into(pack_file(run.pack), first.offset, view)
+            start = 0
+            for piece in run.pieces:
+                stop = start + piece.raw
+                with view[start:stop] as raw:
+                    if count < stop or digest(raw) != piece.id:
+                        raw[:] = self.pieces.sound(run.pack, piece)
+                    if piece.raw >= PAGE:
+                        seen.keep(quick(raw), piece.id)
+                start = stop
+            self.progress.done += run.size
+
+
+def damaged(pieces: Pieces, laid: Laid, scratch: bytearray) -> list[tuple[Piece, int]]:
+    """Return the pieces of what was mapped that are not what they should be, each with its place in the content.
+
+    The file is read, by way of `scratch`. A pack that was removed meanwhile and not kept open cannot be asked any more,
+    and nothing is found.
+    """
+    run = laid.run
+    offset, name = run.pieces[0].offset, pack_file(run.pack)
+    read = laid.file.read_into if laid.file is not None else functools.partial(pieces.backend.read_into, name)
+    found = []
+    with memoryview(scratch)[: run.size] as view:
+        try:
+            count = read(offset, view)
+        except FileNotFoundError:
+            return []
+        except OSError:
+            count = 0
+        start = 0
+        for piece in run.pieces:
+            stop = start + piece.raw
+            if count < stop or digest(view[start:stop]) != piece.id:
+                pieces.suspect(run.pack, piece.id)
+                found.append((piece, run.at + start))
+            else:
+                seen.keep(quick(view[start:stop]), piece.id)
+            start = stop
+    return found
+
+
+def _runs(places: Iterable[tuple[str, Piece]]) -> Iterator[Run]:
+    """Yield the pieces of a content in runs."""
+    at = end = 0
+    pack = ""
+    held: list[Piece] = []
+    for place, piece in places:
+        if held and (piece.codec != RAW or held[0].codec != RAW or place != pack or piece.offset != end):
+            run = Run(pack, at, held)
+            yield run
+            at, held = at + run.size, []
+        held.append(piece)
+        pack, end = place, piece.offset + piece.stored
+    if held:
+        yield Run(pack, at, held)
+
+
+def _parts_of(run: Run) -> Iterator[Run]:
+    """Yield a run in parts that are read at once."""
+    step = RUN // PIECE_SIZE
+    for first in range(0, len(run.pieces), step):
+        yield Run(run.pack, run.at + first * PIECE_SIZE, run.pieces[first : first + step])
+
+
+def _is_zero(run: Run) -> bool:
+    """Tell whether a run is a whole piece of zeros."""
+    return len(run.pieces) == 1 and run.pieces[0].id == _zeros()
+
+
+@functools.cache
+def _zeros() -> bytes:
+    return digest(bytes(PIECE_SIZE))
+
+
+# --- threads ----------------------------------------------------------------------------------------------------------
+
+
+def _in_threads(work: Callable[[Job], None], jobs: list[Job], size: int) -> None:
+    """Do all jobs, `size` bytes in all, in this thread and in others. The first error stops them all and is raised."""
+    count = min(_processors(), THREADS, len(jobs)) if size >= ALONE else 1
+    if count == 1:
+        for job in jobs:
+            work(job)
+        return
+    waiting = iter(jobs)
+    errors: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            for job in waiting:  # a list's iterator: no two threads get the same
+                if errors:
+                    return
+                work(job)
+        except BaseException as error:
+            errors.append(error)
+
+    helpers = [threading.Thread(target=run, name="nbsnap-read", daemon=True) for _ in range(count - 1)]
+    try:
+        with contextlib.suppress(RuntimeError):  # no more threads: this one does it
+            for helper in helpers:
+                helper.start()
+        run()
+        for helper in helpers:
+            while helper.is_alive():
+                helper.join(0.05)
+    except BaseException as error:  # Ctrl-C: the others end with the job they are at, and hold its memory until then
+        errors.append(error)
+        raise
+    if errors:
+        raise errors[0]
+
+
+def _processors() -> int:
+    """Return how many processors this process may use."""
+    affinity: Any = getattr(os, "sched_getaffinity", None)
+    return len(affinity(0)) if affinity is not None else os.cpu_count() or 1
