@@ -18,8 +18,20 @@ from typing import Any
 
 #: Kinds of objects that do no more with their parts than hold them. Keys of dicts are no such parts.
 HOLDERS = frozenset(
-    {"list", "dict", "set", "ordered dict", "default dict", "deque", "function", "cell", "instance", "tuple",
-     "simple namespace", "exception"}
+    {
+        "list",
+        "dict",
+        "set",
+        "ordered dict",
+        "default dict",
+        "deque",
+        "function",
+        "cell",
+        "instance",
+        "tuple",
+        "simple namespace",
+        "exception",
+    }
 )
 LOSSES = frozenset({"bad", "hole"})
 
