@@ -13,17 +13,16 @@ import time
 from collections import deque
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import replace
-from datetime import UTC, datetime
 from typing import Any, Literal
 
-from . import __version__, cells, environment, host, later, living, provenance, wording
 from . import background as jobs
 from . import beside as state
+from . import cells, environment, host, later, living, provenance, reports, wording
 from .capture import take_apart
 from .describe import type_name
 from .errors import NbSnapError, SnapshotNotFound, StoreNotFound, StrictError
 from .folder import FolderBackend
-from .model import BESIDE, Head, RestoreReport, Skip, Snapshot, SnapshotReport
+from .model import BESIDE, RestoreReport, Skip, Snapshot, SnapshotReport
 from .namespace import Journal, matches_any, select, user_names
 from .pickling import ENGINES
 from .progress import Progress
@@ -103,15 +102,15 @@ def snapshot(
     lost_beside += tuple(f"{' '.join(wording.beside([skip.name]))}: not kept: {skip.reason}" for skip in taken.lost)
     skips = taken.skips + tuple(_shell_name(name, names, made) for name in _asked(lost, only))
     if strict and skips:
-        raise StrictError(_refused("saved", skips))
+        raise StrictError(reports.refused("saved", skips))
     book = notebook or host.default_notebook()
     if not taken.variables and not dry_run:
-        raise NbSnapError(_nothing(skips))
-    head = _new_head(book, name or "", message, taken, skips)
+        raise NbSnapError(reports.nothing(skips))
+    head = reports.new_head(book, name or "", message, taken, skips)
     place, notes = _place(store)
     notes += lost_beside
     if dry_run:
-        return _report(head, str(place), taken, skips, 0, started, dry_run=True, notes=notes)
+        return reports.saved(head, str(place), taken, skips, 0, started, dry_run=True, notes=notes)
     record = Snapshot(
         head=head,
         variables=taken.variables,
@@ -130,7 +129,7 @@ def snapshot(
             in_folder = isinstance(opened.backend, FolderBackend)
             why = jobs.refusal() if in_folder else "only a store in a folder can be written by another process"
         if not why:
-            report = _report(head, where, taken, skips, 0, started, notes=notes, background=True)
+            report = reports.saved(head, where, taken, skips, 0, started, notes=notes, background=True)
             if _in_background(record, taken, kept, started, report, ended):
                 return report
             why = "there is no room for another process"
@@ -142,7 +141,7 @@ def snapshot(
             saved = _write(opened, record, taken, started, progress)
         living.remember(saved, taken.classes)
         state.remember(saved.head.id, kept)
-        return _report(saved.head, where, taken, skips, saved.head.new_bytes, started, notes=notes)
+        return reports.saved(saved.head, where, taken, skips, saved.head.new_bytes, started, notes=notes)
     except KeyboardInterrupt:
         if saved is not None:  # too late to stop it, so it is taken back: interrupted means not done
             with uninterrupted(), _opened(place, create=False) as opened:
@@ -226,14 +225,14 @@ def wait(timeout: float | None = None) -> tuple[SnapshotReport, ...]:
         NbSnapError: one of them was not saved; what came of the others can be asked for again.
     """
     jobs.wait(timeout)
-    reports: list[SnapshotReport] = []
+    found: list[SnapshotReport] = []
     while _ended:
         came = _ended.popleft()
         if isinstance(came, NbSnapError):
-            _ended.extendleft(reversed(reports))
+            _ended.extendleft(reversed(found))
             raise came
-        reports.append(came)
-    return tuple(reports)
+        found.append(came)
+    return tuple(found)
 
 
 def restore(
@@ -299,8 +298,8 @@ def restore(
         others = _others(names, {*saved, *skips}, only, exclude)
         entries = [entry.name for entry in record.beside if state.part_of(entry.name) in parts]
         if dry_run:
-            return _restored(
-                record, opened, wanted, (), not_saved, others, exact, started, dry_run=True, beside=entries
+            return reports.restored(
+                record, opened.place, wanted, (), not_saved, others, exact, started, dry_run=True, beside=entries
             )
         loading = [*wanted, *(state.name_of(entry) for entry in entries)]
         progress.begin("reading", _size(record, loading, streams=True))
@@ -320,17 +319,17 @@ def restore(
                 record, loading, source, names, stand=lambda values: journal.bind(_variables(values)), known=known
             )
             living.remember(record, built.classes)
-            failed = tuple(_failure(record, name, built.failed[name]) for name in wanted if name in built.failed)
+            failed = tuple(reports.failure(record, name, built.failed[name]) for name in wanted if name in built.failed)
             if strict and (failed or not_saved):
-                raise StrictError(_refused("restored", (*failed, *not_saved)))
+                raise StrictError(reports.refused("restored", (*failed, *not_saved)))
             if exact:
                 journal.remove(others)
             here = [name for name in wanted if name in built.values]
             turn.restored = {name: built.values[name] for name in here}
             state.put(parts, _entries(built, turn), turn)
             notes += (*turn.notes, *_parted(record, here, names))
-            report = _restored(
-                record, opened, here, failed, not_saved, others, exact, started, notes=notes, beside=turn.done
+            report = reports.restored(
+                record, opened.place, here, failed, not_saved, others, exact, started, notes=notes, beside=turn.done
             )
             state.finish(turn)
             if (seen := host.look(names)).hidden is not None:
@@ -488,112 +487,6 @@ def _tell_damage(names: tuple[str, ...], what: str) -> None:
     line = f"nbsnap: {shown}: damaged in the store, so what was restored may be wrong: {what}"
     with contextlib.suppress(OSError, ValueError):  # nobody is left to be told
         print(wording.encodable(wording.clean(line), sys.stderr.encoding), file=sys.stderr, flush=True)
-
-
-# --- records and reports ----------------------------------------------------------------------------------------------
-
-
-def _new_head(book: str, name: str, message: str, taken: Taken, skips: tuple[Skip, ...]) -> Head:
-    return Head(
-        id="",
-        time=datetime.now(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z"),
-        notebook=book,
-        name=name,
-        message=message,
-        parent="",
-        variables=len(taken.variables),
-        skipped=len(skips),
-        size=taken.size,
-        new_bytes=0,
-        seconds=0.0,
-        python=environment.python(),
-        platform=environment.machine(),
-        tool=f"nbsnap {__version__}",
-    )
-
-
-def _report(
-    head: Head,
-    place: str,
-    taken: Taken,
-    skips: tuple[Skip, ...],
-    new_bytes: int,
-    started: float,
-    *,
-    dry_run: bool = False,
-    background: bool = False,
-    notes: tuple[str, ...],
-) -> SnapshotReport:
-    return SnapshotReport(
-        id=head.id,
-        name=head.name,
-        message=head.message,
-        time=head.time,
-        notebook=head.notebook,
-        store=place,
-        variables=taken.variables,
-        skipped=skips,
-        size=head.size,
-        new_bytes=new_bytes,
-        seconds=time.perf_counter() - started,
-        dry_run=dry_run,
-        notes=notes,
-        beside=wording.beside(entry.name for entry in taken.beside),
-        background=background,
-    )
-
-
-def _restored(
-    record: Snapshot,
-    opened: Store,
-    done: Collection[str],
-    failed: tuple[Skip, ...],
-    not_saved: tuple[Skip, ...],
-    others: tuple[str, ...],
-    exact: bool,
-    started: float,
-    *,
-    dry_run: bool = False,
-    notes: tuple[str, ...] = (),
-    beside: Iterable[str] = (),
-) -> RestoreReport:
-    present = set(done)
-    restored = tuple(variable for variable in record.variables if variable.name in present)
-    return RestoreReport(
-        id=record.head.id,
-        name=record.head.name,
-        time=record.head.time,
-        notebook=record.head.notebook,
-        store=opened.place,
-        restored=restored,
-        failed=failed,
-        not_saved=not_saved,
-        kept=() if exact else others,
-        removed=others if exact else (),
-        size=record.head.size if len(restored) == len(record.variables) else sum(v.size for v in restored),
-        seconds=time.perf_counter() - started,
-        dry_run=dry_run,
-        notes=notes,
-        beside=wording.beside(beside),
-    )
-
-
-def _failure(record: Snapshot, name: str, error: Any) -> Skip:
-    variable = next(variable for variable in record.variables if variable.name == name)
-    return Skip(name, variable.type, name, error.reason, "failed", error.hint, variable.cell, variable.code)
-
-
-def _nothing(skips: tuple[Skip, ...]) -> str:
-    """Return why no snapshot is made of nothing: it would become the latest and hide the one before it."""
-    if not skips:
-        return "there is no variable to save, so no snapshot was made"
-    return _refused("saved", skips)
-
-
-def _refused(what: str, skips: tuple[Skip, ...]) -> str:
-    first = "; ".join(f"{skip.name} ({skip.type}): {skip.reason}" for skip in skips[:3])
-    more = f"; and {len(skips) - 3} more" if len(skips) > 3 else ""
-    return f"nothing was {what}, because of {first}{more}"
 
 
 def _cwd() -> str:

@@ -24,6 +24,7 @@ LAYERS = """
     magics
     cli
     session
+    reports
     environment living           | maintenance
     capture rebuild              | store
     losses taken batches         | writer later

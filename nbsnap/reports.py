@@ -1,0 +1,120 @@
+"""The records and reports of what `session` does: who is told what, made of what was taken or loaded."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Collection, Iterable
+from datetime import UTC, datetime
+
+from . import __version__, environment, wording
+from .errors import CannotLoad
+from .model import Head, RestoreReport, Skip, Snapshot, SnapshotReport
+from .taken import Taken
+
+
+def new_head(book: str, name: str, message: str, taken: Taken, skips: tuple[Skip, ...]) -> Head:
+    """Return the head of a snapshot that is being made; the store fills in the rest."""
+    return Head(
+        id="",
+        time=datetime.now(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z"),
+        notebook=book,
+        name=name,
+        message=message,
+        parent="",
+        variables=len(taken.variables),
+        skipped=len(skips),
+        size=taken.size,
+        new_bytes=0,
+        seconds=0.0,
+        python=environment.python(),
+        platform=environment.machine(),
+        tool=f"nbsnap {__version__}",
+    )
+
+
+def saved(
+    head: Head,
+    place: str,
+    taken: Taken,
+    skips: tuple[Skip, ...],
+    new_bytes: int,
+    started: float,
+    *,
+    dry_run: bool = False,
+    background: bool = False,
+    notes: tuple[str, ...],
+) -> SnapshotReport:
+    """Return the report of a snapshot."""
+    return SnapshotReport(
+        id=head.id,
+        name=head.name,
+        message=head.message,
+        time=head.time,
+        notebook=head.notebook,
+        store=place,
+        variables=taken.variables,
+        skipped=skips,
+        size=head.size,
+        new_bytes=new_bytes,
+        seconds=time.perf_counter() - started,
+        dry_run=dry_run,
+        notes=notes,
+        beside=wording.beside(entry.name for entry in taken.beside),
+        background=background,
+    )
+
+
+def restored(
+    record: Snapshot,
+    place: str,
+    done: Collection[str],
+    failed: tuple[Skip, ...],
+    not_saved: tuple[Skip, ...],
+    others: tuple[str, ...],
+    exact: bool,
+    started: float,
+    *,
+    dry_run: bool = False,
+    notes: tuple[str, ...] = (),
+    beside: Iterable[str] = (),
+) -> RestoreReport:
+    """Return the report of a restore that has brought back the variables `done`."""
+    present = set(done)
+    came = tuple(variable for variable in record.variables if variable.name in present)
+    return RestoreReport(
+        id=record.head.id,
+        name=record.head.name,
+        time=record.head.time,
+        notebook=record.head.notebook,
+        store=place,
+        restored=came,
+        failed=failed,
+        not_saved=not_saved,
+        kept=() if exact else others,
+        removed=others if exact else (),
+        size=record.head.size if len(came) == len(record.variables) else sum(v.size for v in came),
+        seconds=time.perf_counter() - started,
+        dry_run=dry_run,
+        notes=notes,
+        beside=wording.beside(beside),
+    )
+
+
+def failure(record: Snapshot, name: str, error: CannotLoad) -> Skip:
+    """Return the line about a variable that could not be loaded."""
+    variable = next(variable for variable in record.variables if variable.name == name)
+    return Skip(name, variable.type, name, error.reason, "failed", error.hint, variable.cell, variable.code)
+
+
+def nothing(skips: tuple[Skip, ...]) -> str:
+    """Return why no snapshot is made of nothing: it would become the latest and hide the one before it."""
+    if not skips:
+        return "there is no variable to save, so no snapshot was made"
+    return refused("saved", skips)
+
+
+def refused(what: str, skips: tuple[Skip, ...]) -> str:
+    """Return why nothing was "saved" or "restored": what would have been lost."""
+    first = "; ".join(f"{skip.name} ({skip.type}): {skip.reason}" for skip in skips[:3])
+    more = f"; and {len(skips) - 3} more" if len(skips) > 3 else ""
+    return f"nothing was {what}, because of {first}{more}"
