@@ -66,11 +66,11 @@ def say(text: str) -> None:
 
 
 def environment() -> dict[str, str]:
-    """The caller's environment, less what would let other Pythons' packages in."""
-    kept = {
-        name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV")
-    }
+    """The caller's environment, less what would let other Pythons' packages in or have every import compile anew."""
+    unwanted = ("PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV", "PYTHONDONTWRITEBYTECODE")
+    kept = {name: value for name, value in os.environ.items() if name not in unwanted}
     kept["PYTHONNOUSERSITE"] = "1"
+    kept["PYTHONPYCACHEPREFIX"] = str(VENVS / "pycache")
     kept["PIP_CACHE_DIR"] = os.environ.get("PIP_CACHE_DIR", str(VENVS / "pip-cache"))
     kept["PIP_DISABLE_PIP_VERSION_CHECK"] = "1"
     return kept
