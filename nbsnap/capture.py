@@ -189,7 +189,7 @@ class _Capture:
         try:
             calls = {cls: how for cls in found.classes if type(how := reducers.class_(desk, cls)) is tuple}
             stream = plain.write(("var", name), value, found, calls)
-        except (CannotSave, RecursionError, MemoryError, RuntimeError):  # the last: changed by another thread meanwhile
+        except Exception:  # too deep, changed by another thread meanwhile, of a compiled class after all: to be watched
             self.ownership.release(team)
             return None
         desk.types.update(found.classes)

@@ -296,3 +296,14 @@ def test_deep_plain_data_comes_back() -> None:
     for group in taken.write(lambda data: Content(0))[0]:
         note(group)
     assert engines == {("deep",): "flat", ("wide",): "pickle"}
+
+
+def test_an_object_of_a_compiled_class_is_looked_at_by_itself(two_shells: Any) -> None:
+    """A plain object that holds one which refuses costs that part, not the snapshot."""
+    report = two_shells.save(
+        "import zstandard, lzma\nclass Holder:\n    def __init__(self, part): self.part, self.x = part, 1\n"
+        "many = [Holder(lzma.LZMADecompressor()) for _ in range(3)]; one = Holder(zstandard.ZstdCompressor())"
+    )
+    assert {(skip["kind"], skip["name"]) for skip in report["skipped"]} == {("partly", "many"), ("partly", "one")}
+    _, wrong = two_shells.restore({"the rest": "[h.x for h in many] == [1, 1, 1] and one.x == 1"})
+    assert wrong == {}
