@@ -134,6 +134,9 @@ def survey(roots: list[Any], accepts: Callable[[type], bool] | None = None, limi
                 if set(map(weakref.getweakrefcount, items)) != _NONE:
                     return None
                 inner = list(compress(inner, map(operator.is_not, inner, repeat(kind))))
+                if kind.__dictoffset__ and len(items) > 1 and not limit:
+                    # from Python 3.13 on, the collector may be shown what is in an attribute dict, and not the dict
+                    _add_keys(list(map(_attributes, items)), None, found)
             if inner and not alone:
                 return None
             if not limit:
@@ -192,9 +195,10 @@ def _sort_out(sets: list[Any], kinds: set[type], found: Survey) -> bool:
 _ORDERED = ({str}, {bytes})
 
 
-def _add_keys(dicts: list[dict[Any, Any]], inner: list[Any], found: Survey) -> None:
-    """Note the keys of dicts of which many have the same: the rows of a table, say."""
-    if not set(map(type, inner)) <= _NO_KEYS and set(map(type, chain.from_iterable(dicts))) != {str}:
+def _add_keys(dicts: list[dict[Any, Any]], inner: list[Any] | None, found: Survey) -> None:
+    """Note the keys of dicts of which many have the same: the rows of a table, say. `inner` is what they hold."""
+    known = inner is not None and set(map(type, inner)) <= _NO_KEYS
+    if not known and set(map(type, chain.from_iterable(dicts))) != {str}:
         return  # to put other keys into a set would call the user's own __eq__
     found.add_texts(set().union(*dicts), sum(map(len, dicts)))
 
