@@ -44,6 +44,10 @@ needs_maps = pytest.mark.skipif(not MAPS, reason="needs PAGEMAP_SCAN (Linux 6.7)
 needs_tracks = pytest.mark.skipif(not TRACKS, reason="needs userfaultfd with asynchronous write protection")
 
 
+#: One machine in peace, and one Python, is enough: it is the kernel that is asked here.
+pytestmark = pytest.mark.slow
+
+
 @pytest.fixture(autouse=True)
 def anew(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Nothing is known yet; memory is marked as soon as it was unchanged once, and believed at once."""
