@@ -241,7 +241,7 @@ class Comparison:
         if [label for label, _ in mine] != [label for label, _ in theirs]:
             self.problems.append(f"{way} had {[label for label, _ in mine]}, has {[label for label, _ in theirs]}")
             return
-        holds = a["kind"] in HOLDERS or a["kind"] in ("class", "weak reference")
+        holds = a["kind"] in HOLDERS or a["kind"] in ("class", "weak reference", "object array")
         for (label, x), (_, y) in zip(mine, theirs, strict=True):
             is_hole = y[0] == "node" and self.after["nodes"][y[1]]["kind"] == "hole"
             if is_hole and (not holds or label.startswith(".keys")) and not self.losses.is_hole(x):
