@@ -131,15 +131,18 @@ def upon_buffer(array: Any) -> Any:
     return builders.array, (data, array.shape, array.dtype, order, writeable(array))
 
 
+def _from_the_larger(found: tuple[int, int, Any]) -> tuple[int, int]:
+    return found[0], -found[1]
+
+
 def _parts(seen: _Seen) -> list[_Seen]:
     """Return the arrays that overlap, apart from those that do not; all, if what they look into is one of them."""
     if len(seen.arrays) < 2 or id(seen.root) in seen.arrays:
         return [seen]
     parts: list[_Seen] = []
     last = -1
-    for array in sorted(seen.arrays.values(), key=reach):
-        start, end = reach(array)
-        if not parts or start >= last:
+    for start, end, array in sorted(((*reach(array), array) for array in seen.arrays.values()), key=_from_the_larger):
+        if not parts or start > last or (start == last and end > start):  # an empty one stays with what it is cut from
             parts.append(_Seen(seen.root))
         parts[-1].arrays[id(array)] = array
         last = max(last, end)

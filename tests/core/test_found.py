@@ -306,3 +306,15 @@ def test_parts_of_exceptions_deques_and_keys_are_named_by_their_place(two_shells
     }  # fmt: skip
     _, wrong = two_shells.restore({"the rest": "error.args[::2] == ('x', 3) and dq[0] == 1"})
     assert wrong == {}
+
+
+def test_an_empty_view_stays_a_view_through_generations(two_shells: Any) -> None:
+    """It shows no byte of the array that it is cut from, at either end, and still leads back to the same memory."""
+    two_shells.save("import numpy as np\na = np.arange(12.0); first = a[:0]; last = a[12:]; part = a[2:4]")
+    two_shells.run("import nbsnap\nnbsnap.restore(); nbsnap.snapshot()")
+    _, wrong = two_shells.restore(
+        {
+            "one memory": "first.base is not None and first.base is last.base and part.base is a.base and a.base is first.base"
+        }
+    )
+    assert wrong == {}
