@@ -73,7 +73,6 @@ def snapshot(
             where memory is short, it is written before this returns, and a note says so). The report then has no `id`.
         ended: called, in another thread, with the report of a snapshot that was written in the background, or with
             what went wrong. `nbsnap.wait()` gives the same.
-
         progress: is kept up to date, for whoever looks at it from another thread.
 
     Raises:
@@ -280,6 +279,8 @@ def restore(
         DamageError: the snapshot's own record is damaged. Damaged content costs only the variables that it holds.
     """
     started = time.perf_counter()
+    if verify not in ("later", "before"):
+        raise NbSnapError(f"what is mapped is verified 'later' or 'before', not {verify!r}")
     progress = progress or Progress()
     progress.begin("waiting for the snapshot before")
     jobs.wait()

@@ -307,3 +307,15 @@ for cell in (%r):
     told = two_shells.run(session % (["%restore --no-map", "%restore", "%config NbSnap.map = False\n%restore"],)).out
     counts = [int(line.split()[1]) for line in told.splitlines() if line.startswith("MAPPED")]
     assert [bool(count) for count in counts] == [False, True, False]
+
+
+def test_a_word_that_means_nothing_verifies_nothing_in_silence() -> None:
+    """What is not "later" or "before" is an error, and nothing is restored."""
+    import nbsnap
+
+    nbsnap.snapshot({"x": [1]}, store="store", notebook="n")
+    back: dict[str, Any] = {}
+    wrong: Any = "never"
+    with pytest.raises(nbsnap.NbSnapError, match="'later' or 'before', not 'never'"):
+        nbsnap.restore(namespace=back, store="store", notebook="n", verify=wrong)
+    assert back == {}
