@@ -41,7 +41,7 @@ from typing import NamedTuple, TypeVar
 from nbsnap import pages, seen
 from nbsnap.backends import Sink
 from nbsnap.digest import PIECE_SIZE, Bytes, digest, quick
-from nbsnap.packs import BIG_PAYS, RAW, ZSTD, Piece, compress
+from nbsnap.packs import ARRAY_PAYS, RAW, STREAM_PAYS, ZSTD, Piece, compress
 from nbsnap.progress import Progress
 from nbsnap.quiet import uninterrupted
 
@@ -343,9 +343,10 @@ class Line:
                 task.ids[(base + start) // PIECE_SIZE] = id
                 if not self._known(id):
                     fresh.setdefault(id, (start, stop))
-            pays = bool(fresh) and self._compressing and _pays(window)
+            most = STREAM_PAYS if task.fixed else ARRAY_PAYS
+            pays = bool(fresh) and self._compressing and _pays(window, most)
         pieces = [
-            _Big(id, start, stop, compress(memory[start:stop], BIG_PAYS) if pays else None)
+            _Big(id, start, stop, compress(memory[start:stop], most) if pays else None)
             for id, (start, stop) in fresh.items()
         ]
         return self._arrive(task, number, _Row(pieces, memory, buffer) if pieces else None)
@@ -418,10 +419,10 @@ class Line:
                     return None
 
 
-def _pays(window: memoryview) -> bool:
-    """Tell whether compressing pays, by a sample from the middle."""
+def _pays(window: memoryview, most: float) -> bool:
+    """Tell whether compressing pays, by a sample from the middle: it must get to `most` of its length."""
     start = max(0, (len(window) - SAMPLE) // 2)
-    return compress(bytes(window[start : start + SAMPLE]), BIG_PAYS) is not None
+    return compress(bytes(window[start : start + SAMPLE]), most) is not None
 
 
 def _wait(left: queue.SimpleQueue[None]) -> None:

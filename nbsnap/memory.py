@@ -57,8 +57,7 @@ class Memory:
 
     def reduce(self, array: Any, root: Any) -> Any:
         """Return how to save an array over the memory of `root`: NotImplemented leaves it to NumPy."""
-        seen = self._seen.setdefault(id(root), _Seen(root))
-        seen.arrays[id(array)] = array
+        self.meet(array, root)
         carriers = self.carriers.get(id(root), ())
         start, end = reach(array)
         for carrier in carriers:
@@ -75,6 +74,10 @@ class Memory:
         return builders.view, (
             carrier.array, offset, array.shape, array.strides, array.dtype, writeable(array),
         )  # fmt: skip
+
+    def meet(self, array: Any, root: Any) -> None:
+        """Note that an array looks at the memory of `root`."""
+        self._seen.setdefault(id(root), _Seen(root)).arrays[id(array)] = array
 
     def holds(self, shared: Carriers) -> bool:
         """Tell whether what was taken to be shared is what was seen to be."""
@@ -147,14 +150,14 @@ def _is_spread(array: Any) -> bool:
     return bool(array.nbytes > end - start or (gaps and not writeable(array) and end - start <= 2 * array.nbytes))
 
 
-def upon_buffer(array: Any) -> Any:
+def upon_buffer(array: Any, write: bool | None = None) -> Any:
     """Return how to save a contiguous array as one that lies right upon a buffer.
 
     NumPy would put a hidden array between it and its memory, and has no buffer for some types of elements.
     """
     order = "C" if array.flags.c_contiguous else "F"
     data = pickle.PickleBuffer(array.ravel(order).view("u1"))
-    return builders.array, (data, array.shape, array.dtype, order, writeable(array))
+    return builders.array, (data, array.shape, array.dtype, order, writeable(array) if write is None else write)
 
 
 def _from_the_larger(found: tuple[int, int, Any]) -> tuple[int, int]:

@@ -16,7 +16,7 @@ from nbsnap.builders import fill_attributes
 from nbsnap.builders import numpy as builders
 from nbsnap.memory import address, root_of, upon_buffer, writeable
 from nbsnap.refused import qualified
-from nbsnap.sharing import LEAVES
+from nbsnap.sharing import LEAVES, Touch
 
 from .common import REGION, Plan
 from .repeats import coded
@@ -28,6 +28,8 @@ def _array(desk: Any, value: Any) -> Any:
     reduction = _shared(desk, value)
     if reduction is NotImplemented and _is_without_buffer(value):
         return upon_buffer(value)
+    if reduction is NotImplemented and _is_copied(value):
+        return upon_buffer(sys.modules["numpy"].array(value, order="C"), writeable(value))
     if reduction is NotImplemented and value.dtype.hasobject and (made := desk.once(value, _leaves)) is not None:
         return made
     # what NumPy says itself is asked for here, because dill has another way, which loses the read-only flag
@@ -60,6 +62,13 @@ def _is_without_buffer(value: Any) -> bool:
     return value.dtype.kind in "mM" and value.nbytes >= _BIG and (flags.c_contiguous or flags.f_contiguous)
 
 
+def _is_copied(value: Any) -> bool:
+    """Tell whether NumPy would copy a big array into the stream because there are gaps in it."""
+    flags = value.flags
+    gaps = not (flags.c_contiguous or flags.f_contiguous)
+    return gaps and value.nbytes >= _BIG and not value.dtype.hasobject and type(value) is sys.modules["numpy"].ndarray
+
+
 _BIG = 1 << 15
 
 
@@ -81,7 +90,11 @@ def _shared(desk: Any, value: Any) -> Any:
     if value.dtype.hasobject:
         return _objects(desk, value, root)
     if root is not value:
-        desk.claim(root)
+        try:
+            desk.claim(root)
+        except Touch:
+            desk.memory.meet(value, root)
+            raise
     if "torch" in sys.modules:
         if (storage := storage_behind(root)) is not None:
             offset = address(value) - storage.data_ptr()

@@ -54,16 +54,23 @@ def coded(array: Any) -> tuple[Any, Any] | None:
 def _different(numpy: Any, addresses: Any) -> tuple[Any, Any] | None:
     """Return the different addresses, and the code of each."""
     objects = numpy.unique(addresses[:: max(1, len(addresses) // _SAMPLE)])
-    for _ in range(4):
-        if len(objects) > FEW or (made := _hashed(numpy, objects)) is None:
-            return None
+    codes = numpy.empty(len(addresses), "u1")
+    at = 0
+    while len(objects) <= FEW and (made := _hashed(numpy, objects)) is not None:
         table, mask, shift = made
-        codes = table[(addresses >> shift) & mask]
-        others = addresses[objects[codes] != addresses]
-        if not len(others):
+        for at in range(at, len(addresses), _BLOCK):  # as much as stays in the processor's cache
+            part = addresses[at : at + _BLOCK]
+            code = codes[at : at + _BLOCK] = table[(part >> shift) & mask]
+            missed = objects[code] != part
+            if missed.any():
+                objects = numpy.concatenate([objects, numpy.unique(part[missed])])  # codes so far stay what they are
+                break
+        else:
             return objects, codes
-        objects = numpy.union1d(objects, others[: 16 * _SAMPLE])
     return None
+
+
+_BLOCK = 1 << 15
 
 
 def _hashed(numpy: Any, objects: Any) -> tuple[Any, Any, Any] | None:
