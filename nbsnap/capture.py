@@ -478,8 +478,8 @@ def _together(values: Mapping[str, Any], small: Collection[str]) -> Iterable[lis
             found.setdefault(name if shortest is None or len(value) < shortest else id(value), []).append(name)
     for key, names in list(objects.items()):
         for other in map(id, _attributes(values[names[0]])):
-            into, more = objects[key], objects.get(other, names)
-            if more is not into:
+            into, more = objects[key], objects.get(other)
+            if more is not None and more is not into:
                 into += more
                 objects.update((id(values[name]), into) for name in more)
     place = {name: place for place, name in enumerate(values)}
@@ -489,9 +489,10 @@ def _together(values: Mapping[str, Any], small: Collection[str]) -> Iterable[lis
 
 def _has_attributes(value: Any) -> bool:
     cls = type(value)
-    return cls.__dictoffset__ != 0 and not issubclass(cls, _ALONE) and cls.__reduce_ex__ is object.__reduce_ex__
+    return cls.__dictoffset__ != 0 and not issubclass(cls, _ALONE) and cls.__reduce_ex__ == _own_reduce
 
 
+_own_reduce: Any = object.__reduce_ex__
 #: What is saved by its name, or has the whole session as an attribute.
 _ALONE = (type, types.FunctionType, types.ModuleType, functools.partial, BaseException)
 

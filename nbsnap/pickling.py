@@ -200,7 +200,7 @@ class _Guard:
         self._native = native
         self._look = _looker(desk)
         if type(self).persistent_id is _Guard.persistent_id:  # the pickler calls a function sooner than a method
-            self.persistent_id = self._look  # type: ignore[method-assign]
+            self.persistent_id = self._look  # type: ignore[method-assign,assignment]
 
         def take(buffer: pickle.PickleBuffer) -> bool:
             """Keep a buffer out of the stream; true leaves it in."""

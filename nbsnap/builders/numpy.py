@@ -30,7 +30,7 @@ def objects_view(root: Any, first: int, shape: Any, strides: Any, writeable: boo
 
 def coded(items: Any, codes: Any, shape: Any, order: Any, writeable: bool) -> object:
     """Return an array of objects of which few stand in many places: the items, and in memory's order which is where."""
-    few = numpy.empty(len(items), object)
+    few: Any = numpy.empty(len(items), object)
     few[:] = items
     made = numpy.empty(shape, object, order)
     few.take(codes, out=made.ravel(order), mode="clip")  # without a mode it goes through a copy

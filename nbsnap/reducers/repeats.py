@@ -1,4 +1,4 @@
-"""Arrays of Python objects in which few objects stand in many places: as those objects, and the place of each as a byte.
+"""Arrays of Python objects in which few objects stand in many places: those objects, and a byte for each place.
 
 A column of a table that says "new", "paid" or "sent" is such an array: eight bytes a row point to one of few texts. The
 addresses are read as numbers, and a table of 2**bits entries turns an address into a code: `address >> shift` is a hash
@@ -55,15 +55,16 @@ def _different(numpy: Any, addresses: Any) -> tuple[Any, Any] | None:
     """Return the different addresses, and the code of each."""
     objects = numpy.unique(addresses[:: max(1, len(addresses) // _SAMPLE)])
     codes = numpy.empty(len(addresses), "u1")
-    at = 0
+    done = 0
     while len(objects) <= FEW and (made := _hashed(numpy, objects)) is not None:
         table, mask, shift = made
-        for at in range(at, len(addresses), _BLOCK):  # as much as stays in the processor's cache
+        for at in range(done, len(addresses), _BLOCK):  # as much as stays in the processor's cache
             part = addresses[at : at + _BLOCK]
             code = codes[at : at + _BLOCK] = table[(part >> shift) & mask]
             missed = objects[code] != part
             if missed.any():
                 objects = numpy.concatenate([objects, numpy.unique(part[missed])])  # codes so far stay what they are
+                done = at
                 break
         else:
             return objects, codes
