@@ -29,7 +29,7 @@ from .flat import Queue
 from .losses import Losses
 from .memory import Memory
 from .model import Content, Definition, Skip, Variable
-from .pickling import Desk, Hole, Record, pickler, reason, write_table
+from .pickling import BUFFER_MINIMUM, Desk, Hole, Record, pickler, reason, write_table
 from .quiet import unhurried
 from .sharing import LEAVES, Ownership, Team, Touch
 from .taken import Pickled, Taken, TakenClass, batch_record, closure, group_record, reachable
@@ -184,6 +184,10 @@ class _Capture:
         value = self.values[name]
         if value is self.namespace or not (type(value) in plain.KINDS or self.accepts(type(value))):
             return None
+        if type(value) in plain.LONG and len(value) >= BUFFER_MINIMUM:
+            if type(value) is bytearray:
+                self.ownership.claim(value, team)
+            return Pickled(team, "pickle", *plain.write_long(("var", name), value), self.idle, {}, {}, None)
         if (found := plain.survey([value], self.accepts)) is None:
             return None
         desk = self.desk(team, None) if found.classes else self.idle

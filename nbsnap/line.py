@@ -32,6 +32,7 @@ window is hashed in the caller's thread, which costs less than handing it over."
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import os
 import queue
 import threading
@@ -95,6 +96,7 @@ class _Task:
     def __init__(self, view: memoryview, told: list[bytes]) -> None:
         self.view = view
         self.fixed = type(view.obj) is bytes
+        self.most = STREAM_PAYS if self.fixed or isinstance(view.obj, ctypes.Array) else ARRAY_PAYS  # or a text's own
         self.ids = told or [b""] * -(-len(view) // PIECE_SIZE)
         todo = (at * PIECE_SIZE for at in range(0, len(self.ids), PIECES) if b"" in self.ids[at : at + PIECES])
         self.windows = list(todo)
@@ -343,10 +345,9 @@ class Line:
                 task.ids[(base + start) // PIECE_SIZE] = id
                 if not self._known(id):
                     fresh.setdefault(id, (start, stop))
-            most = STREAM_PAYS if task.fixed else ARRAY_PAYS
-            pays = bool(fresh) and self._compressing and _pays(window, most)
+            pays = bool(fresh) and self._compressing and _pays(window, task.most)
         pieces = [
-            _Big(id, start, stop, compress(memory[start:stop], most) if pays else None)
+            _Big(id, start, stop, compress(memory[start:stop], task.most) if pays else None)
             for id, (start, stop) in fresh.items()
         ]
         return self._arrive(task, number, _Row(pieces, memory, buffer) if pieces else None)

@@ -21,7 +21,6 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from .describe import module_of
-from .memory import Carriers
 
 
 class Team:
@@ -29,10 +28,10 @@ class Team:
 
     __slots__ = ("claimed", "definitions", "memory", "variables")
 
-    def __init__(self, variables: list[str], definitions: list[str], memory: Carriers | None = None) -> None:
+    def __init__(self, variables: list[str], definitions: list[str], memory: dict[int, Any] | None = None) -> None:
         self.variables = variables
         self.definitions = definitions
-        self.memory = memory or {}  # what its parts were seen to share, if it was made of parts
+        self.memory = memory or {}  # what its parts were seen to share, if it was made of parts: `memory.Carriers`
         self.claimed: list[int] = []
 
     def __repr__(self) -> str:
