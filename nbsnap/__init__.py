@@ -26,9 +26,9 @@ if TYPE_CHECKING:
         StrictError,
         VariableNotFound,
     )
-    from nbsnap.model import RestoreReport, Skip, SnapshotReport, Variable
+    from nbsnap.model import RestoreReport, Skip, SnapshotReport, Variable, Verified, VerifyReport
     from nbsnap.placeholder import Placeholder, PlaceholderError
-    from nbsnap.session import restore, snapshot, wait
+    from nbsnap.session import restore, snapshot, verify, wait
     from nbsnap.store import Store
 
 __version__ = "0.1.0"
@@ -50,11 +50,14 @@ __all__ = [
     "StrictError",
     "Variable",
     "VariableNotFound",
+    "Verified",
+    "VerifyReport",
     "__version__",
     "load_ipython_extension",
     "restore",
     "snapshot",
     "unload_ipython_extension",
+    "verify",
     "wait",
 ]
 
@@ -69,12 +72,15 @@ fresh_random: object = None
 _HOME = {
     "snapshot": "session",
     "restore": "session",
+    "verify": "session",
     "wait": "session",
     "Store": "store",
     "SnapshotReport": "model",
     "RestoreReport": "model",
     "Skip": "model",
     "Variable": "model",
+    "Verified": "model",
+    "VerifyReport": "model",
     "Placeholder": "placeholder",
     "PlaceholderError": "placeholder",
     "DamageError": "errors",

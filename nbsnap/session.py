@@ -17,12 +17,12 @@ from typing import Any, Literal
 
 from . import background as jobs
 from . import beside as state
-from . import cells, environment, host, later, living, provenance, reports, wording
+from . import cells, environment, host, later, living, portrait, provenance, reports, verifying, wording
 from .capture import take_apart
 from .describe import type_name
 from .errors import NbSnapError, SnapshotNotFound, StoreNotFound, StrictError
 from .folder import FolderBackend
-from .model import BESIDE, RestoreReport, Skip, Snapshot, SnapshotReport
+from .model import BESIDE, RestoreReport, Skip, Snapshot, SnapshotReport, VerifyReport
 from .namespace import Journal, matches_any, select, user_names
 from .pickling import ENGINES
 from .progress import Progress
@@ -53,6 +53,8 @@ def snapshot(
     background: bool = False,
     ended: Callable[[SnapshotReport | NbSnapError], None] | None = None,
     progress: Progress | None = None,
+    verify: bool = False,
+    verify_timeout: float = verifying.TIMEOUT,
 ) -> SnapshotReport:
     """Save the variables of a namespace and report what was saved and what was not.
 
@@ -74,6 +76,9 @@ def snapshot(
         ended: called, in another thread, with the report of a snapshot that was written in the background, or with
             what went wrong. `nbsnap.wait()` gives the same.
         progress: is kept up to date, for whoever looks at it from another thread.
+        verify: let a fresh process restore the snapshot, and report what came back of each variable. With `strict`,
+            one that does not come back as it was is an error, and the snapshot is taken back.
+        verify_timeout: the seconds that the process is given.
 
     Raises:
         VariableNotFound: a pattern matches no variable.
@@ -84,6 +89,8 @@ def snapshot(
     started = time.perf_counter()
     if engine not in ENGINES:
         raise NbSnapError(f"no engine {engine!r}; there are {', '.join(ENGINES)}")
+    if verify and (dry_run or background):
+        raise NbSnapError("what is verified has to be written first: neither as a dry run nor in the background")
     _check_name(name)
     progress = progress or Progress()
     progress.begin("waiting for the snapshot before")
@@ -108,6 +115,7 @@ def snapshot(
     head = reports.new_head(book, name or "", message, taken, skips)
     place, notes = _place(store)
     notes += lost_beside
+    pictured = _pictured(names, taken) if verify else None
     if dry_run:
         return reports.saved(head, str(place), taken, skips, 0, started, dry_run=True, notes=notes)
     record = Snapshot(
@@ -140,8 +148,15 @@ def snapshot(
             saved = _write(opened, record, taken, started, progress)
         living.remember(saved, taken.classes)
         state.remember(saved.head.id, kept)
-        return reports.saved(saved.head, where, taken, skips, saved.head.new_bytes, started, notes=notes)
-    except KeyboardInterrupt:
+        verified = None
+        if verify:
+            progress.begin("verifying in a fresh process")
+            verified = _verified(saved, place, where, pictured, engine, verify_timeout)
+            if strict and not verified.ok:
+                raise StrictError(reports.not_verified(verified))
+        report = reports.saved(saved.head, where, taken, skips, saved.head.new_bytes, started, notes=notes)
+        return replace(report, verified=verified)
+    except (KeyboardInterrupt, StrictError):
         if saved is not None:  # too late to stop it, so it is taken back: interrupted means not done
             with uninterrupted(), _opened(place, create=False) as opened:
                 opened.remove(saved.head.id)
@@ -157,6 +172,50 @@ def _write(opened: Store, record: Snapshot, taken: Taken, started: float, progre
         progress.begin("flushing to the disk")
         head = replace(record.head, seconds=round(time.perf_counter() - started, 6))
         return writer.commit(replace(record, head=head, groups=groups, definitions=definitions))
+
+
+def _pictured(names: dict[str, Any], taken: Taken) -> dict[str, Any]:
+    """Return the portrait of what was taken, the smallest variables first."""
+    order = [variable.name for variable in sorted(taken.variables, key=lambda variable: variable.size)]
+    return portrait.take({name: names[name] for name in order}, names, order)
+
+
+def _verified(
+    record: Snapshot, place: Place, where: str, pictured: Mapping[str, Any] | None, engine: str, timeout: float
+) -> VerifyReport:
+    if isinstance(place, Store) and not isinstance(place.backend, FolderBackend):
+        raise NbSnapError("only a store in a folder can be verified by another process")
+    return verifying.in_fresh_process(record, where, pictured, engine=engine, timeout=timeout)
+
+
+def verify(
+    snapshot: str = "latest",
+    *,
+    store: Place = None,
+    notebook: str | None = None,
+    engine: str = "auto",
+    verify_timeout: float = verifying.TIMEOUT,
+) -> VerifyReport:
+    """Let a fresh process restore a snapshot, and report what came back of each variable.
+
+    **It runs the code that the snapshot holds, as a restore does.** What came back is compared with the pieces in the
+    store, and where these differ, with what comes back of it when it is saved and loaded once more. Whether it is what
+    the session had can be asked only while the session is there: `snapshot(verify=True)`.
+
+    Args:
+        snapshot, store, notebook: as for `restore`.
+        engine: as for `snapshot`: the one that it was made with.
+        verify_timeout: the seconds that the process is given.
+
+    Raises:
+        SnapshotNotFound: there is no such snapshot, or several ids begin so.
+    """
+    jobs.wait()
+    book = notebook or host.default_notebook()
+    place, _ = _place(store, reading=True)
+    with _opened(place, create=False, reading=book) as opened:
+        record, where = opened.find(snapshot, book), opened.place
+    return _verified(record, place, where, None, engine, verify_timeout)
 
 
 def _in_background(
