@@ -15,6 +15,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from nbsnap.answers import Explanation
     from nbsnap.errors import (
         DamageError,
         NbSnapError,
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
         StrictError,
         VariableNotFound,
     )
+    from nbsnap.explaining import explain
     from nbsnap.model import RestoreReport, Skip, SnapshotReport, Variable, Verified, VerifyReport
     from nbsnap.placeholder import Placeholder, PlaceholderError
     from nbsnap.session import restore, snapshot, verify, wait
@@ -35,6 +37,7 @@ __version__ = "0.1.0"
 
 __all__ = [
     "DamageError",
+    "Explanation",
     "NbSnapError",
     "Placeholder",
     "PlaceholderError",
@@ -53,6 +56,7 @@ __all__ = [
     "Verified",
     "VerifyReport",
     "__version__",
+    "explain",
     "load_ipython_extension",
     "restore",
     "snapshot",
@@ -70,6 +74,8 @@ except OSError:  # removed under us
 fresh_random: object = None
 
 _HOME = {
+    "explain": "explaining",
+    "Explanation": "answers",
     "snapshot": "session",
     "restore": "session",
     "verify": "session",

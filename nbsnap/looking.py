@@ -176,7 +176,9 @@ class Looker:
         if type(element) in (set, frozenset):
             return type(element).__name__, str(len(element)), ("",)
         view = self.look(element)
-        tokens = (f"{label} {atom(part) or _name(type(part))}" for label, part in zip(view.labels, view.parts, strict=True))
+        tokens = (
+            f"{label} {atom(part) or _name(type(part))}" for label, part in zip(view.labels, view.parts, strict=True)
+        )
         return view.kind, repr(view.fact), tuple(tokens)
 
     def _saying(self, value: Any, name: str) -> View:
@@ -290,7 +292,9 @@ def _list(value: Any) -> View:
 
 def _dict(value: dict[Any, Any]) -> View:
     if len(value) > _FEW and set(map(type, value)) <= LEAVES and set(map(type, value.values())) <= LEAVES:
-        return View("dict", [len(value), *_hashes([part for pair in value.items() for part in pair])], own=None, one=True)
+        return View(
+            "dict", [len(value), *_hashes([part for pair in value.items() for part in pair])], own=None, one=True
+        )
     labels: list[str] = []
     parts: list[Any] = []
     keys: list[str] = []
@@ -430,7 +434,14 @@ def _array(value: Any) -> View:
     numpy = sys.modules["numpy"]
     fact = [str(value.dtype.descr if value.dtype.names else value.dtype.str), list(value.shape)]
     if value.dtype.hasobject:
-        return View("numpy.ndarray", fact, tuple(f".flat[{at}]" for at in range(value.size)), tuple(value.flat), own=None, one=True)
+        return View(
+            "numpy.ndarray",
+            fact,
+            tuple(f".flat[{at}]" for at in range(value.size)),
+            tuple(value.flat),
+            own=None,
+            one=True,
+        )
     data = numpy.ascontiguousarray(value)
     fact.append(piece_id(memoryview(data.reshape(-1).view("u1"))) if data.nbytes else "")
     return View("numpy.ndarray", fact, own=None, one=True)

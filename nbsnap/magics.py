@@ -24,20 +24,26 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 from IPython.core.error import UsageError
 from IPython.core.magic import Magics, line_magic, magics_class
 from IPython.core.magic_arguments import MagicHelpFormatter, argument, magic_arguments
-from traitlets import Bool, Enum, List, TraitError, Unicode
+from traitlets import Bool, Enum, Float, List, TraitError, Unicode
 
 from nbsnap import host
 from nbsnap.errors import NbSnapError, VariableNotFound
 from nbsnap.model import BESIDE
 
 if TYPE_CHECKING:
+    from nbsnap.answers import Explanation
     from nbsnap.layout import Sheet
-    from nbsnap.model import RestoreReport, SnapshotReport
+    from nbsnap.model import RestoreReport, SnapshotReport, VerifyReport
 
 __all__ = ["NbSnap", "load", "unload"]
 
 _MAGICS = ("snapshot", "restore")
-_REPORTS = ("SnapshotReport", "RestoreReport")
+_REPORTS = {
+    "SnapshotReport": "nbsnap.model",
+    "RestoreReport": "nbsnap.model",
+    "VerifyReport": "nbsnap.model",
+    "Explanation": "nbsnap.answers",
+}
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 _Argument = tuple[tuple[str, ...], dict[str, Any]]
@@ -132,6 +138,10 @@ class NbSnap(Magics):
         help="Let %restore map big arrays from the store's files, where that is safe, instead of reading them.",
     ).tag(config=True)
 
+    verify_timeout = Float(120.0, help="Seconds that the fresh process of %snapshot --verify is given.").tag(
+        config=True
+    )
+
     shown: object = None  # the report that was printed last: not to be printed in full again as Out[…]
 
     @_magic(
@@ -144,9 +154,11 @@ class NbSnap(Magics):
         _argument("--strict", action="store_true", help="If anything would be lost, fail and write nothing."),
         _argument("--dry-run", action="store_true", help="Say what would be saved, with sizes; write nothing."),
         _argument("--background", action="store_true", help="Return at once; a later line says when it is safe."),
+        _argument("--verify", action="store_true", help="Let a fresh process restore it, and say what came back."),
+        _argument("--explain", metavar="VARIABLE", help="Only say why this can or cannot be saved, and what it takes."),
         *_SHOW,
     )
-    def snapshot(self, line: str) -> SnapshotReport | None:
+    def snapshot(self, line: str) -> SnapshotReport | Explanation | None:
         """Save the variables of this session, to have them back with %restore.
 
         All of the user's variables are saved: what %who lists, and _private names too. What cannot
@@ -158,8 +170,11 @@ class NbSnap(Magics):
             %snapshot                          everything
             %snapshot before-train -m "lr 0.1"
             %snapshot --only df model_*
+            %snapshot --explain df             saves nothing
         """
         args = self._parse(self.snapshot, line)
+        if args.explain is not None:
+            return self._explain(args)
         with self._errors("nothing was saved", args.name, [*args.only, *args.exclude]):
             from nbsnap import meter, render, session
 
@@ -181,10 +196,26 @@ class NbSnap(Magics):
                     background=args.background,
                     ended=partial(self._tell, quiet=args.quiet),
                     progress=progress,
+                    verify=args.verify,
+                    verify_timeout=self.verify_timeout,
                 )
             if not args.quiet or report.skipped or report.notes:
                 self._show(report, render.snapshot_sheet(report, verbose=args.verbose))
+            if (verified := report.verified) is not None and not (args.quiet and verified.ok):
+                from nbsnap import sheets
+
+                self._show(verified, sheets.verify_sheet(verified, verbose=args.verbose))
+                self.shown = report
         return report if args.output else None
+
+    def _explain(self, args: Any) -> Explanation | None:
+        """Print what there is to know of a variable; save nothing."""
+        with self._errors("nothing was saved", None, []):
+            from nbsnap import explaining, sheets
+
+            found = explaining.explain(namespace=self._ip.user_ns, name=args.explain, engine=self.engine)
+            self._show(found, sheets.explain_sheet(found, verbose=args.verbose))
+        return found if args.output else None
 
     @_magic(
         _argument(
@@ -285,7 +316,7 @@ class NbSnap(Magics):
 
     # ---- the way out ----
 
-    def _show(self, report: SnapshotReport | RestoreReport, sheet: Sheet) -> None:
+    def _show(self, report: SnapshotReport | RestoreReport | VerifyReport | Explanation, sheet: Sheet) -> None:
         from nbsnap.layout import Shown
 
         self.shown = report
@@ -307,20 +338,24 @@ class NbSnap(Magics):
             _print(render.saved_line(came))
 
     def _sheet(self, report: Any) -> Sheet:
-        from nbsnap import render
-        from nbsnap.model import SnapshotReport
+        from nbsnap import render, sheets
 
-        if isinstance(report, SnapshotReport):
-            return render.snapshot_sheet(report)
-        return render.restore_sheet(report)
+        how: dict[str, Callable[[Any], Sheet]] = {
+            "SnapshotReport": render.snapshot_sheet,
+            "RestoreReport": render.restore_sheet,
+            "VerifyReport": sheets.verify_sheet,
+            "Explanation": sheets.explain_sheet,
+        }
+        return how[type(report).__name__](report)
 
     def _report_text(self, report: Any, printer: Any, cycle: bool) -> None:
         """Show a report that stands at the end of a cell: in full, unless the magic has printed it just now."""
-        from nbsnap import render
+        from nbsnap import render, sheets
         from nbsnap.layout import to_text
 
         if report is self.shown or cycle:
-            printer.text(render.brief(report))
+            said = type(report).__name__ in ("SnapshotReport", "RestoreReport")
+            printer.text(render.brief(report) if said else sheets.brief(report))
         else:
             printer.text(to_text(self._sheet(report)))
 
@@ -374,7 +409,7 @@ class NbSnap(Magics):
         option = next((word for word in reversed(before) if word.startswith("-")), "")
         if option == "--beside":
             return ["all", "none", *BESIDE]
-        if option in ("--only", "--exclude"):
+        if option in ("--only", "--exclude", "--explain"):
             return self._variable_names(magic, before[0] if before and not before[0].startswith("-") else "latest")
         return self._snapshot_names() if not before else sorted(parser._option_string_actions)
 
@@ -459,9 +494,9 @@ def load(shell: Any) -> None:
     for name in _MAGICS:
         shell.set_hook("complete_command", magics.complete_line, str_key=f"%{name}")
     formatters = shell.display_formatter.formatters
-    for report in _REPORTS:
-        formatters["text/plain"].for_type_by_name("nbsnap.model", report, magics._report_text)
-        formatters["text/html"].for_type_by_name("nbsnap.model", report, magics._report_html)
+    for report, module in _REPORTS.items():
+        formatters["text/plain"].for_type_by_name(module, report, magics._report_text)
+        formatters["text/html"].for_type_by_name(module, report, magics._report_html)
     if _heard(shell):
         magics.hint_now()
     else:
@@ -480,8 +515,8 @@ def unload(shell: Any) -> None:
         shell.strdispatchers["complete_command"].strs.pop(f"%{name}", None)
     if magics in shell.configurables:
         shell.configurables.remove(magics)
-    for report in _REPORTS:
+    for report, module in _REPORTS.items():
         for kind in ("text/plain", "text/html"):
-            shell.display_formatter.formatters[kind].pop(f"nbsnap.model.{report}", None)
+            shell.display_formatter.formatters[kind].pop(f"{module}.{report}", None)
     if magics.hint_before_cell in shell.events.callbacks["pre_run_cell"]:
         shell.events.unregister("pre_run_cell", magics.hint_before_cell)

@@ -17,8 +17,8 @@ from typing import Any
 from .describe import is_a, made_in_python
 from .sharing import LEAVES, VIEWS
 
-_LIMIT = 500_000  # objects looked at before the search gives up
-_STEPS = 16  # of a way that are told
+LIMIT = 500_000  # objects looked at before the search gives up
+STEPS = 16  # of a way that are told
 _LEAVES = frozenset({*LEAVES, bytearray, types.ModuleType, types.CodeType})
 
 
@@ -32,7 +32,7 @@ def walk(
     seen = {id(value)}
     keep: list[object] = []
     queue: deque[object] = deque([value])
-    while queue and len(seen) < _LIMIT:
+    while queue and len(seen) < LIMIT:
         holder = queue.popleft()
         if not classes and holder is not value and is_a(holder, type):
             continue
@@ -81,8 +81,8 @@ class Ways:
             steps.append(step)
             at, step = self._before[at]
         steps.reverse()
-        if len(steps) > _STEPS:
-            steps[_STEPS // 2 : -_STEPS // 2] = [f"[… {len(steps) - _STEPS:,} steps …]"]
+        if len(steps) > STEPS:
+            steps[STEPS // 2 : -STEPS // 2] = [f"[… {len(steps) - STEPS:,} steps …]"]
         return name + "".join(steps)
 
 
@@ -96,10 +96,10 @@ def children(value: Any) -> Iterator[tuple[str, object]]:
     cls = type(value)
     named = is_a(value, dict, list, tuple, set, frozenset, deque) or cls in _OWN
     if is_a(value, dict):
-        for i, (key, child) in enumerate(list(dict.items(value))):
-            yield f"[{_key(key)}]", child
-            if type(key) not in (str, int):
-                yield f".keys()[{i}]", key
+        for i, (name, child) in enumerate(list(dict.items(value))):
+            yield f"[{as_key(name)}]", child
+            if type(name) not in (str, int):
+                yield f".keys()[{i}]", name
     elif (sequence := next((kind for kind in _SEQUENCES if is_a(value, kind)), None)) is not None:
         for i, child in enumerate(list(sequence.__iter__(value))):
             yield f"[{i}]", child
@@ -171,8 +171,8 @@ def _is_object_array(value: Any) -> bool:
     return numpy is not None and type(value) is numpy.ndarray and value.dtype == object
 
 
-def _key(key: object) -> str:
-    if type(key) in (str, int, float, bool, type(None)):
-        text = repr(key)
+def as_key(value: object) -> str:
+    if type(value) in (str, int, float, bool, type(None)):
+        text = repr(value)
         return text if len(text) <= 40 else text[:39] + "…"
     return "…"

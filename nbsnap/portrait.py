@@ -117,7 +117,7 @@ class _Comparison:
                 result.through.add(before)
             return
         self.seen[pair] = name
-        was_view = View(*self.nodes[ref][:3], (), *self.nodes[ref][4:])
+        was_view = _view(self.nodes[ref])
         view = self.looker.look(value)
         self.looker.keep.append(value)
         if was_view.kind == "placeholder":
@@ -134,9 +134,7 @@ class _Comparison:
         if was_view.blind or view.blind:
             result.unsure.append((_path(way), was_view.blind or view.blind))
 
-    def against(
-        self, way: Way, was: View, now: View, problems: list[tuple[str, str]], ref: int, owned: bool
-    ) -> None:
+    def against(self, way: Way, was: View, now: View, problems: list[tuple[str, str]], ref: int, owned: bool) -> None:
         if was.kind != now.kind:
             problems.append((_path(way), f"was {_named(was.kind)}, is {_named(now.kind)}"))
             return
@@ -160,11 +158,18 @@ class _Comparison:
             self.queue.append(((way, label), part, value, owned))
 
 
+def _view(node: list[Any]) -> View:
+    """Return what a portrait says of an object, without its parts."""
+    kind, fact, labels, _, own, one, blind = node
+    return View(kind, fact, labels, (), own, one, blind)
+
+
 def _path(way: Way) -> str:
     """Return a way as a report shows it, with its middle left out where it is long."""
     steps: list[str] = []
-    while way:
-        way, step = way
+    at: Any = way
+    while at:
+        at, step = at
         steps.append(step.rstrip())
     steps.reverse()
     if len(steps) > _STEPS:

@@ -406,6 +406,14 @@ def restore(
 # --- the namespace ----------------------------------------------------------------------------------------------------
 
 
+def look_at(namespace: dict[str, Any] | None) -> tuple[dict[str, Any], list[str], dict[str, tuple[int, str]]]:
+    """Return a namespace, by default the session's, with the names of its variables and the cells that bound them."""
+    names = _session(namespace)
+    seen = host.look(names)
+    made = provenance.binders(seen.code) if seen.hidden is not None else {}
+    return names, user_names(names, seen.hidden)[0], made
+
+
 def _session(names: dict[str, Any] | None) -> dict[str, Any]:
     if names is not None:
         if not isinstance(names, dict):

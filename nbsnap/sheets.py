@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 
 from nbsnap.answers import Explanation
 from nbsnap.layout import LAST, Sheet, Table
 from nbsnap.model import Verified, VerifyReport
 from nbsnap.wording import count, cut, listed, seconds, short_id, size
 
-__all__ = ["explain_sheet", "verify_sheet"]
+__all__ = ["brief", "explain_sheet", "verify_sheet"]
 
 ROWS = 20
 _NAME, _TYPE, _PATH = 32, 36, 48
@@ -50,6 +51,14 @@ def _row(said: Verified) -> tuple[str, ...]:
     if said.result in ("failed", "unknown") and said.path != said.name:
         parts[0] = f"{cut(said.path, 100, middle=True)}: {said.what}"
     return _LABELS.get(said.result, said.result), said.name, said.type, "; ".join(part for part in parts if part)
+
+
+def brief(report: VerifyReport | Explanation) -> str:
+    """Return a report in one line: what stands after `Out[3]:` where the report itself was shown already."""
+    if isinstance(report, VerifyReport):
+        wrong = f", {len(report.wrong):,} not as they were" if report.wrong else ""
+        return f"<VerifyReport {short_id(report.id)}: {count(len(report.variables), 'variable')}{wrong}>"
+    return f"<Explanation {cut(report.name, _NAME)}: {_RESULTS.get(report.result, report.result)}>"
 
 
 _RESULTS = {
@@ -123,7 +132,7 @@ def _shared(found: Explanation, verbose: bool) -> Table:
 
 
 def _limited(
-    rows: list[tuple[str, ...]],
+    rows: Sequence[tuple[str, ...]],
     verbose: bool,
     limit: int,
     limits: tuple[int, ...],

@@ -29,6 +29,9 @@ TIMEOUT = 120.0
 _PROGRAM = "import json, sys; sys.path[:] = json.loads(sys.argv.pop()); from nbsnap.fresh import main; main()"
 
 
+_WITHOUT = "compared with itself, saved and loaded once more; %snapshot --verify compares with the session, too"
+
+
 def in_fresh_process(
     record: Snapshot, place: str, portrait: Mapping[str, Any] | None, *, engine: str, timeout: float
 ) -> VerifyReport:
@@ -47,7 +50,7 @@ def in_fresh_process(
     said = {entry["name"]: Verified(**entry) for entry in told.get("variables", ())}
     notes = tuple(told.get("notes", ()))
     if portrait is None and not problem:
-        notes += ("compared with itself, saved and loaded once more: %snapshot --verify compares with the session, too",)
+        notes += (_WITHOUT,)
     missing = problem or "nothing was said of it"
     return VerifyReport(
         id=record.head.id,

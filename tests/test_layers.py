@@ -23,9 +23,10 @@ LAYERS = """
     __init__ __main__
     magics
     cli
+    explaining fresh
     session
-    reports
-    environment living           | maintenance
+    reports portrait verifying
+    looking environment living   | maintenance
     capture rebuild              | store
     losses taken batches         | writer later
     pickling                     | reader
@@ -36,9 +37,9 @@ LAYERS = """
     ordering namespace provenance placeholder cells
     describe
     startup profile host meter
-    render
+    render sheets
     layout tree
-    wording manifest background
+    wording manifest background answers
     quiet pagemap
     model digest progress
     errors

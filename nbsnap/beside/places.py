@@ -79,7 +79,9 @@ def at_start() -> list[str]:
     """Return `sys.path` without what the session has added."""
     first, installed = _starts(), _installation()
     entries: list[Any] = sys.path
-    return [entry for entry in entries if isinstance(entry, str) and (entry in first or _is_installed(entry, installed))]
+    return [
+        entry for entry in entries if isinstance(entry, str) and (entry in first or _is_installed(entry, installed))
+    ]
 
 
 def put_path(values: Mapping[str, Any], turn: Turn) -> None:
