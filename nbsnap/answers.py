@@ -46,7 +46,7 @@ class Shared(Jsonable):
     name: str
     path: str  # where the object is in this one
     there: str  # where in the other
-    type: str
+    type: str  # "memory" where arrays that are different objects look at the same
 
 
 @dataclass(frozen=True, slots=True)

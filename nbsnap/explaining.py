@@ -16,18 +16,21 @@ import types
 from collections.abc import Iterable, Mapping, Set
 from typing import Any
 
-from . import beside, describe, paths, wording
+from . import beside, definitions, describe, paths, wording
 from .answers import Culprit, Explanation, Part, Shared
 from .capture import take_apart
 from .errors import CannotSave, NbSnapError
+from .looking import users_own
 from .memory import Memory, root_of
 from .model import Skip
 from .namespace import select
 from .pickling import Desk, Hole, diagnose, pickler
 from .quiet import unhurried
+from .reducers import is_value
+from .reducers.common import class_by_name
 from .refused import LIVE, OPEN, PROCESS, RUNNING
 from .session import look_at
-from .sharing import LEAVES, VALUES, Team
+from .sharing import ATOMS, LEAVES, VALUES, Team
 from .taken import Taken
 
 SECONDS = 5.0  # for weighing, and for asking other variables
@@ -35,7 +38,9 @@ _CULPRITS = 20
 _MOST = 8  # parts of one object that are shown
 _DEPTH = 3
 _SHARE = 0.1  # of the whole that a part has to take, for its own parts to be shown
+_LEAST = 0.002  # and to be shown itself
 _ELEMENTS = 2_000  # of one container that are weighed one by one
+MEMORY = "memory"  # the type of what arrays share that are different objects
 _ENTRY = "explained"
 _NOTHING: Any = object()
 
@@ -114,7 +119,7 @@ class _Explaining:
         walks = {other: _Ways(other, self.taken_value(other), self.closed) for other in mates if self.has(other)}
         variable = next((v for v in self.taken.variables if v.name == self.key), None)
         result = "skipped" if entry is None else "partly" if own or of_classes else "saved"
-        parts = self.parts(group.engine if group is not None else "pickle", walks)
+        parts = self.parts(group.engine, walks) if group is not None else ()
         return Explanation(
             name=self.name,
             type=describe.type_name(self.value),
@@ -129,7 +134,7 @@ class _Explaining:
             shared=tuple(self.sharing(other, walks.get(other)) for other in mates),
             notes=self.taken.notes(self.key),
             classes=tuple(sorted(classes)),
-            modules=group.modules if group is not None else (),
+            modules=_packages(group.modules) if group is not None else (),
             python=group.python if group is not None else "",
             unseen=tuple(dict.fromkeys(self.unseen)),
             seconds=time.perf_counter() - self.started,
@@ -168,7 +173,8 @@ class _Explaining:
             kind = describe.type_name(error.culprit)
             self.holes[key] = (path, kind, error.reason, "")
             others = self.leading(key)
-            told.append(Culprit(path, kind, error.reason, holders, others, _hint(path, error, holders, self.name)))
+            hint = _hint(path, error, holders, self.ways.holder(key), self.name)
+            told.append(Culprit(path, kind, error.reason, holders, others, hint))
         if len(found) > _CULPRITS:
             self.unseen.append(f"{len(found) - _CULPRITS:,} more parts that cannot be saved")
         if not told:  # the capture knows more than can be found out by asking again: a class, a lack of stack
@@ -223,15 +229,16 @@ class _Explaining:
                 f"the sizes of {len(children) - len(weights):,} of the parts of {path}, for lack of time"
             )
         rows = sorted(zip(children, weights, strict=False), key=lambda row: -sum(row[1]))
+        here = {*above, id(value)}
         for (step, child), (stream, buffers) in rows[:_MOST]:
-            if not stream and not buffers:
+            if stream + buffers <= _LEAST * whole or id(child) in here or id(child) in self.holes:
                 continue
             way = path + step
             also = tuple(other for other, walk in walks.items() if walk.leads(child))
             kind, what = describe.type_name(child), describe.summary(child)
             found.append(Part(way, kind, what, depth, stream, buffers, also))
-            if stream + buffers >= _SHARE * whole and id(child) not in above and time.perf_counter() < self.until:
-                self.weigh(way, child, depth + 1, whole, scale, walks, found, {*above, id(value), id(child)})
+            if stream + buffers >= _SHARE * whole and time.perf_counter() < self.until:
+                self.weigh(way, child, depth + 1, whole, scale, walks, found, here)
 
     # --- sharing --------------------------------------------------------------------------------------------------
 
@@ -242,8 +249,8 @@ class _Explaining:
         met = walk.first_of(self.ways) if walk is not None else None
         if met is None or walk is None:
             return Shared(other, "", "", "")
-        mine, theirs = met
-        kind = describe.type_name(self.ways.objects[mine]) if mine in self.ways.objects else "memory"
+        mine, theirs, is_memory = met
+        kind = MEMORY if is_memory else describe.type_name(self.ways.objects[mine])
         return Shared(other, self.ways.to(mine)[0], walk.to(theirs)[0], kind)
 
 
@@ -264,9 +271,8 @@ class _Ways:
         self.cut = len(self.objects) >= paths.LIMIT
 
     def _note(self, value: Any) -> None:
-        numpy = sys.modules.get("numpy")
-        if numpy is not None and describe.is_a(value, numpy.ndarray):
-            self._memory.setdefault(id(root_of(value)), id(value))
+        for array in _arrays(value):
+            self._memory.setdefault(id(root_of(array)), id(value))
 
     def to(self, key: int) -> tuple[str, tuple[tuple[str, str], ...]]:
         """Return the path to an object, and the path and type of each that holds it on the way."""
@@ -290,6 +296,10 @@ class _Ways:
             holders.append((path, describe.type_name(self.objects[at])))
         return whole, tuple(holders)
 
+    def holder(self, key: int) -> Any:
+        """Return what holds an object."""
+        return self.objects.get(self._before.get(key, (0, ""))[0])
+
     def _path(self, steps: list[str]) -> str:
         if len(steps) > paths.STEPS:
             half = paths.STEPS // 2
@@ -298,28 +308,39 @@ class _Ways:
 
     def leads(self, part: Any) -> bool:
         """Tell whether the value holds an object that can change, or looks at the same memory."""
-        numpy = sys.modules.get("numpy")
-        if numpy is not None and describe.is_a(part, numpy.ndarray) and id(root_of(part)) in self._memory:
+        if any(id(root_of(array)) in self._memory for array in _arrays(part)):
             return True
         return id(part) in self.objects and _can_be_shared(part)
 
-    def first_of(self, other: _Ways) -> tuple[int, int] | None:
-        """Return the first object that another value holds, too: its id there and here."""
+    def first_of(self, other: _Ways) -> tuple[int, int, bool] | None:
+        """Return the first object that another value holds, too: its id there and here, and whether it is a memory."""
+        arrays = {key: (other._memory[root], key, True) for root, key in self._memory.items() if root in other._memory}
         for key, value in self.objects.items():
             if key in other.objects and _can_be_shared(value):
-                return key, key
-        for root, key in self._memory.items():
-            if root in other._memory:
-                return other._memory[root], key
+                return key, key, False
+            if key in arrays:
+                return arrays[key]
         return None
+
+
+def _arrays(value: Any) -> list[Any]:
+    """Return the arrays that a value is, or that a frame or column of pandas holds."""
+    numpy = sys.modules.get("numpy")
+    if numpy is None:
+        return []
+    if describe.is_a(value, numpy.ndarray):
+        return [value]
+    if describe.type_name(value) not in ("pandas.DataFrame", "pandas.Series"):
+        return []
+    blocks = getattr(vars(value).get("_mgr"), "blocks", ())
+    return [block.values for block in blocks if describe.is_a(block.values, numpy.ndarray)]
 
 
 def _can_be_shared(value: Any) -> bool:
     """Tell whether it matters that two variables lead to an object."""
-    if describe.is_a(value, type, types.ModuleType, tuple, frozenset, *VALUES):
+    if describe.is_a(value, type, types.ModuleType, types.MethodType, tuple, frozenset, *VALUES):
         return False
-    cls = type(value)
-    return cls not in LEAVES and describe.module_of(cls) not in ("numpy.dtypes", "datetime")
+    return type(value) not in ATOMS and not is_value(type(value))
 
 
 class _Scale:
@@ -380,14 +401,21 @@ class _Scale:
 
 
 def _parts_of(value: Any) -> list[tuple[str, Any]]:
-    """Return what a value consists of, for its user: of a frame, the columns."""
-    cls = type(value)
-    if f"{describe.module_of(cls)}.{cls.__qualname__}" == "pandas.core.frame.DataFrame":
+    """Return what a value consists of, for its user: of a frame, the columns; of a class, what the session gave it."""
+    kind = describe.type_name(value)
+    if kind == "pandas.DataFrame":
         frame = value.copy(deep=False)  # what is asked of it leaves traces
         return [(".index", frame.index), *((f"[{paths.as_key(name)}]", column) for name, column in frame.items())]
-    if describe.is_a(value, types.ModuleType) or (describe.is_a(value, type) and not describe.made_in_python(value)):
+    if kind.startswith("pandas.") or describe.is_a(value, types.ModuleType):
         return []
-    return list(paths.children(value))
+    if describe.is_a(value, type):
+        names = [] if class_by_name(value) else definitions.state_names(value)
+        return [(f".{name}", definitions.state(value, name)) for name in names]
+    return [(step, child) for step, child in paths.children(value) if step != ".…"]
+
+
+def _packages(modules: Iterable[str]) -> tuple[str, ...]:
+    return tuple(module for module in modules if module not in sys.stdlib_module_names)
 
 
 # --- hints ------------------------------------------------------------------------------------------------------------
@@ -400,7 +428,7 @@ _HINTS = {
 }
 
 
-def _hint(path: str, error: CannotSave, holders: tuple[tuple[str, str], ...], name: str) -> str:
+def _hint(path: str, error: CannotSave, holders: tuple[tuple[str, str], ...], holder: Any, name: str) -> str:
     """Return how to get around a part that refuses."""
     after = _HINTS.get(error.reason, "")
     if not holders:
@@ -408,15 +436,13 @@ def _hint(path: str, error: CannotSave, holders: tuple[tuple[str, str], ...], na
     way, kind = holders[-1]
     last = path[len(way) :] if path.startswith(way) else ""
     ways = []
-    if last.startswith("[") or (last.startswith(".") and last[1:].isidentifier()):
-        ways.append(f"del {path}" if "…" not in path else f"remove it from {way}")
-    if last.startswith(".") and last[1:].isidentifier():
+    if "…" not in path and (last.startswith("[") or last[1:].isidentifier()):
+        ways.append(f"del {path}")
+    if last[1:].isidentifier() and users_own(type(holder)):
         ways.append(f"let {kind}.__getstate__ leave {last[1:]} out")
-    elif describe.is_a(error.culprit, object) and describe.module_of(type(error.culprit)) == "__main__":
-        ways.append(f"give {describe.type_name(error.culprit)} a __reduce__ or __getstate__ that works")
-    if after:
-        ways.append(after)
-    return "; or ".join(ways)
+    if users_own(type(error.culprit)):
+        ways.append(f"give {describe.type_name(error.culprit)} a __reduce__ that works")
+    return "; or ".join([*ways, *([after] if after else [])])
 
 
 def _of_skip(skip: Skip, name: str) -> Culprit:

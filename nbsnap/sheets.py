@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
-from nbsnap.answers import Explanation
+from nbsnap.answers import Explanation, Shared
 from nbsnap.layout import LAST, Sheet, Table
 from nbsnap.model import Verified, VerifyReport
 from nbsnap.wording import count, cut, listed, seconds, short_id, size
@@ -13,6 +13,7 @@ from nbsnap.wording import count, cut, listed, seconds, short_id, size
 __all__ = ["brief", "explain_sheet", "verify_sheet"]
 
 ROWS = 20
+_CULPRITS = 5
 _NAME, _TYPE, _PATH = 32, 36, 48
 _ORDER = ("failed", "differs", "unknown", "equal", "identical")
 _LABELS = {"failed": "does not load", "unknown": "not compared"}
@@ -62,14 +63,13 @@ def brief(report: VerifyReport | Explanation) -> str:
 
 
 _RESULTS = {
-    "saved": "is saved",
-    "partly": "is saved in part: placeholders stand for what cannot be",
+    "saved": "can be saved",
+    "partly": "can be saved in part",
     "skipped": "cannot be saved",
 }
 _ENGINES = {
-    "pickle": "by pickle",
-    "flat": "level by level, as it is too deep for pickle",
-    "batch": "by pickle, among other small variables",
+    "flat": "pickle, level by level, as it is deep",
+    "batch": "pickle, among other small variables",
 }
 
 
@@ -77,10 +77,12 @@ def explain_sheet(found: Explanation, *, verbose: bool = False) -> Sheet:
     """Return what there is to know of an object: why it is saved or not, and what it takes."""
     facts = [", ".join(part for part in (found.type, found.summary) if part), _RESULTS.get(found.result, found.result)]
     if found.engine:
-        facts[-1] += f" {_ENGINES.get(found.engine, f'by {found.engine}')}"
+        facts.append(f"engine: {_ENGINES.get(found.engine, found.engine)}")
         facts.append(f"{size(found.stream)} in the stream, {size(found.buffers)} in buffers")
     tables = [_culprits(found, verbose), _parts(found, verbose), _shared(found, verbose)]
     lines = [found.reason] if found.reason and not found.culprits else []
+    if found.result == "partly":
+        lines.append("placeholders stand for what cannot be saved, and say so when they are used")
     if found.notes:
         lines.append(f"comes back in another form: {'; '.join(found.notes)}")
     if found.classes:
@@ -100,7 +102,8 @@ def _all(names: tuple[str, ...], verbose: bool) -> str:
 
 def _culprits(found: Explanation, verbose: bool) -> Table:
     rows = []
-    for culprit in found.culprits:
+    shown = found.culprits if verbose else found.culprits[:_CULPRITS]
+    for culprit in shown:
         rows.append(("cannot be saved", culprit.path, culprit.type, culprit.reason))
         if culprit.holders:
             way = " → ".join(f"{kind} {path}" for path, kind in culprit.holders[-4:])
@@ -109,7 +112,9 @@ def _culprits(found: Explanation, verbose: bool) -> Table:
             rows.append(("also in", "", "", _all(culprit.variables, verbose)))
         if culprit.hint:
             rows.append(("way around", "", "", culprit.hint))
-    return _limited(rows, verbose, 4 * ROWS, (16, _PATH, _TYPE, LAST), labels=True)
+    rest = len(found.culprits) - len(shown)
+    more = f"and {rest:,} more: -v shows them" if rest else ""
+    return Table(tuple(rows), (), (), (16, _PATH, _TYPE, LAST), labels=True, more=more)
 
 
 def _parts(found: Explanation, verbose: bool) -> Table:
@@ -124,11 +129,16 @@ def _parts(found: Explanation, verbose: bool) -> Table:
 
 
 def _shared(found: Explanation, verbose: bool) -> Table:
-    rows = [
-        (shared.name, f"{shared.path} is {shared.there}, a {shared.type}" if shared.path else "by something in between")
-        for shared in found.shared
-    ]
+    rows = [(shared.name, _because(shared)) for shared in found.shared]
     return _limited(rows, verbose, ROWS, (_NAME, LAST), head=("travels with", "because"))
+
+
+def _because(shared: Shared) -> str:
+    if not shared.path:
+        return "by something in between"
+    if shared.type == "memory":
+        return f"{shared.path} and {shared.there} look at the same memory"
+    return f"{shared.path} is {shared.there}, {'an' if shared.type[:1].lower() in 'aeio' else 'a'} {shared.type}"
 
 
 def _limited(
@@ -139,9 +149,8 @@ def _limited(
     *,
     head: tuple[str, ...] = (),
     right: tuple[int, ...] = (),
-    labels: bool = False,
 ) -> Table:
     more = ""
     if not verbose and len(rows) > limit:
         more, rows = f"and {len(rows) - limit:,} more: -v shows them", rows[:limit]
-    return Table(tuple(rows), head, right, limits, labels, more)
+    return Table(tuple(rows), head, right, limits, more=more)
