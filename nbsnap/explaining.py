@@ -119,7 +119,8 @@ class _Explaining:
         walks = {other: _Ways(other, self.taken_value(other), self.closed) for other in mates if self.has(other)}
         variable = next((v for v in self.taken.variables if v.name == self.key), None)
         result = "skipped" if entry is None else "partly" if own or of_classes else "saved"
-        parts = self.parts(group.engine, walks) if group is not None else ()
+        scale = _Scale(self, group.engine if group is not None else "pickle")
+        parts = self.parts(scale, walks) if group is not None else ()
         return Explanation(
             name=self.name,
             type=describe.type_name(self.value),
@@ -132,7 +133,7 @@ class _Explaining:
             culprits=culprits,
             parts=parts,
             shared=tuple(self.sharing(other, walks.get(other)) for other in mates),
-            notes=self.taken.notes(self.key),
+            notes=scale.notes,
             classes=tuple(sorted(classes)),
             modules=_packages(group.modules) if group is not None else (),
             python=group.python if group is not None else "",
@@ -198,9 +199,8 @@ class _Explaining:
 
     # --- sizes ----------------------------------------------------------------------------------------------------
 
-    def parts(self, engine: str, walks: Mapping[str, _Ways]) -> tuple[Part, ...]:
+    def parts(self, scale: _Scale, walks: Mapping[str, _Ways]) -> tuple[Part, ...]:
         """Return the largest parts, and in turn those of each that is large."""
-        scale = _Scale(self, engine)
         found: list[Part] = []
         whole = scale.whole(self.value)
         self.weigh(self.name, self.value, 1, whole, scale, walks, found, set())
@@ -263,7 +263,8 @@ class _Ways:
         self._before: dict[int, tuple[int, str]] = {id(value): (0, "")}
         self._memory: dict[int, int] = {}  # id of what owns a memory -> id of the first array that looks at it
         self._note(value)
-        for holder, step, child in paths.walk(value, closed):
+        below = () if describe.is_a(value, types.ModuleType) else paths.walk(value, closed, classes=False)
+        for holder, step, child in below:
             if id(child) not in self.objects:
                 self.objects[id(child)] = child
                 self._before[id(child)] = (id(holder), step)
@@ -350,6 +351,7 @@ class _Scale:
         self._of = explaining
         self._engine = engine if engine in ("dill", "cloudpickle", "flat") else "pickle"
         self._memory: Memory | None = None
+        self.notes: tuple[str, ...] = ()  # what comes back in another form
 
     def whole(self, value: Any) -> int:
         """Return the weight of it all; notes which memories arrays share in it."""
@@ -383,6 +385,7 @@ class _Scale:
             found.append((file.tell() - before, sum(buffer.raw().nbytes for buffer in buffers[held:])))
         if not hurry:
             self._memory = Memory(desk.memory.shared())
+            self.notes = tuple(sorted(desk.notes))
         return found
 
     def _begin(self) -> tuple[io.BytesIO, list[pickle.PickleBuffer], Any, Desk]:

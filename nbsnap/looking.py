@@ -204,8 +204,8 @@ class Looker:
             elif state is not None:
                 parts.append((".<state>", state))
             parts += [(f"[{at}]", part) for at, part in enumerate(items or ())]
-            for key, part in pairs or ():
-                parts += [("[…]", key), (f"[{_key(key)}]", part)]
+            for at, (key, part) in enumerate(pairs or ()):
+                parts += [(f".keys()[{at}]", key), (f"[{_key(key)}]", part)]
         except (Exception, SystemExit):
             return View(name, None, own=False, blind=f"nothing can be said of {_article(value)}")
         self.keep += (found, state, *(part for _, part in parts))
@@ -300,7 +300,7 @@ def _dict(value: dict[Any, Any]) -> View:
     keys: list[str] = []
     for key, part in list(value.items()):
         if (token := atom(key)) is None:
-            labels.append(".keys()[…]")
+            labels.append(f".keys()[{len(keys)}]")
             parts.append(key)
         keys.append(token or "")
         labels.append(f"[{_key(key)}]")

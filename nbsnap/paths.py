@@ -125,6 +125,8 @@ def children(value: Any) -> Iterator[tuple[str, object]]:
         yield ".func", value.func
         yield ".args", value.args
         yield ".keywords", value.keywords
+        if sum(type(part) is dict for part in gc.get_referents(value)) < 2:
+            return  # asked for its attributes, it would get a dict for them, and be saved with that
     elif cls is types.MappingProxyType or cls in VIEWS:
         for child in gc.get_referents(value):
             yield ".mapping" if cls in VIEWS else "", child

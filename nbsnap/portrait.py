@@ -9,7 +9,7 @@ one. A portrait has a limit; what lies behind it was not compared, and is told.
 from __future__ import annotations
 
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -152,7 +152,8 @@ class _Comparison:
         if labels == list(now.labels):
             pairs = list(zip(labels, refs, now.parts, strict=True))
         else:
-            there = dict(zip(now.labels, now.parts, strict=True))
+            many = {label for held in (labels, now.labels) for label, count in Counter(held).items() if count > 1}
+            there = {label: part for label, part in zip(now.labels, now.parts, strict=True) if label not in many}
             pairs = [(label, part, there[label]) for label, part in zip(labels, refs, strict=True) if label in there]
         for label, part, value in pairs:
             self.queue.append(((way, label), part, value, owned))

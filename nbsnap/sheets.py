@@ -16,7 +16,7 @@ ROWS = 20
 _CULPRITS = 5
 _NAME, _TYPE, _PATH = 32, 36, 48
 _ORDER = ("failed", "differs", "unknown", "equal", "identical")
-_LABELS = {"failed": "does not load", "unknown": "not compared"}
+_LABELS = {"failed": "does not load", "unknown": "not sure"}
 
 
 def verify_sheet(report: VerifyReport, *, verbose: bool = False) -> Sheet:
@@ -27,7 +27,7 @@ def verify_sheet(report: VerifyReport, *, verbose: bool = False) -> Sheet:
         ("equal", "equal"),
         ("differs", "not as they were"),
         ("failed", "do not load"),
-        ("unknown", "not compared"),
+        ("unknown", "not sure"),
     ):
         if found[result]:
             facts.append(f"{found[result]:,} {words}")

@@ -78,15 +78,6 @@ class Taken:
                 todo.extend(needs.get(key, ()))
         return found
 
-    def notes(self, name: str) -> tuple[str, ...]:
-        """Return what comes back of a name in another form."""
-        for group, _, _ in self._groups:
-            if name in group.variables:
-                found = [v for v in (*self.variables, *self.beside) if v.group == group.id]
-                own = [v for v in found if v.name == name or name.endswith(f":{v.name}")]
-                return own[0].notes if own else ()
-        return ()
-
     def write(self, sink: Sink) -> tuple[tuple[Group, ...], tuple[Definition, ...]]:
         """Put all content into the sink and return the records that name it."""
         written = []
