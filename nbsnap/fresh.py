@@ -14,15 +14,15 @@ import signal
 import sys
 import types
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 from . import beside, living, portrait
 from .capture import take_apart
 from .digest import PIECE_SIZE, piece_id
 from .errors import DamageError
-from .model import Content, Group, Snapshot, Verified
-from .rebuild import Rebuilt, rebuild
+from .model import BESIDE, Content, Group, Snapshot, Verified
+from .rebuild import rebuild
 from .session import restore
 from .store import Store
 from .taken import Taken
@@ -38,9 +38,8 @@ def main() -> None:
         signal.alarm(int(order["seconds"]) + _GRACE)  # should nobody wait for us any more
     out = os.dup(1)
     os.dup2(2, 1)
-    names = vars(sys.modules.setdefault("__main__", types.ModuleType("__main__")))
-    fresh = types.ModuleType("__main__")
-    names, sys.modules["__main__"] = vars(fresh), fresh
+    sys.modules["__main__"] = types.ModuleType("__main__")
+    names = vars(sys.modules["__main__"])
     names["__builtins__"] = __builtins__
     sys.argv[:] = [""]
     try:
@@ -56,13 +55,16 @@ def main() -> None:
 
 def verify(order: Mapping[str, Any], names: dict[str, Any]) -> dict[str, Any]:
     """Restore the snapshot of an order into a namespace, and return what is to be said of each variable."""
-    report = restore(order["id"], names, store=order["store"], notebook=order["notebook"], verify="before")
+    parts = [part for part in BESIDE if part != "extensions"]  # of a shell, which is not here
+    report = restore(
+        order["id"], names, store=order["store"], notebook=order["notebook"], beside=parts, verify="before"
+    )
     failed = {skip.name: skip for skip in report.failed}
     there = {variable.name: names[variable.name] for variable in report.restored if variable.name in names}
     with Store.open(order["store"]) as store:
         record = store.load(order["id"])
-        parts = {beside.part_of(entry.name) for entry in record.beside}
-        kept, _ = beside.take(sorted(parts), beside.Scene(there, [text for _, text in record.history]))
+        parts = [part for part in BESIDE if part in {beside.part_of(entry.name) for entry in record.beside}]
+        kept, _ = beside.take(parts, beside.Scene(there, [text for _, text in record.history]))
         taken = take_apart(names, list(there), engine=order["engine"], beside=kept)
         pieces, same = _compare_pieces(record, taken, store)
     pictured = order["portrait"]
@@ -105,8 +107,9 @@ def _verdict(name: str, kind: str, found: portrait.Found | None, pieces: bool, s
 class _Memory:
     """Content that is kept in memory: a sink, and the source that gives it back."""
 
-    def __init__(self) -> None:
+    def __init__(self, longest: int | None = None) -> None:
         self.held: dict[Content, bytes] = {}
+        self._longest = longest  # of longer ones only the ids are kept
 
     def put(self, data: Any) -> Content:
         """Keep some bytes."""
@@ -114,7 +117,7 @@ class _Memory:
             flat = view.cast("B") if view.nbytes else view
             cuts = range(0, view.nbytes, PIECE_SIZE)
             content = Content(view.nbytes, tuple(piece_id(flat[at : at + PIECE_SIZE]) for at in cuts))
-            if content not in self.held:
+            if content not in self.held and (self._longest is None or view.nbytes <= self._longest):
                 self.held[content] = bytes(view)
         return content
 
@@ -129,8 +132,8 @@ class _Memory:
 
 def _compare_pieces(record: Snapshot, taken: Taken, store: Store) -> tuple[set[str], set[str]]:
     """Return the variables that give the same pieces again, and those that do but for which texts were one object."""
-    ids = _Ids()
-    groups, _ = taken.write(ids.put)
+    memory = _Memory(_SMALL)
+    groups, _ = taken.write(memory.put)
     before = {frozenset(group.variables): group for group in record.groups}
     reader = store.reader()
     identical: set[str] = set()
@@ -143,26 +146,9 @@ def _compare_pieces(record: Snapshot, taken: Taken, store: Store) -> tuple[set[s
             identical.update(group.variables)
         elif max(old.stream.size, group.stream.size) <= _SMALL and old.engine == group.engine:
             with contextlib.suppress(DamageError, ValueError, IndexError):
-                if living.plain(reader.stream(old.stream)) == living.plain(ids.streams[group.stream]):
+                if living.plain(reader.stream(old.stream)) == living.plain(memory.stream(group.stream)):
                     same.update(group.variables)
     return identical, same
-
-
-class _Ids:
-    """A sink that keeps streams, and of everything else only the ids."""
-
-    def __init__(self) -> None:
-        self.streams: dict[Content, bytes] = {}
-
-    def put(self, data: Any) -> Content:
-        """Return the ids of some bytes."""
-        with memoryview(data) as view:
-            flat = view.cast("B") if view.nbytes else view
-            cuts = range(0, view.nbytes, PIECE_SIZE)
-            content = Content(view.nbytes, tuple(piece_id(flat[at : at + PIECE_SIZE]) for at in cuts))
-        if isinstance(data, bytes) and len(data) <= _SMALL:
-            self.streams[content] = data
-        return content
 
 
 # --- once more --------------------------------------------------------------------------------------------------------
@@ -178,16 +164,10 @@ def _second_time(
     pictured = portrait.take({name: there[name] for name in chosen}, names, chosen)
     memory = _Memory()
     groups, definitions = taken.write(memory.put)
-    again: Snapshot = _record(record, taken, groups, definitions)
+    again = replace(record, variables=taken.variables, groups=groups, definitions=definitions, beside=taken.beside)
     namespace: dict[str, Any] = {"__builtins__": __builtins__}
-    built: Rebuilt = rebuild(again, chosen, memory, namespace, stand=namespace.update)
+    built = rebuild(again, chosen, memory, namespace, stand=namespace.update)
     found = portrait.compare(pictured, built.values, namespace)
     for name, error in built.failed.items():
         found[name] = portrait.Found(differs=[(name, f"does not load when it is saved once more: {error.reason}")])
     return found
-
-
-def _record(record: Snapshot, taken: Taken, groups: Any, definitions: Any) -> Snapshot:
-    from dataclasses import replace
-
-    return replace(record, variables=taken.variables, groups=groups, definitions=definitions, beside=taken.beside)

@@ -12,6 +12,7 @@ before and after. So objects are looked at past the ways in which they are saved
 
 from __future__ import annotations
 
+import abc
 import collections
 import copyreg
 import enum
@@ -165,21 +166,24 @@ class Looker:
             keys = {id(element): self._key(element) for element in value}
             items = sorted(value, key=lambda element: keys[id(element)])
             alike = [key for key, count in collections.Counter(keys.values()).items() if count > 1]
-            if any(parts for *_, parts in alike):
+            if not all(whole for *_, whole in alike):
                 blind = "has elements that are too much alike to be told apart"
                 return View(kind, len(value), own=None, one=one, blind=blind)
         return View(kind, len(value), ("{…}",) * len(value), tuple(items), own=None, one=one)
 
-    def _key(self, element: Any) -> tuple[str, str, tuple[str, ...]]:
+    def _key(self, element: Any) -> tuple[str, str, str, bool]:
+        """Return what an element can be ordered by, and whether that is all there is to it."""
         if (token := atom(element)) is not None:
-            return token, "", ()
-        if type(element) in (set, frozenset):
-            return type(element).__name__, str(len(element)), ("",)
-        view = self.look(element)
-        tokens = (
-            f"{label} {atom(part) or _name(type(part))}" for label, part in zip(view.labels, view.parts, strict=True)
-        )
-        return view.kind, repr(view.fact), tuple(tokens)
+            return token, "", "", True
+        is_set = type(element) in (set, frozenset)
+        view = View("set", len(element), ("",), (element,)) if is_set else self.look(element)
+        tokens = []
+        whole = True
+        for label, part in zip(view.labels, view.parts, strict=True):
+            named = describe.is_a(part, type) and class_by_name(part)
+            whole = whole and (named or atom(part) is not None)
+            tokens.append(f"{label} {atom(part) or _name(part if named else type(part))}")
+        return view.kind, repr(view.fact), "\n".join(tokens), whole
 
     def _saying(self, value: Any, name: str) -> View:
         """Return what an object says of itself when it is saved."""
@@ -222,7 +226,14 @@ class _Said:
 
 
 def _name(cls: type) -> str:
+    if _made_by_library(cls):
+        return describe.qualname_of(cls)
     return f"{describe.module_of(cls)}.{describe.qualname_of(cls)}"
+
+
+def _made_by_library(cls: type) -> bool:
+    """Tell whether a class was made by the metaclass of a library, which gives it attributes, and may name a module."""
+    return type(cls) not in (type, abc.ABCMeta, enum.EnumType) and not users_own(type(cls))
 
 
 def _article(value: object) -> str:
@@ -232,6 +243,8 @@ def _article(value: object) -> str:
 def users_own(cls: type) -> bool:
     """Tell whether a class is the user's: of the session, or of a module that does not belong to the installation."""
     module = describe.module_of(cls)
+    if "[" in describe.qualname_of(cls):  # what a library has made of a generic class
+        return False
     if module == "__main__":
         return True
     if module.partition(".")[0] in (*sys.stdlib_module_names, "nbsnap", ""):
@@ -334,8 +347,9 @@ def _class(cls: type) -> View:
     if issubclass(cls, enum.Enum):
         return View("class", [name, [str(member._name_) for member in definitions.members_of(cls)]], one=True)
     parts = tuple(definitions.state(cls, name) for name in names)
-    bases = [describe.qualname_of(base) for base in cls.__bases__]
-    return View("class", [name, bases], tuple(f".{name}" for name in names), parts, one=True)
+    fact = [name, [describe.qualname_of(base) for base in cls.__bases__]]
+    own = not _made_by_library(cls)
+    return View("class", fact, tuple(f".{name}" for name in names), parts, own=own, one=True)
 
 
 #: Made anew by Python or a library when it is asked for.

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from .looking import Looker, View, atom, said
+from .pickling import reason
 from .placeholder import Placeholder
 
 LIMIT = 400_000  # objects that a portrait holds
@@ -88,8 +89,12 @@ class _Comparison:
         found = {name: Found() for name in variables if name in names}
         for name, result in found.items():
             self.queue.append((((), name), variables[name], names[name], True))
-            while self.queue:
-                self.step(name, result, *self.queue.popleft())
+            try:
+                while self.queue:
+                    self.step(name, result, *self.queue.popleft())
+            except (Exception, SystemExit) as error:  # the user's code, in what an object says of itself
+                result.unsure.append((name, f"cannot be compared: {reason(error)}"))
+                self.queue.clear()
         for result in found.values():
             _follow(result, found)
         return found
@@ -142,10 +147,15 @@ class _Comparison:
         before, after = set(labels), set(now.labels)
         if not owned:  # caches and counters of a library's
             before, after = ({label for label in held if not label.startswith("._")} for held in (before, after))
+        if was.kind in _ELEMENTS:
+            before = after = set()
         if lost := [label for label in labels if label in before - after]:
             problems.append((_path(way), f"has lost {_listed(lost)}"))
         elif more := [label for label in now.labels if label in after - before]:
             problems.append((_path(way), f"has {_listed(more)}, which it had not"))
+        elif was.kind == "dict" and was.fact != now.fact and sorted(map(str, was.fact)) == sorted(map(str, now.fact)):
+            if owned:
+                problems.append((_path(way), "has its keys in another order"))
         elif was.fact != now.fact:
             problems.append((_path(way), _fact(was, now)))
         refs = self.nodes[ref][3]
@@ -189,6 +199,10 @@ def _follow(result: Found, found: Mapping[str, Found]) -> None:
                 result.differs += [pair for pair in there.differs if pair not in result.differs]
                 result.unsure += [pair for pair in there.unsure if pair not in result.unsure]
                 todo += there.through
+
+
+#: Where labels are no more than places, and the fact tells how many there are.
+_ELEMENTS = frozenset({"list", "tuple", "set", "frozenset", "numpy.ndarray"})
 
 
 def _fact(was: View, now: View) -> str:

@@ -115,7 +115,7 @@ def snapshot(
     head = reports.new_head(book, name or "", message, taken, skips)
     place, notes = _place(store)
     notes += lost_beside
-    pictured = _pictured(names, taken) if verify else None
+    pictured = _pictured(names, taken, place) if verify else None
     if dry_run:
         return reports.saved(head, str(place), taken, skips, 0, started, dry_run=True, notes=notes)
     record = Snapshot(
@@ -151,7 +151,7 @@ def snapshot(
         verified = None
         if verify:
             progress.begin("verifying in a fresh process")
-            verified = _verified(saved, place, where, pictured, engine, verify_timeout)
+            verified = _verified(saved, where, pictured, engine, verify_timeout)
             if strict and not verified.ok:
                 raise StrictError(reports.not_verified(verified))
         report = reports.saved(saved.head, where, taken, skips, saved.head.new_bytes, started, notes=notes)
@@ -174,17 +174,21 @@ def _write(opened: Store, record: Snapshot, taken: Taken, started: float, progre
         return writer.commit(replace(record, head=head, groups=groups, definitions=definitions))
 
 
-def _pictured(names: dict[str, Any], taken: Taken) -> dict[str, Any]:
+def _pictured(names: dict[str, Any], taken: Taken, place: Place) -> dict[str, Any]:
     """Return the portrait of what was taken, the smallest variables first."""
+    _check_place(place)
     order = [variable.name for variable in sorted(taken.variables, key=lambda variable: variable.size)]
     return portrait.take({name: names[name] for name in order}, names, order)
 
 
-def _verified(
-    record: Snapshot, place: Place, where: str, pictured: Mapping[str, Any] | None, engine: str, timeout: float
-) -> VerifyReport:
+def _check_place(place: Place) -> None:
     if isinstance(place, Store) and not isinstance(place.backend, FolderBackend):
-        raise NbSnapError("only a store in a folder can be verified by another process")
+        raise NbSnapError("only what is in a folder can be verified by another process")
+
+
+def _verified(
+    record: Snapshot, where: str, pictured: Mapping[str, Any] | None, engine: str, timeout: float
+) -> VerifyReport:
     return verifying.in_fresh_process(record, where, pictured, engine=engine, timeout=timeout)
 
 
@@ -213,9 +217,10 @@ def verify(
     jobs.wait()
     book = notebook or host.default_notebook()
     place, _ = _place(store, reading=True)
+    _check_place(place)
     with _opened(place, create=False, reading=book) as opened:
         record, where = opened.find(snapshot, book), opened.place
-    return _verified(record, place, where, None, engine, verify_timeout)
+    return _verified(record, where, None, engine, verify_timeout)
 
 
 def _in_background(

@@ -38,7 +38,7 @@ def in_fresh_process(
     """Let a fresh process restore a snapshot of a store in a folder, and return what it says of each variable."""
     started = time.perf_counter()
     order = {
-        "store": place,
+        "store": os.path.abspath(place),
         "id": record.head.id,
         "notebook": record.head.notebook,
         "engine": engine,
