@@ -28,9 +28,17 @@ if TYPE_CHECKING:
         VariableNotFound,
     )
     from nbsnap.explaining import explain
-    from nbsnap.model import RestoreReport, Skip, SnapshotReport, Variable, Verified, VerifyReport
+    from nbsnap.model import (
+        RerunReport,
+        RestoreReport,
+        Skip,
+        SnapshotReport,
+        Variable,
+        Verified,
+        VerifyReport,
+    )
     from nbsnap.placeholder import Placeholder, PlaceholderError
-    from nbsnap.session import restore, snapshot, verify, wait
+    from nbsnap.session import rerun, restore, snapshot, verify, wait
     from nbsnap.store import Store
 
 __version__ = "0.1.0"
@@ -41,6 +49,7 @@ __all__ = [
     "NbSnapError",
     "Placeholder",
     "PlaceholderError",
+    "RerunReport",
     "RestoreReport",
     "Skip",
     "SnapshotNotFound",
@@ -58,6 +67,7 @@ __all__ = [
     "__version__",
     "explain",
     "load_ipython_extension",
+    "rerun",
     "restore",
     "snapshot",
     "unload_ipython_extension",
@@ -77,11 +87,13 @@ _HOME = {
     "explain": "explaining",
     "Explanation": "answers",
     "snapshot": "session",
+    "rerun": "session",
     "restore": "session",
     "verify": "session",
     "wait": "session",
     "Store": "store",
     "SnapshotReport": "model",
+    "RerunReport": "model",
     "RestoreReport": "model",
     "Skip": "model",
     "Variable": "model",

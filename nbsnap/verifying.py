@@ -17,12 +17,13 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from . import host
 from .beside import places
-from .model import Snapshot, Verified, VerifyReport
+from .model import Snapshot, Variable, Verified, VerifyReport
+from .portrait import Portrait, take
 
 TIMEOUT = 120.0
 
@@ -32,8 +33,14 @@ _PROGRAM = "import json, sys; sys.path[:] = json.loads(sys.argv.pop()); from nbs
 _WITHOUT = "compared with itself, saved and loaded once more; %snapshot --verify compares with the session, too"
 
 
+def picture(variables: Iterable[Variable], names: dict[str, Any]) -> Portrait:
+    """Return the portrait of the variables of a snapshot, the smallest first, before anything of it is written."""
+    order = [variable.name for variable in sorted(variables, key=lambda variable: variable.size)]
+    return take({name: names[name] for name in order}, names, order)
+
+
 def in_fresh_process(
-    record: Snapshot, place: str, portrait: Mapping[str, Any] | None, *, engine: str, timeout: float
+    record: Snapshot, place: str, portrait: Portrait | None, engine: str, timeout: float
 ) -> VerifyReport:
     """Let a fresh process restore a snapshot of a store in a folder, and return what it says of each variable."""
     started = time.perf_counter()

@@ -22,12 +22,12 @@ PACKAGE = Path(nbsnap.__file__).parent
 LAYERS = """
     __init__ __main__
     magics
-    cli
-    explaining fresh
+    cli automatic explaining fresh
     session
-    reports portrait verifying
-    looking environment living   | maintenance
-    capture rebuild              | store
+    reports verifying
+    environment living portrait  | maintenance
+    looking                      |
+    capture rebuild remake       | store
     losses taken batches         | writer later
     pickling                     | reader
     reducers definitions holes   | pieces folder line
@@ -36,7 +36,7 @@ LAYERS = """
     builders sharing refused structs beside | seen pages
     ordering namespace provenance placeholder cells
     describe
-    startup profile host meter
+    startup profile host meter autosave lost
     render sheets
     layout tree
     wording manifest background answers
