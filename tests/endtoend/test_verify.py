@@ -103,7 +103,6 @@ token = Token()
     assert said["number"] == "number.n was 1, is 2"
     assert said["text"] == "text.password was a text of length 6, is another"
     assert said["copy"] == "copy.items was one object with shared, and is not any more"
-    assert said["shared"] == said["copy"]
     assert said["kind"] == "kind.rows was a set, is a tuple"
     assert said["token"].startswith("token.value was 0, is ")
     assert said["pair"].startswith("number.n was 1, is 2")
