@@ -68,7 +68,9 @@ class Found:
 
     differs: list[tuple[str, str]] = field(default_factory=list)  # (path, what): of the user's
     unsure: list[tuple[str, str]] = field(default_factory=list)  # of a library's, or not compared
-    through: set[str] = field(default_factory=set)  # other variables by way of which it holds what was compared there
+    through: dict[str, None] = field(
+        default_factory=dict
+    )  # other variables by way of which it holds what was compared there
 
 
 def compare(portrait: Portrait, names: Mapping[str, Any], namespace: dict[str, Any]) -> dict[str, Found]:
@@ -119,7 +121,7 @@ class _Comparison:
         pair = ref, id(value)
         if (before := self.seen.get(pair)) is not None:
             if before != name:
-                result.through.add(before)
+                result.through[before] = None
             return
         self.seen[pair] = name
         was_view = _view(self.nodes[ref])
@@ -190,9 +192,9 @@ def _path(way: Way) -> str:
 
 def _follow(result: Found, found: Mapping[str, Found]) -> None:
     """Let a variable have the differences of what it shares with others."""
-    todo, seen = list(result.through), set[str]()
+    todo, seen = deque(result.through), set[str]()
     while todo:
-        other = todo.pop()
+        other = todo.popleft()
         if other not in seen:
             seen.add(other)
             if (there := found.get(other)) is not None and there is not result:
