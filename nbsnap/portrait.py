@@ -70,7 +70,7 @@ class Found:
     unsure: list[tuple[str, str]] = field(default_factory=list)  # of a library's, or not compared
     through: dict[str, None] = field(
         default_factory=dict
-    )  # other variables by way of which it holds what was compared there
+    )  # variables by way of which it was compared
 
 
 def compare(portrait: Portrait, names: Mapping[str, Any], namespace: dict[str, Any]) -> dict[str, Found]:
