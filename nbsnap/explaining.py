@@ -22,7 +22,7 @@ from .capture import take_apart
 from .errors import CannotSave, NbSnapError
 from .looking import users_own
 from .memory import Memory, root_of
-from .model import Skip
+from .model import Group, Skip, Variable
 from .namespace import select
 from .pickling import Desk, Hole, diagnose, pickler
 from .quiet import unhurried
@@ -33,7 +33,8 @@ from .session import look_at
 from .sharing import ATOMS, LEAVES, VALUES, Team
 from .taken import Taken
 
-SECONDS = 5.0  # for weighing, and for asking other variables
+LIMIT = 100_000  # objects of one variable that are looked at
+SECONDS = 4.0  # for weighing, and for asking other variables
 _CULPRITS = 20
 _MOST = 8  # parts of one object that are shown
 _DEPTH = 3
@@ -89,7 +90,7 @@ class _Explaining:
         self.holes: dict[int, Hole] = {}
         self.ways = _Ways(self.name, value, self.closed)
         if self.ways.cut:
-            self.unseen.append(f"what lies more than {paths.LIMIT:,} objects below {self.name}")
+            self.unseen.append(f"what lies more than {LIMIT:,} objects below {self.name}")
 
     @property
     def closed(self) -> Set[int]:
@@ -120,7 +121,7 @@ class _Explaining:
         variable = next((v for v in self.taken.variables if v.name == self.key), None)
         result = "skipped" if entry is None else "partly" if own or of_classes else "saved"
         scale = _Scale(self, group.engine if group is not None else "pickle")
-        parts = self.parts(scale, walks) if group is not None else ()
+        parts = self.parts(scale, entry, variable, walks) if entry is not None else ()
         return Explanation(
             name=self.name,
             type=describe.type_name(self.value),
@@ -193,16 +194,23 @@ class _Explaining:
                 self.unseen.append("whether other variables lead to the same parts")
                 break
             value = self.names[other]
-            if id(value) == key or any(id(child) == key for _, _, child in paths.walk(value, self.closed)):
+            if id(value) == key or any(id(child) == key for _, _, child in paths.walk(value, self.closed, limit=LIMIT)):
                 found.append(other)
         return tuple(found)
 
     # --- sizes ----------------------------------------------------------------------------------------------------
 
-    def parts(self, scale: _Scale, walks: Mapping[str, _Ways]) -> tuple[Part, ...]:
+    def parts(
+        self, scale: _Scale, entry: tuple[Group, int, int], variable: Variable | None, walks: Mapping[str, _Ways]
+    ) -> tuple[Part, ...]:
         """Return the largest parts, and in turn those of each that is large."""
+        group, stream, buffers = entry
         found: list[Part] = []
-        whole = scale.whole(self.value)
+        if variable is not None and len(group.variables) == 1 and not buffers:  # all is known
+            whole, scale.notes = stream, variable.notes
+        else:
+            whole = scale.whole(self.value)
+        self.until = time.perf_counter() + SECONDS
         self.weigh(self.name, self.value, 1, whole, scale, walks, found, set())
         return tuple(found)
 
@@ -263,13 +271,13 @@ class _Ways:
         self._before: dict[int, tuple[int, str]] = {id(value): (0, "")}
         self._memory: dict[int, int] = {}  # id of what owns a memory -> id of the first array that looks at it
         self._note(value)
-        below = () if describe.is_a(value, types.ModuleType) else paths.walk(value, closed, classes=False)
+        below = () if describe.is_a(value, types.ModuleType) else paths.walk(value, closed, classes=False, limit=LIMIT)
         for holder, step, child in below:
             if id(child) not in self.objects:
                 self.objects[id(child)] = child
                 self._before[id(child)] = (id(holder), step)
                 self._note(child)
-        self.cut = len(self.objects) >= paths.LIMIT
+        self.cut = len(self.objects) >= LIMIT
 
     def _note(self, value: Any) -> None:
         for array in _arrays(value):

@@ -37,6 +37,7 @@ from .reducers.common import by_name, class_by_name
 from .sharing import LEAVES, Team
 
 _BLOCK = 4_096  # numbers and texts that are compared by one hash
+_SHORT = 64  # a text that is compared as it is
 _FEW = 64  # and how many are compared one by one
 _ATOMS = LEAVES | {type(...), type(NotImplemented)}
 _USER = "user"
@@ -60,6 +61,8 @@ def atom(value: Any) -> str | None:
     if cls not in _ATOMS:
         return None
     if cls is str:
+        if len(value) <= _SHORT:
+            return f"text {len(value)} {value}"  # a portrait is never kept
         return _text("text", value.encode("utf-8", "surrogatepass"), len(value))
     if cls is bytes:
         return _text("bytes", value, len(value))

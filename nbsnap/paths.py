@@ -23,16 +23,17 @@ _LEAVES = frozenset({*LEAVES, bytearray, types.ModuleType, types.CodeType})
 
 
 def walk(
-    value: object, closed: Set[int] = frozenset(), *, classes: bool = True
+    value: object, closed: Set[int] = frozenset(), *, classes: bool = True, limit: int = LIMIT
 ) -> Iterator[tuple[object, str, object]]:
     """Yield (holder, step, child) for everything that can be reached from a value, breadth first, each holder once.
 
-    Objects whose ids are in `closed` are not looked into, nor are classes below the value if `classes` is false.
+    Objects whose ids are in `closed` are not looked into, nor are classes below the value if `classes` is false. After
+    `limit` objects the search gives up.
     """
     seen = {id(value)}
     keep: list[object] = []
     queue: deque[object] = deque([value])
-    while queue and len(seen) < LIMIT:
+    while queue and len(seen) < limit:
         holder = queue.popleft()
         if not classes and holder is not value and is_a(holder, type):
             continue

@@ -17,9 +17,10 @@ from typing import Any
 from .looking import Looker, View, atom, said
 from .pickling import reason
 from .placeholder import Placeholder
+from .quiet import unhurried
 
-LIMIT = 400_000  # objects that a portrait holds
-SECONDS = 20.0  # that one is given
+LIMIT = 100_000  # objects that a portrait holds
+SECONDS = 5.0  # that one is given
 _STEPS = 16  # of a way that are told
 
 #: A reference: the text of an atom, or the number of a node; -1 for what lies behind the limit.
@@ -31,6 +32,7 @@ Way = tuple[Any, str]
 CUT = -1
 
 
+@unhurried()
 def take(names: Mapping[str, Any], namespace: dict[str, Any], order: Iterable[str]) -> Portrait:
     """Return the portrait of the variables `names`, those that come first in `order` first, where there is a limit."""
     looker = Looker(namespace)
@@ -68,11 +70,10 @@ class Found:
 
     differs: list[tuple[str, str]] = field(default_factory=list)  # (path, what): of the user's
     unsure: list[tuple[str, str]] = field(default_factory=list)  # of a library's, or not compared
-    through: dict[str, None] = field(
-        default_factory=dict
-    )  # variables by way of which it was compared
+    through: dict[str, None] = field(default_factory=dict)  # variables by way of which it was compared
 
 
+@unhurried()
 def compare(portrait: Portrait, names: Mapping[str, Any], namespace: dict[str, Any]) -> dict[str, Found]:
     """Return, for each variable of the portrait that is in `names`, how it differs from what it was."""
     return _Comparison(portrait["nodes"], Looker(namespace)).run(portrait["variables"], names)
@@ -106,7 +107,7 @@ class _Comparison:
         if type(value) is Placeholder:
             return  # it is told by itself
         if ref == CUT:
-            if atom(value) is None:
+            if atom(value) is None and not result.unsure:
                 result.unsure.append((_path(way), "lies behind the limit up to which values are compared"))
             return
         token = atom(value)
@@ -168,6 +169,8 @@ class _Comparison:
             there = {label: part for label, part in zip(now.labels, now.parts, strict=True) if label not in many}
             pairs = [(label, part, there[label]) for label, part in zip(labels, refs, strict=True) if label in there]
         for label, part, value in pairs:
+            if type(part) is str and part == atom(value):
+                continue
             self.queue.append(((way, label), part, value, owned))
 
 
