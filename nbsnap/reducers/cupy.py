@@ -1,0 +1,85 @@
+"""CuPy: arrays over one memory of a GPU share it again; it is read when it is written, by way of pinned memory.
+
+Memory of CuPy is an object, which all arrays over it lead to. What pickle would make of that object is an address.
+"""
+
+from __future__ import annotations
+
+import functools
+import pickle
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+from nbsnap import abroad
+from nbsnap.errors import CannotSave
+from nbsnap.pagemap import where
+
+from .common import Plan
+
+
+def _array(desk: Any, array: Any) -> Any:
+    desk.claim(array)
+    memory = array.data.mem
+    if type(array) is not sys.modules["cupy"].ndarray or not array.size:
+        return NotImplemented
+    offset = array.data.ptr - memory.ptr
+    return _builders().array, (memory, offset, array.shape, array.dtype, array.strides)
+
+
+def _memory(desk: Any, memory: Any) -> Any:
+    desk.claim(memory)
+    if type(memory).__name__ == "UnownedMemory":
+        desk.note("memory that CuPy has from another library comes back as its own")
+    _settle(memory)
+    if memory.size < _LARGE:
+        data: Any = bytearray(b"".join(_parts(memory)))
+    else:
+        data = pickle.PickleBuffer(abroad.Abroad.of(memory.size, functools.partial(_parts, memory)))
+    return _builders().memory, (data, memory.device_id)
+
+
+#: Less than this is copied at once.
+_LARGE = 1 << 17
+
+
+def _pointer(desk: Any, pointer: Any) -> Any:
+    desk.claim(pointer)
+    return _builders().pointer, (pointer.mem, pointer.ptr - pointer.mem.ptr)
+
+
+def _settle(memory: Any) -> None:
+    """Wait for the device of a memory, and raise what is wrong with it."""
+    try:
+        memory.device.synchronize()
+    except RuntimeError as error:
+        raise CannotSave(f"its GPU does not answer any more ({error}): restart the kernel", memory) from error
+
+
+def _parts(memory: Any) -> Iterator[memoryview]:
+    """Bring a memory here."""
+    cuda = sys.modules["cupy"].cuda
+    _settle(memory)
+    size = memory.size
+    room = cuda.alloc_pinned_memory(min(size, abroad.STEP)) if size >= _LARGE else bytearray(size)
+    with memoryview(room).cast("B") as view:
+        for start in range(0, size, abroad.STEP):
+            count = min(abroad.STEP, size - start)
+            place = where(view)
+            with memory.device:
+                cuda.runtime.memcpy(place, memory.ptr + start, count, cuda.runtime.memcpyDeviceToHost)
+            yield view[:count]
+
+
+def _builders() -> Any:
+    from nbsnap.builders import cupy
+
+    return cupy
+
+
+#: For a class and its subclasses, by qualified name.
+PLANS_BY_NAME: dict[str, Plan] = {
+    "cupy.ndarray": _array,
+    "cupy.cuda.memory.BaseMemory": _memory,
+    "cupy.cuda.memory.MemoryPointer": _pointer,
+}
