@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import mmap
-import os
 import pickle
 import random
 import sys
@@ -14,7 +13,7 @@ from typing import Any
 import pytest
 
 import nbsnap
-from nbsnap import abroad, later, pagemap
+from nbsnap import abroad, pagemap
 from nbsnap.remarks import heard, remark
 
 LINUX = pytest.mark.skipif(sys.platform != "linux", reason="nothing is written in the background elsewhere")
@@ -101,7 +100,7 @@ def test_what_is_abroad_is_brought_before_the_fork() -> None:
 
 @LINUX
 def test_memory_that_is_shared_is_copied_before_the_fork(two_shells: Any) -> None:
-    """A child would see what the session writes into a shared mapping, a memory map of a file or memory of processes."""
+    """A child would see what the session writes into a shared mapping: a memory map of a file, for one."""
     pytest.importorskip("numpy")
     done = two_shells.run(
         "import numpy as np, nbsnap\nnp.arange(20_000_000.).tofile('file')\n"
