@@ -143,7 +143,7 @@ def _unpickled(file: Path) -> dict[str, Any]:
 def transfers(folder: Path, device: str, size: int) -> dict[str, float]:
     """Return GB/s of each way, the best of three."""
     import torch
-    import xxhash
+    from xxhash import xxh3_128
 
     from nbsnap import abroad
     from nbsnap.builders import torch as builders
@@ -171,6 +171,10 @@ def transfers(folder: Path, device: str, size: int) -> dict[str, float]:
         torch.empty(size, dtype=torch.uint8, pin_memory=True).copy_(flat)
         getattr(torch._C, "_host_emptyCache", lambda: None)()
 
+    def hashed(view: memoryview) -> None:
+        for start in range(0, len(view), 4 << 20):
+            xxh3_128(view[start : start + (4 << 20)]).digest()
+
     def parts(look: Callable[[memoryview], Any]) -> None:
         for part in _parts(flat.untyped_storage()):
             look(part)
@@ -178,16 +182,14 @@ def transfers(folder: Path, device: str, size: int) -> dict[str, float]:
     best("to the host: pageable, new memory", flat.cpu)
     best("to the host: pageable, memory that is there", lambda: host.copy_(flat))
     best("to the host: pinned, all of it, made for it", pinned_anew)
-    whole = torch.empty(size, dtype=torch.uint8, pin_memory=device != "cpu")
-    best("to the host: pinned, all of it, that is there", lambda: whole.copy_(flat))
-    best("hashing alone (XXH3, one thread), 4 MiB at a time", lambda: _hash(memoryview(whole.numpy()), xxhash.xxh3_128))
-    del whole
+    whole = [torch.empty(size, dtype=torch.uint8, pin_memory=device != "cpu")]
+    best("to the host: pinned, all of it, that is there", lambda: whole[0].copy_(flat))
+    best("hashing alone (XXH3, one thread)", lambda: hashed(memoryview(whole[0].numpy())))
+    whole.clear()
     for step in (4, 16, 32, 64, 128):
         abroad.STEP = step << 20
         best(f"to the host: two pinned buffers of {step} MiB", lambda: parts(len))
-        best(
-            f"the same, each hashed (XXH3, one thread), {step} MiB", lambda: parts(lambda p: _hash(p, xxhash.xxh3_128))
-        )
+        best(f"to the host: two pinned buffers of {step} MiB, each hashed", lambda: parts(hashed))
     file = folder / "flat"
     flat.cpu().numpy().tofile(file)
     import numpy
@@ -202,11 +204,6 @@ def transfers(folder: Path, device: str, size: int) -> dict[str, float]:
     best("to the GPU: 4 MiB each, pinned", lambda: [builders._on_gpu(part, device) for part in few])
     best("to the GPU: 4 MiB each, pageable", lambda: [part.to(device) for part in few])
     return found
-
-
-def _hash(view: memoryview, hasher: Any) -> None:
-    for start in range(0, len(view), 4 << 20):
-        hasher(view[start : start + (4 << 20)]).digest()
 
 
 # --- the front --------------------------------------------------------------------------------------------------------
@@ -263,8 +260,8 @@ def table(found: dict[str, dict[str, list[Told]]]) -> str:
 def main(arguments: list[str]) -> None:
     """Measure, or be the process that is measured."""
     if arguments and arguments[0] in ("save", "load"):
-        verb, tool, folder, device, size = arguments
-        told = {"save": save, "load": load}[verb](tool, Path(folder), device, int(size))
+        verb, tool, folder, device, number = arguments
+        told = {"save": save, "load": load}[verb](tool, Path(folder), device, int(number))
         print(MARK + json.dumps(told))
         return
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)

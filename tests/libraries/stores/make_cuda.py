@@ -2,8 +2,8 @@
 
     python tests/libraries/stores/make_cuda.py FOLDER        on a machine with a GPU, PyTorch and CuPy
 
-The folder goes into the repository as `cuda`. Nothing in it is of the session's own making (no functions, no classes), so
-any version of Python can load it.
+The folder goes into the repository as `cuda`. Nothing in it is of the session's own making (no functions, no classes),
+so any version of Python can load it.
 """
 
 from __future__ import annotations
