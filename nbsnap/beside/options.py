@@ -243,7 +243,7 @@ def _put_torch(torch: Any, options: dict[str, Any]) -> str | None:
             torch.cuda.set_device(index)
         else:
             gone.append(f"cuda:{index}")
-    return f"torch does not make its tensors on {gone[0]} now: it is not here" if gone else None
+    return f"torch does not make new tensors on {gone[0]}, as it did: that is not here" if gone else None
 
 
 def _is_there(torch: Any, device: str) -> bool:

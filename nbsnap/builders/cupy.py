@@ -42,7 +42,12 @@ def memory(data: Any, device: int) -> object:
 
 
 def array(memory: Any, offset: int, shape: Any, dtype: Any, strides: Any) -> object:
-    """Return an array over a memory, `offset` bytes behind its beginning."""
+    """Return an array over a memory, `offset` bytes behind its beginning; one without elements needs no memory."""
+    if memory is None:
+        gpus, why = _gpus()
+        if not gpus:
+            remark(f"came back as a NumPy array: {why}")
+        return importlib.import_module("cupy" if gpus else "numpy").empty(shape, dtype)
     if type(memory).__module__ == "numpy":
         return type(memory)(shape, dtype, memory, offset, strides)
     cupy = importlib.import_module("cupy")

@@ -137,11 +137,10 @@ def default_generator(device: str = "cpu", state: bytes = b"") -> object:
     """Return the generator that PyTorch itself draws from, as it is; `state` is for where there is no such device."""
     if device == "cpu":
         return torch.default_generator
-    kind, _, index = _here(device, "a generator of random numbers starts anew on the CPU").partition(":")
-    if kind != "cuda":
+    if not _gpus():
         return generator(device, state)
     torch.cuda.init()
-    return torch.cuda.default_generators[int(index)]
+    return torch.cuda.default_generators[torch.device(_here(device)).index]
 
 
 def stream(index: int, priority: int, is_default: bool) -> object:
@@ -159,7 +158,7 @@ def event() -> object:
 
 def _missing(what: str, name: str) -> Placeholder:
     remark(f"a CUDA {what} is missing, a placeholder stands there: {_without()}")
-    return Placeholder("it", f"torch.cuda.{name}", _without(), "")
+    return Placeholder("it", f"torch.cuda.{name}", "there is no CUDA here", "")
 
 
 def _bytes(data: bytes) -> Any:

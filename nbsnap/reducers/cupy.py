@@ -1,6 +1,7 @@
 """CuPy: arrays over one memory of a GPU share it again; it is read when it is written, by way of pinned memory.
 
-Memory of CuPy is an object, which all arrays over it lead to. What pickle would make of that object is an address.
+Memory of CuPy is an object, which all arrays over it lead to. What pickle would make of that object is an address, and
+so it is with streams, modules and generators of numbers: two processes would both free what is there. They are refused.
 """
 
 from __future__ import annotations
@@ -15,15 +16,15 @@ from nbsnap import abroad
 from nbsnap.errors import CannotSave
 from nbsnap.pagemap import where
 
-from .common import Plan
+from .common import Plan, refuse
 
 
 def _array(desk: Any, array: Any) -> Any:
     desk.claim(array)
-    memory = array.data.mem
-    if type(array) is not sys.modules["cupy"].ndarray or not array.size:
+    if type(array) is not sys.modules["cupy"].ndarray:
         return NotImplemented
-    offset = array.data.ptr - memory.ptr
+    memory = array.data.mem if array.size else None
+    offset = array.data.ptr - memory.ptr if array.size else 0
     return _builders().array, (memory, offset, array.shape, array.dtype, array.strides)
 
 
@@ -77,9 +78,35 @@ def _builders() -> Any:
     return cupy
 
 
+_HANDLE = "a handle of CUDA's, which means something in this process only"
+
 #: For a class and its subclasses, by qualified name.
 PLANS_BY_NAME: dict[str, Plan] = {
     "cupy.ndarray": _array,
     "cupy.cuda.memory.BaseMemory": _memory,
     "cupy.cuda.memory.MemoryPointer": _pointer,
+    "cupy.random._generator.RandomState": refuse("the state of a RandomState of CuPy cannot be read: make it again"),
+    "cupy.cuda.stream._BaseStream": refuse("a queue of work of a GPU"),
+    "cupy.cuda.stream.Event": refuse("belongs to work that a GPU does"),
+    **{
+        f"cupy.cuda.{name}": refuse(_HANDLE)
+        for name in (
+            "device.Handle",
+            "function.Function",
+            "function.LinkState",
+            "function.Module",
+            "graph.Graph",
+            "memory.MemoryAsyncPool",
+            "memory.MemoryPool",
+            "memory.SingleDeviceMemoryPool",
+            "memory._Arena",
+            "memory._Chunk",
+            "pinned_memory.PinnedMemory",
+            "pinned_memory.PinnedMemoryPointer",
+            "pinned_memory.PinnedMemoryPool",
+            "texture.CUDAarray",
+            "texture.SurfaceObject",
+            "texture.TextureObject",
+        )
+    },
 }

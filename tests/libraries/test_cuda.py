@@ -241,7 +241,7 @@ import nbsnap
 a = torch.arange(40_000_000., device=cuda); p = torch.arange(20_000_000.).pin_memory(); view = p.numpy(); model = torch.nn.Linear(64, 64).cuda()
 for turn in range(8):
     a[0] = turn; p[0] = turn
-    report = nbsnap.snapshot(name=f'n{turn}', background=True, exclude=['report'])
+    report = nbsnap.snapshot(name=f'n{turn}', background=True)
     assert report.background, report.notes
     a.zero_(); p.zero_(); (a @ a).item(); loss = model(torch.ones(8, 64, device=cuda)).sum(); loss.backward()
     (came,) = nbsnap.wait()
@@ -309,7 +309,7 @@ for after in (0.05, 0.2, 0.5):
     times.append(interrupted(after, lambda: nbsnap.snapshot(name='x')))
     assert len(nbsnap.Store.open('.nbsnap').heads()) == 1 or times[-1] == 'done'
 nbsnap.snapshot(name='whole'); del a
-for after in (0.05, 0.15, 0.3):
+for after in (0.05, 0.12):
     started = time.perf_counter()
     times.append(interrupted(after, lambda: nbsnap.restore('whole')))
     assert times[-1] == 'done' or 'a' not in globals()
@@ -445,7 +445,7 @@ flat = cupy.asfortranarray(grid[:10, :10]); held = {'a': a}
         }
     )
     assert wrong == {}
-    assert report["failed"] == [] or {skip["name"] for skip in report["failed"]} == {"empty"}
+    assert report["failed"] == []
     assert any(note.endswith("came back as a NumPy array: there is no CUDA here") for note in report["notes"])
 
 
