@@ -83,7 +83,7 @@ def left_behind(buffers: Iterable[pickle.PickleBuffer]) -> set[int]:
     return found
 
 
-def at_home(buffer: pickle.PickleBuffer) -> pickle.PickleBuffer:
+def at_home(buffer: pickle.PickleBuffer, *, threads: int = 4) -> pickle.PickleBuffer:
     """Return a copy of a buffer in plain memory, which a forked child has."""
     view = buffer.raw()
     try:
@@ -95,7 +95,7 @@ def at_home(buffer: pickle.PickleBuffer) -> pickle.PickleBuffer:
             made.madvise(mmap.MADV_HUGEPAGE)
     source = view.obj
     parts = source.parts() if isinstance(source, Abroad) else _parts_of(view)
-    threads = min(4, os.cpu_count() or 1)
+    threads = min(threads, os.cpu_count() or 1)
     with ThreadPoolExecutor(threads, "nbsnap-copy") as pool, memoryview(made) as target:
         at = 0
         for part in parts:

@@ -100,6 +100,7 @@ REFUSED: dict[str, str] = {
     "_hashlib.HASH": "the inner state of a hash cannot be read",
     "_tkinter.tkapp": LIVE,
     "tkinter.Misc": "a window",
+    "numba.cuda.cudadrv.devicearray.DeviceNDArrayBase": "an array on a GPU: its copy_to_host() can be saved",
 }
 
 #: In memory, with a position: pickle knows how.

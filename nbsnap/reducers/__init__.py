@@ -49,7 +49,7 @@ LIBRARIES = {
     "duckdb": "tables",
     "httpx": "clients",
     "ipywidgets": "shown",
-    "jax": "jax",
+    "jaxlib": "jax",
     "lightgbm": "tables",
     "lxml": "texts",
     "matplotlib": "matplotlib",

@@ -23,9 +23,10 @@ def _array(desk: Any, array: Any) -> Any:
     desk.claim(array)
     if type(array) is not sys.modules["cupy"].ndarray:
         return NotImplemented
-    memory = array.data.mem if array.size else None
-    offset = array.data.ptr - memory.ptr if array.size else 0
-    return _builders().array, (memory, offset, array.shape, array.dtype, array.strides)
+    if not array.size:
+        return _builders().array, (None, 0, array.shape, array.dtype, array.strides)
+    memory = array.data.mem
+    return _builders().array, (memory, array.data.ptr - memory.ptr, array.shape, array.dtype, array.strides)
 
 
 def _memory(desk: Any, memory: Any) -> Any:

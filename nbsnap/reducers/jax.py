@@ -1,6 +1,7 @@
 """JAX: the numbers of an array go out of band, as NumPy's do, and the device is remembered.
 
-JAX itself would copy them into the stream. What it calls weakly typed is left to it: these are single numbers.
+JAX itself would copy them into the stream. What it calls weakly typed is left to it: these are single numbers. So are
+its keys of random numbers.
 """
 
 from __future__ import annotations
@@ -12,9 +13,8 @@ from .common import Plan
 
 
 def _array(desk: Any, array: Any) -> Any:
-    """PRNG keys, and what is being traced, are arrays, too, and are left to JAX."""
     desk.claim(array)
-    if type(array).__name__ != "ArrayImpl" or array.is_deleted() or array.weak_type or not array.is_fully_addressable:
+    if array.is_deleted() or array.weak_type or not array.is_fully_addressable:
         return NotImplemented
     if len(array.sharding.device_set) != 1:
         desk.note("an array that is spread over devices comes back on one of them")
@@ -29,6 +29,10 @@ def _array(desk: Any, array: Any) -> Any:
     return _builders().array, (numbers, dtype, where)
 
 
+def _device(desk: Any, device: Any) -> Any:
+    return _builders().device, (device.platform, device.id)
+
+
 def _first() -> Any:
     return sys.modules["jax"].devices()[0]
 
@@ -40,4 +44,9 @@ def _builders() -> Any:
 
 
 #: For a class and its subclasses, by qualified name.
-PLANS_BY_NAME: dict[str, Plan] = {"jax.Array": _array}
+PLANS_BY_NAME: dict[str, Plan] = {
+    "jaxlib._jax.ArrayImpl": _array,
+    "jaxlib.xla_extension.ArrayImpl": _array,
+    "jaxlib._jax.Device": _device,
+    "jaxlib.xla_extension.Device": _device,  # as it was called before 0.6
+}

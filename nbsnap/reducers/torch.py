@@ -99,12 +99,17 @@ def _storage(desk: Any, storage: Any) -> Any:
 def _block(storage: Any) -> Any:
     """Return the memory of a storage as an object that pickle takes for a buffer, and that keeps the storage alive."""
 
-    class Block(ctypes.c_char * storage.nbytes()):  # type: ignore[misc]
-        pass
-
-    block = Block.from_address(storage.data_ptr())
+    block = _block_type(storage.nbytes()).from_address(storage.data_ptr())
     block.storage = storage
     return block
+
+
+@functools.lru_cache(256)
+def _block_type(size: int) -> Any:
+    class Block(ctypes.c_char * size):  # type: ignore[misc]
+        pass
+
+    return Block
 
 
 #: Less than this is copied at once, in a few microseconds.

@@ -228,7 +228,7 @@ def test_a_snapshot_takes_no_memory_and_only_what_is_new(two_shells: Any) -> Non
     first, again, one, peak, again_peak = map(int, done.out.split())
     assert 1_700_000_000 < first < 2_010_000_000
     assert again < 10_000
-    assert one < 1 << 20
+    assert one < (1 << 20) + 10_000
     assert max(peak, again_peak) < 200 << 20, (peak, again_peak)
 
 
@@ -449,6 +449,37 @@ flat = cupy.asfortranarray(grid[:10, :10]); held = {'a': a}
     assert any(note.endswith("came back as a NumPy array: there is no CUDA here") for note in report["notes"])
 
 
+def test_handles_of_cupy_and_numba_are_refused(two_shells: Any) -> None:
+    """What pickle would save as an address is refused with a reason; kernels and generators that can be saved go on."""
+    pytest.importorskip("cupy")
+    report = two_shells.save(
+        """
+import cupy
+rng = cupy.random.default_rng(3); rng.random(5); double = cupy.ElementwiseKernel('T x', 'T y', 'y = x * 2', 'double_it')
+raw = cupy.RawKernel('extern "C" __global__ void f(float* x) { x[0] = 7; }', 'f'); x = cupy.zeros(1, 'f4'); raw((1,), (1,), (x,))
+pointer = x.data
+old = cupy.random.RandomState(3); side = cupy.cuda.Stream(); mark = cupy.cuda.Event(); pool = cupy.cuda.MemoryPool(); held = [old]
+import numba.cuda, numpy as np
+there = numba.cuda.to_device(np.arange(5))
+import copy; coming = copy.deepcopy(rng).random(3).tolist()
+"""
+    )
+    reasons = {skip["name"]: skip["reason"] for skip in report["skipped"]}
+    assert set(reasons) == {"old", "side", "mark", "pool", "held", "there"}
+    assert "cannot be read: make it again" in reasons["old"]
+    assert "means something in this process only" in reasons["pool"]
+    assert "copy_to_host() can be saved" in reasons["there"]
+    _, wrong = two_shells.restore(
+        {
+            "generator": "rng.random(3).tolist() == coming",
+            "kernels": "x.fill(0) is None and raw((1,), (1,), (x,)) is None and x.tolist() == [7] and double(x).tolist() == [14]",
+            "pointer": "pointer.mem is x.data.mem and pointer.ptr == x.data.ptr",
+            "held": "'placeholder' in repr(held[0])",
+        }
+    )
+    assert wrong == {}
+
+
 def test_cupy_in_the_background(two_shells: Any) -> None:
     """The memory is copied before the fork, and unchanged memory is written once."""
     pytest.importorskip("cupy")
@@ -456,7 +487,7 @@ def test_cupy_in_the_background(two_shells: Any) -> None:
         "import cupy, nbsnap\na = cupy.random.rand(5_000_000); total = float(a.sum())\n"
         "assert nbsnap.snapshot(background=True).background\na *= 0; (one,) = nbsnap.wait()\n"
         "assert nbsnap.restore().ok and float(a.sum()) == total\n"
-        "assert nbsnap.snapshot(only=['a']).new_bytes < 1 << 20"
+        "assert nbsnap.snapshot().new_bytes < 1 << 20"
     )
     _, wrong = two_shells.restore({"numbers": "float(a.sum()) == total"})
     assert wrong == {}
@@ -474,11 +505,13 @@ params = {'w': jnp.ones((300, 300)), 'b': [a]}; on_cpu = jax.device_put(jnp.ones
 """,
         {
             "there": "a.devices() == {jax.devices('gpu')[0]} == there.devices() and on_cpu.devices() == {jax.devices('cpu')[0]}",
-            "numbers": "float(a[-1]) == 4_999_999 and half.dtype == jnp.bfloat16 and float(half.sum()) == 100_000 and params['b'][0] is a",
+            "numbers": "float(a[-1]) == 4_999_999 and half.dtype == jnp.bfloat16 and float(half.astype('float32').sum()) == 100_000 and params['b'][0] is a",
             "more": "weak.weak_type and there.committed and not a.committed and jax.random.normal(key).shape == ()",
         },
     )
     assert report["notes"] == []
+    sizes = {variable["name"]: variable["size"] for variable in report["variables"]}
+    assert sizes["a"] > 5_000_000
     monkeypatch.setenv("JAX_PLATFORMS", "cpu")
     report, wrong = two_shells.restore({"numbers": "float(a[-1]) == 4_999_999 and float(params['w'].sum()) == 90_000"})
     assert wrong == {}
