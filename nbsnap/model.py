@@ -126,6 +126,8 @@ class Head(Jsonable):
     python: str  # "3.11.7"
     platform: str  # "linux-x86_64"
     tool: str  # "nbsnap 0.1.0"
+    kind: str = ""  # "auto": taken by itself, and thinned out by itself
+    session: str = ""  # 16 hexadecimal digits for the process that took it
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,6 +171,36 @@ class SnapshotReport(Jsonable):
     def ok(self) -> bool:
         """True when nothing was skipped."""
         return not self.skipped
+
+
+@dataclass(frozen=True, slots=True)
+class Step(Jsonable):
+    """Statements of one cell that are run again."""
+
+    cell: int  # the cell's execution count
+    code: str
+    makes: tuple[str, ...]  # the names that are made again by it
+    rebinds: tuple[str, ...] = ()  # names that it binds besides: they keep the values that they have
+
+
+@dataclass(frozen=True, slots=True)
+class RerunReport(Jsonable):
+    """What `%restore --rerun` did, or with `dry_run` what it would do."""
+
+    id: str  # of the snapshot that knows the cells
+    name: str
+    time: str
+    steps: tuple[Step, ...]
+    made: tuple[str, ...]  # the names that are there now
+    unknown: tuple[str, ...]  # names asked for that no cell makes
+    failed: str  # the error that ended it: "OperationalError: no such table"; "" for none
+    seconds: float
+    dry_run: bool = False
+
+    @property
+    def ok(self) -> bool:
+        """True when everything asked for is there again."""
+        return not self.failed and not self.unknown
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,14 +20,15 @@ from . import beside as state
 from . import cells, environment, host, later, living, provenance, reports, wording
 from .capture import take_apart
 from .describe import type_name
-from .errors import NbSnapError, SnapshotNotFound, StoreNotFound, StrictError
+from .errors import NbSnapError, NothingNew, SnapshotNotFound, StoreNotFound, StrictError
 from .folder import FolderBackend
-from .model import BESIDE, RestoreReport, Skip, Snapshot, SnapshotReport
+from .model import BESIDE, Head, RerunReport, RestoreReport, Skip, Snapshot, SnapshotReport, Step
 from .namespace import Journal, matches_any, select, user_names
 from .pickling import ENGINES
 from .progress import Progress
 from .quiet import unhurried, uninterrupted
 from .rebuild import Rebuilt, rebuild
+from .remake import plan
 from .seen import learn, mark, since
 from .store import Store
 from .taken import Taken
@@ -51,6 +52,7 @@ def snapshot(
     engine: str = "auto",
     beside: Iterable[str] | None = None,
     background: bool = False,
+    automatic: bool = False,
     ended: Callable[[SnapshotReport | NbSnapError], None] | None = None,
     progress: Progress | None = None,
 ) -> SnapshotReport:
@@ -71,6 +73,8 @@ def snapshot(
             of a namespace that is not the session's own, nor with `only`.
         background: return as soon as the state is captured, and let another process write it (on Linux; elsewhere, and
             where memory is short, it is written before this returns, and a note says so). The report then has no `id`.
+        automatic: nobody has asked for it: none is made where nothing has changed since the latest, and it counts as
+            one that may be thinned out.
         ended: called, in another thread, with the report of a snapshot that was written in the background, or with
             what went wrong. `nbsnap.wait()` gives the same.
         progress: is kept up to date, for whoever looks at it from another thread.
@@ -79,6 +83,7 @@ def snapshot(
         VariableNotFound: a pattern matches no variable.
         StrictError: `strict`, and something cannot be saved.
         NbSnapError: there is nothing to save, or an argument makes no sense.
+        NothingNew: `automatic`, and nothing has changed.
         StoreError: the store cannot be written; what it held is unharmed.
     """
     started = time.perf_counter()
@@ -105,7 +110,7 @@ def snapshot(
     book = notebook or host.default_notebook()
     if not taken.variables and not dry_run:
         raise NbSnapError(reports.nothing(skips))
-    head = reports.new_head(book, name or "", message, taken, skips)
+    head = reports.new_head(book, name or "", message, taken, skips, "auto" if automatic else "", host.SESSION)
     place, notes = _place(store)
     notes += lost_beside
     if dry_run:
@@ -159,9 +164,40 @@ def _write(opened: Store, record: Snapshot, taken: Taken, started: float, progre
     opened.progress = progress
     with opened.writer() as writer:
         groups, definitions = taken.write(writer.put)
+        record = replace(record, groups=groups, definitions=definitions)
+        latest = _latest(opened, record.head.notebook) if record.head.kind == "auto" else None
+        if latest is not None and reports.same(latest, record):
+            raise NothingNew(latest.head.id)
         progress.begin("flushing to the disk")
         head = replace(record.head, seconds=round(time.perf_counter() - started, 6))
-        return writer.commit(replace(record, head=head, groups=groups, definitions=definitions))
+        return writer.commit(replace(record, head=head))
+
+
+def left_behind(report: SnapshotReport) -> Head | None:
+    """Return the head of the snapshot before one, if it is of another process, of which nothing was restored here.
+
+    None too where that cannot be told.
+    """
+    if _came_back:
+        return None
+    try:
+        with Store.open(report.store) as opened:
+            parent = opened.load(report.id).head.parent
+            found = next((head for head in opened.heads(report.notebook) if head.id == parent), None)
+    except NbSnapError:
+        return None
+    return found if found is not None and found.session != host.SESSION else None
+
+
+#: The ids of the snapshots from which something was restored in this process, the last one last.
+_came_back: list[str] = []
+
+
+def _latest(opened: Store, book: str) -> Snapshot | None:
+    try:
+        return opened.find("latest", book)
+    except NbSnapError:  # there is none yet, or none that can be read
+        return None
 
 
 def _in_background(
@@ -178,7 +214,10 @@ def _in_background(
     def work() -> dict[str, Any]:
         with Store.open(place, create=True) as opened:
             before = mark()
-            return {"id": _write(opened, record, taken, started, Progress()).head.id, "seen": since(before)}
+            try:
+                return {"id": _write(opened, record, taken, started, Progress()).head.id, "seen": since(before)}
+            except NothingNew as nothing:
+                return {"nothing new since": nothing.id, "seen": since(before)}
 
     def over(told: Mapping[str, Any]) -> None:
         came: SnapshotReport | NbSnapError
@@ -186,7 +225,8 @@ def _in_background(
             came = _came(told, place, classes, kept, report)
         except NbSnapError as error:
             came = error
-        _ended.append(came)
+        if record.head.kind != "auto":  # nobody waits for those
+            _ended.append(came)
         if ended is not None:
             ended(came)
 
@@ -201,6 +241,8 @@ def _came(
     if "error" in told:
         raise NbSnapError(f"{report.name or 'the snapshot'} was not saved: {told['error']}")
     learn(told["seen"])
+    if "id" not in told:
+        raise NothingNew(told["nothing new since"])
     with Store.open(place) as opened:
         saved = opened.load(told["id"])
     living.remember(saved, classes)
@@ -341,12 +383,95 @@ def restore(
             if (seen := host.look(names)).hidden is not None:
                 provenance.restored(report.restored, seen.code)
             later.verify(opened.pieces, source.unverified, _tell_damage)
+            _came_back.append(record.head.id)
             return report
         except BaseException:
             with uninterrupted():
                 journal.undo()
                 turn.undo()
             raise
+
+
+def rerun(
+    wanted: Iterable[str],
+    snapshot: str = "",
+    namespace: dict[str, Any] | None = None,
+    *,
+    dry_run: bool = False,
+    store: Place = None,
+    notebook: str | None = None,
+    show: Callable[[Step], None] | None = None,
+    run: Callable[[str], str] | None = None,
+    python: Callable[[str], str] = str,
+) -> RerunReport:
+    """Make variables again that a snapshot does not hold, by running the statements of the cells that had made them.
+
+    **This runs code that the snapshot holds.** What it is, `dry_run` tells.
+
+    Args:
+        wanted: their names, which are names of the session.
+        snapshot: of which the cells are; by default the last one that was restored here, or the latest.
+        namespace: the dict to run them in; the session's own by default.
+        dry_run: say what would be run, and run nothing.
+        store, notebook: as for `snapshot`.
+        show: called with each step before it is run.
+        run: runs Python source in the namespace, and returns what went wrong, or "".
+        python: makes Python of the text of a cell, in which magics may stand.
+
+    Raises:
+        SnapshotNotFound: there is no such snapshot.
+        NbSnapError: it knows no cells, as it was not taken in IPython.
+    """
+    started = time.perf_counter()
+    names = _session(namespace)
+    book = notebook or host.default_notebook()
+    place, _ = _place(store, reading=True)
+    with _opened(place, create=False, reading=book) as opened:
+        record = opened.find(snapshot or (_came_back[-1] if _came_back else "latest"), book)
+    if not record.history:
+        raise NbSnapError("the snapshot knows no cells: it was not taken in IPython")
+    wanted = _patterns(wanted)
+    there = {name for name in names if name not in wanted}
+    found = plan([(count, python(text)) for count, text in record.history], wanted, there)
+    failed = ""
+    made: list[str] = []
+    for step in () if dry_run else found.steps:
+        if show is not None:
+            show(step)
+        kept = {name: names[name] for name in step.rebinds if name in names}
+        failed = (run or (lambda code: _run(code, names)))(step.code)
+        names.update(kept)
+        made += [name for name in step.makes if name in names]
+        if failed:
+            break
+    return RerunReport(
+        id=record.head.id,
+        name=record.head.name,
+        time=record.head.time,
+        steps=found.steps,
+        made=tuple(dict.fromkeys(made)),
+        unknown=found.unknown,
+        failed=failed,
+        seconds=time.perf_counter() - started,
+        dry_run=dry_run,
+    )
+
+
+def _run(code: str, names: dict[str, Any]) -> str:
+    try:
+        exec(compile(code, "<rerun>", "exec"), names)
+    except (Exception, SystemExit) as error:
+        return f"{type(error).__name__}: {error}"
+    return ""
+
+
+def is_here(snapshot: str, *, store: Place = None, notebook: str | None = None) -> bool:
+    """Tell whether the variables of a snapshot are in this session: taken here, or restored here."""
+    book = notebook or host.default_notebook()
+    place, _ = _place(store, reading=True)
+    with _opened(place, create=False, reading=book) as opened:
+        head = opened.find(snapshot, book).head
+    return head.id in _came_back or head.session == host.SESSION
 
 
 # --- the namespace ----------------------------------------------------------------------------------------------------

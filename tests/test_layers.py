@@ -22,11 +22,11 @@ PACKAGE = Path(nbsnap.__file__).parent
 LAYERS = """
     __init__ __main__
     magics
-    cli
+    cli automatic
     session
     reports
     environment living           | maintenance
-    capture rebuild              | store
+    capture rebuild remake        | store
     losses taken batches         | writer later
     pickling                     | reader
     reducers definitions holes   | pieces folder line
@@ -35,7 +35,7 @@ LAYERS = """
     builders sharing refused structs beside | seen pages
     ordering namespace provenance placeholder cells abroad
     describe
-    startup profile host meter
+    startup profile host meter autosave lost
     render
     layout tree
     wording manifest background
