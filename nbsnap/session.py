@@ -133,6 +133,11 @@ def snapshot(
             in_folder = isinstance(opened.backend, FolderBackend)
             why = jobs.refusal() if in_folder else "only a store in a folder can be written by another process"
         if not why:
+            left, needs = taken.left_behind()
+            why = jobs.refusal(needs)
+        if not why:
+            progress.begin("copying what another process would not have", needs)
+            taken = taken.at_home(left)
             report = reports.saved(head, where, taken, skips, 0, started, notes=notes, background=True)
             if _in_background(record, taken, kept, started, report, ended):
                 return report
@@ -370,7 +375,7 @@ def restore(
             here = [name for name in wanted if name in built.values]
             turn.restored = {name: built.values[name] for name in here}
             state.put(parts, _entries(built, turn), turn)
-            notes += (*turn.notes, *_parted(record, here, names))
+            notes += (*_remarks(first), *_remarks(built), *turn.notes, *_parted(record, here, names))
             report = reports.restored(
                 record, opened.place, here, failed, not_saved, others, exact, started, notes=notes, beside=turn.done
             )
@@ -506,6 +511,14 @@ def _parted(record: Snapshot, here: Collection[str], names: Mapping[str, Any]) -
                 f"{wording.listed(came)} shared objects with {wording.listed(stayed)}, now apart:"
                 " restore them together to have them share again"
             )
+
+
+def _remarks(built: Rebuilt) -> Iterator[str]:
+    """Yield what is to be said of the objects that came back, each sentence with the variables that it is about."""
+    for text, names in built.remarks.items():
+        entries = [entry for name in names if (entry := state.item_of(name)) is not None]
+        shown = [*(name for name in names if state.item_of(name) is None), *wording.beside(entries)]
+        yield f"{wording.listed(shown)}: {text}"
 
 
 def _leave(values: Mapping[str, Any]) -> None:
