@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     )
     from nbsnap.model import RestoreReport, Skip, SnapshotReport, Variable
     from nbsnap.placeholder import Placeholder, PlaceholderError
-    from nbsnap.session import restore, snapshot, wait
+    from nbsnap.session import restore, snapshot, undo, wait
     from nbsnap.store import Store
 
 __version__ = "0.1.0"
@@ -54,6 +54,7 @@ __all__ = [
     "load_ipython_extension",
     "restore",
     "snapshot",
+    "undo",
     "unload_ipython_extension",
     "wait",
 ]
@@ -69,6 +70,7 @@ fresh_random: object = None
 _HOME = {
     "snapshot": "session",
     "restore": "session",
+    "undo": "session",
     "wait": "session",
     "Store": "store",
     "SnapshotReport": "model",

@@ -22,9 +22,9 @@ PACKAGE = Path(nbsnap.__file__).parent
 LAYERS = """
     __init__ __main__
     magics
-    cli
+    cli attempt
     session
-    reports
+    reports undoing
     environment living           | maintenance
     capture rebuild              | store
     losses taken batches         | writer later
@@ -35,7 +35,7 @@ LAYERS = """
     builders sharing refused structs beside | seen pages
     ordering namespace provenance placeholder cells
     describe
-    startup profile host meter
+    startup profile host meter firstline
     render
     layout tree
     wording manifest background
