@@ -25,7 +25,7 @@ from nbsnap.render import reference
 __all__ = ["Attempt", "begin"]
 
 
-@dataclass
+@dataclass(eq=False, repr=False)
 class Attempt:
     """One cell that runs after a snapshot."""
 
@@ -79,8 +79,9 @@ class Attempt:
 
     def disarm(self) -> None:
         """Wait no longer."""
-        self.shell.events.unregister("post_run_cell", self.ended)
-        self.shell.events.unregister("post_execute", self.silent_ended)
+        for event, waiting in (("post_run_cell", self.ended), ("post_execute", self.silent_ended)):
+            if waiting in self.shell.events.callbacks[event]:
+                self.shell.events.unregister(event, waiting)
 
     def way_back(self) -> str:
         """Return the words that tell how to go back."""

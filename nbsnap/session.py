@@ -358,7 +358,7 @@ def restore(
             with uninterrupted():
                 journal.undo()
                 turn.undo()
-                undoing.failed(names, record, wanted)
+                undoing.failed(names, record, wanted, journal)
             raise
 
 

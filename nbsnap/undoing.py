@@ -80,6 +80,7 @@ class _Change:
     """What the last restore has changed, as it is needed to take that back, and to do it again."""
 
     namespace: dict[str, Any]
+    journal: Journal
     report: RestoreReport
     other: dict[str, Any]  # name -> the value that it does not have now: before the restore, or after it once undone
     marks: dict[str, _Mark]  # name -> what it was bound to here
@@ -124,10 +125,10 @@ def keep(
     with uninterrupted():
         before, _incomplete = _incomplete, _still(names, report, report.failed, partly=partly)
         _last = _Change(
-            names, report, other, {name: _Mark(names.get(name, ABSENT)) for name in other}, order, list(names),
+            names, journal, report, other, {name: _Mark(names.get(name, ABSENT)) for name in other}, order, list(names),
             turn.later, classes, code[-1][0] if code else 0, made, before,
         )  # fmt: skip
-    free = background.free_memory()
+    free = background.free_memory() if held else None
     if free is not None and held * _SHARE > free:
         _let_go(f"what the restore of {_label(report)} replaced took too much memory to be kept")
         told = f"what was replaced ({wording.size(held)}) was too much to keep in memory, so there is no --undo"
@@ -135,9 +136,11 @@ def keep(
     return replace(report, held=held)
 
 
-def failed(names: dict[str, Any], record: Snapshot, wanted: Iterable[str]) -> None:
+def failed(names: dict[str, Any], record: Snapshot, wanted: Iterable[str], journal: Journal) -> None:
     """Note that a restore has failed, and left the namespace as it was."""
     global _incomplete
+    if _last is not None and _last.journal is journal:  # it was interrupted when all was done
+        _let_go(f"the restore of {_label(record.head)} was interrupted")
     absent = [name for name in wanted if name not in names]
     if absent and host.is_session(names):
         marks = {name: _Mark(ABSENT) for name in absent}
