@@ -48,15 +48,13 @@ class Attempt:
         self.disarm()
         if result is not None and result.success:
             return
-        if not self.rollback:
-            self.say(f"nbsnap: the cell failed; {self.way_back()}")
-            return
         try:
-            self.say(f"nbsnap: the cell failed; {self.go_back()}")
+            self.settle()
+            self.say(f"nbsnap: the cell failed; {self.go_back() if self.rollback else self.way_back()}")
         except NbSnapError as error:
-            self.say(f"nbsnap: the cell failed, and nothing was put back: {error}")
+            self.say(f"nbsnap: the cell failed, and there is no way back: {error}")
         except KeyboardInterrupt:
-            self.say(f"nbsnap: the cell failed, and going back was interrupted: {self.way_back()}")
+            self.say(f"nbsnap: the cell failed, and going back was interrupted; {self.way_back()}")
 
     def silent_ended(self) -> None:
         """Do the same for a cell that runs silently, of which IPython tells nothing but its end."""
@@ -87,9 +85,8 @@ class Attempt:
         """Return the words that tell how to go back."""
         if self.report is None:
             return "there was nothing to save before it"
-        name = reference(self.report.name, self.report.id)
-        words = ["%restore", *([name] if name else []), *([] if self.partly else ["--exact"])]
-        return f"{' '.join(words)} goes back to before it"
+        exact = "" if self.partly else " --exact"
+        return f"%restore {reference(self.report.name, self.report.id)}{exact} goes back to before it"
 
     def settle(self) -> None:
         """Wait for the snapshot, if it is still being written."""
@@ -102,7 +99,6 @@ class Attempt:
 
     def go_back(self) -> str:
         """Go back to before the cell; return the words that tell what was done."""
-        self.settle()
         names = self.shell.user_ns
         said = []
         more: tuple[str, ...] = ()

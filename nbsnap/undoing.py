@@ -9,13 +9,13 @@ back, too. The rules:
   is removed, unless the user has bound it anew.
 - **Nothing is lost by it.** What an undo replaces is kept in its turn, so that a second one brings it back, and so on.
 - **It keeps values in memory** that the user believes replaced. So a report says how much that is, where it is much;
-  they are let go by the next restore, and by the next snapshot that the user takes of the whole session (one that is
-  taken unasked lets nothing go, see `unasked`); and they are not kept at all where they would take more than half of
+  they are let go by the next restore, and by the next snapshot that the user takes of the whole session (an
+  autosnapshot lets nothing go); and they are not kept at all where they would take more than half of
   the memory that is free.
 - Only the session's own namespace has this: with a dict of one's own, one can keep a copy of the dict.
 
 A restore is **incomplete** where variables did not load, or where it failed and their names are bound to nothing. While
-that is so, no snapshot may be taken unasked: it would come before the good one. It ends when each of those names is
+that is so, no autosnapshot is taken: it would come before the good one. It ends when each of those names is
 bound to something new, by a restore, an undo or the user; or when the user takes a snapshot all the same, which says
 what is missing from it.
 """
@@ -27,7 +27,7 @@ import itertools
 import sys
 import time
 import weakref
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -39,7 +39,7 @@ from .model import RestoreReport, Skip, Snapshot, Variable
 from .namespace import ABSENT, Journal, put_in_order, select, user_names
 from .quiet import uninterrupted
 
-__all__ = ["add", "failed", "incomplete", "keep", "settle", "unasked", "undo"]
+__all__ = ["add", "failed", "incomplete", "keep", "settle", "undo"]
 
 #: What was replaced is kept if this many times as much memory is free.
 _SHARE = 2
@@ -98,7 +98,6 @@ class _Change:
 _last: _Change | None = None
 _incomplete: _Incomplete | None = None
 _why_none = "there was no restore in this session"
-_asked = True
 
 
 # --- what session tells -----------------------------------------------------------------------------------------------
@@ -153,8 +152,6 @@ def settle(saved: Collection[str]) -> tuple[str, ...]:
     Returns lines about what is missing from it. What was replaced by the restore before is let go.
     """
     global _incomplete
-    if not _asked:
-        return ()
     missing = _incomplete.missing(_session()) if _incomplete is not None else []
     label = _incomplete.label if _incomplete is not None else ""
     gone = [name for name in missing if name not in saved]
@@ -175,17 +172,6 @@ def settle(saved: Collection[str]) -> tuple[str, ...]:
 
 def _were(names: Sequence[str]) -> str:
     return "it was" if len(names) == 1 else "they were"
-
-
-@contextlib.contextmanager
-def unasked() -> Iterator[None]:
-    """Let snapshots that are taken in the block count as nobody's word for anything: those that nobody asked for."""
-    global _asked
-    before, _asked = _asked, False
-    try:
-        yield
-    finally:
-        _asked = before
 
 
 def incomplete() -> str | None:

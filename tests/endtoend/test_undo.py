@@ -1,4 +1,4 @@
-"""Going back in a live session: `%restore` after a bad cell, `--undo` of the restore, and restores that did not succeed.
+"""Going back in a live session: `%restore` after a bad cell, `--undo` of that, and restores that did not succeed.
 
 Most of it runs in plain Python, in a process of its own; what IPython has a part in, in real kernels.
 """
@@ -76,7 +76,7 @@ def test_back_after_a_bad_cell_and_forward_again(kernel_pair, exact):
     said = kernel.run("%restore --undo").text
     assert said.startswith("Took back the restore of good ("), said
     assert "RATE was bound anew since" in said
-    names = "df arr view model config Model price added RATE".split()
+    names = ["df", "arr", "view", "model", "config", "Model", "price", "added", "RATE"]
     assert kernel.value(f"[n for n in {names} if globals()[n] is not after[n]], 'gone' in globals()") == ([], False)
     assert kernel.value("list(df.columns), arr.tolist(), config, price(1)") == (["a"], [0, 2, 4, 6, 8], {}, -1)
     assert kernel.value("isinstance(model, Model), Model().predict()") == (False, "new"), "as the bad cell left it"
@@ -294,8 +294,7 @@ def test_what_was_replaced_is_let_go(two_shells):
         forget()
         assert watch() is not None, "kept for an undo"
         nbsnap.snapshot(only=["b"])
-        with undoing.unasked():
-            nbsnap.snapshot()
+        nbsnap.snapshot(automatic=True)
         assert watch() is not None
         first = watch
         forget()
@@ -399,7 +398,7 @@ def test_a_restore_that_failed_leaves_all_as_it_was(two_shells, how):
 
 
 def test_an_interrupted_restore_in_a_fresh_session_is_incomplete(two_shells):
-    """Until the names are bound, or a restore succeeds, nobody may take the near empty session for the state to save."""
+    """Until the names are bound, or a restore succeeds, nobody takes the near empty session for the state to save."""
     two_shells.run(LOADS)
     two_shells.run(
         textwrap.dedent("""
@@ -448,11 +447,11 @@ def test_a_restore_that_brought_only_a_part_is_incomplete(two_shells):
         assert incomplete() is None, "restored"
         how = ValueError("no"); del fails
         nbsnap.restore("good")
-        with nbsnap.undoing.unasked():
-            assert nbsnap.snapshot().notes == ()
+        assert nbsnap.snapshot(automatic=True).notes == ()
         assert incomplete() is not None, "a snapshot that nobody asked for"
         report = nbsnap.snapshot(exclude=["how"])
-        assert len(report.notes) == 1 and report.notes[0].startswith("missing, as it was not restored from good ("), report.notes
+        assert len(report.notes) == 1, report.notes
+        assert report.notes[0].startswith("missing, as it was not restored from good ("), report.notes
         assert report.notes[0].endswith(": fails")
         assert incomplete() is None, "the user knows"
         fails = "older"
@@ -486,6 +485,29 @@ def test_a_kernel_with_a_package_missing(kernel_pair):
     kernel = kernel_pair.restart()
     kernel.run("%restore good")
     assert "missing, as it was not restored from good (" in kernel.run("%snapshot -q").text
+
+
+@pytest.mark.kernel
+def test_no_autosnapshot_after_an_incomplete_restore(kernel_pair):
+    """What is missing is missing from no snapshot that nobody asked for: the good one stays the latest."""
+    module = kernel_pair.folder / "gadgets_lib.py"
+    module.write_text("class Gadget:\n    size = 3\n")
+    kernel = kernel_pair.start()
+    kernel.run(
+        "import sys; sys.path.insert(0, '')\nfrom gadgets_lib import Gadget\nw = Gadget(); plain = 1; del Gadget"
+    )
+    kernel.run("%snapshot good")
+    module.rename(module.with_suffix(".away"))
+    kernel = kernel_pair.restart()
+    kernel.run("%config NbSnap.snapshot_on_exit = True\n%restore\n%autosnapshot 1")
+    stamps = "import nbsnap\nprint([head.name for head in nbsnap.Store.open('.nbsnap').heads()])"
+    for n in range(3):
+        kernel.run(f"late = {n}; import time; time.sleep(0.6)")
+    assert "None while the restore of good (" in kernel.run("%autosnapshot").text
+    assert kernel.run(stamps).stdout == "['good']\n"
+    kernel.run("w = None; import time; time.sleep(1.1)")
+    kernel.run("time.sleep(1.1)")
+    assert kernel.run(stamps).stdout != "['good']\n"
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="asks Linux for the memory in use")
