@@ -26,9 +26,9 @@ if TYPE_CHECKING:
         StrictError,
         VariableNotFound,
     )
-    from nbsnap.model import RestoreReport, Skip, SnapshotReport, Variable
+    from nbsnap.model import RerunReport, RestoreReport, Skip, SnapshotReport, Variable
     from nbsnap.placeholder import Placeholder, PlaceholderError
-    from nbsnap.session import restore, snapshot, undo, wait
+    from nbsnap.session import rerun, restore, snapshot, undo, wait
     from nbsnap.store import Store
 
 __version__ = "0.1.0"
@@ -38,6 +38,7 @@ __all__ = [
     "NbSnapError",
     "Placeholder",
     "PlaceholderError",
+    "RerunReport",
     "RestoreReport",
     "Skip",
     "SnapshotNotFound",
@@ -52,6 +53,7 @@ __all__ = [
     "VariableNotFound",
     "__version__",
     "load_ipython_extension",
+    "rerun",
     "restore",
     "snapshot",
     "undo",
@@ -69,11 +71,13 @@ fresh_random: object = None
 
 _HOME = {
     "snapshot": "session",
+    "rerun": "session",
     "restore": "session",
     "undo": "session",
     "wait": "session",
     "Store": "store",
     "SnapshotReport": "model",
+    "RerunReport": "model",
     "RestoreReport": "model",
     "Skip": "model",
     "Variable": "model",

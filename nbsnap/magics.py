@@ -34,7 +34,8 @@ from nbsnap.model import BESIDE
 if TYPE_CHECKING:
     from nbsnap.automatic import Automatic
     from nbsnap.layout import Sheet
-    from nbsnap.model import RestoreReport, SnapshotReport
+    from nbsnap.lost import Lost
+    from nbsnap.model import RerunReport, RestoreReport, SnapshotReport
 
 __all__ = ["NbSnap", "load", "unload"]
 
@@ -87,7 +88,7 @@ def _magic(*arguments: _Argument, kind: Any = line_magic) -> Callable[[_F], _F]:
         parser.allow_abbrev = False
         parser.usage = _usage(parser)
         parser.formatter_class = partial(MagicHelpFormatter, width=96)
-        text = parser.format_help().replace("<PATTERN [PATTERN ...]>", "PATTERN…")
+        text = parser.format_help().replace("<PATTERN [PATTERN ...]>", "PATTERN…").replace("<NAME [NAME ...]>", "NAME…")
         function.__doc__ = text.replace("<PART [PART ...]>", "PART…")
         return function
 
@@ -255,6 +256,14 @@ class NbSnap(Magics):
         _argument("--strict", action="store_true", help="If anything cannot be restored, fail and change nothing."),
         _argument("--dry-run", action="store_true", help="Say what would be restored, with sizes; change nothing."),
         _argument("--undo", action="store_true", help="Take the last restore back; once more: do it again."),
+        _argument(
+            "--rerun",
+            metavar="NAME",
+            nargs="+",
+            action="extend",
+            default=[],
+            help="Make these again, which were not saved: show and run the statements that had made them.",
+        ),
         _argument("--no-map", action="store_true", help="Read and verify all of it now; map no array from a file."),
         *_SHOW,
     )
@@ -273,8 +282,11 @@ class NbSnap(Magics):
             %restore before-train --only df
             %restore latest~1 --dry-run
             %restore --undo                    as it was before the last %restore
+            %restore --rerun rows db
         """
         args = self._parse(self.restore, line)
+        if args.rerun:
+            return self._rerun(args)  # type: ignore[return-value]
         named = None if args.snapshot == "latest" else args.snapshot
         with self._errors("nothing was restored", named, [*args.only, *args.exclude]):
             from nbsnap import meter, render, session
@@ -299,9 +311,50 @@ class NbSnap(Magics):
                     progress=progress,
                 )
             _wake_figures(self._ip)
+            if not args.dry_run:
+                self.lost.note(report)
             if not args.quiet or report.failed or report.not_saved or report.notes:
                 self._show(report, render.restore_sheet(report, verbose=args.verbose))
         return report if args.output else None
+
+    def _rerun(self, args: Any) -> RerunReport | None:
+        """Run again what had made the names; after a restore, if the session does not have the snapshot yet."""
+        named = None if args.snapshot == "latest" else args.snapshot
+        where = {"store": self._place(), "notebook": self.notebook or None}
+        with self._errors("nothing more was run", named, []):
+            from nbsnap import render, session
+
+            if not (args.dry_run or session.is_here(args.snapshot, **where)):
+                self.restore(f"{shlex.quote(args.snapshot)}{' -q' if args.quiet else ''}")
+            report: RerunReport = session.rerun(
+                _split(args.rerun),
+                named or "",
+                self._ip.user_ns,
+                dry_run=args.dry_run,
+                show=None if args.quiet else lambda step: _print(render.step_text(step)),
+                run=self._run_code,
+                python=self._ip.transform_cell,
+                **where,
+            )
+            self.lost.found(report.made)
+            if text := render.rerun_text(report):
+                _print(text)
+        return report if args.output else None
+
+    def _run_code(self, code: str) -> str:
+        error = self._ip.run_cell(code, store_history=False).error_in_exec
+        return "" if error is None else f"{type(error).__name__}: {error}"
+
+    @property
+    def lost(self) -> Lost:
+        """The names that a restore did not bring back."""
+        if self._lost is None:
+            from nbsnap.lost import Lost
+
+            self._lost = Lost(self._ip, _print)
+        return self._lost
+
+    _lost: Lost | None = None
 
     @_magic(_argument("seconds", metavar="SECONDS", nargs="?", type=float, help="The interval; 0 turns it off."))
     def magic_autosnapshot(self, line: str) -> None:
@@ -353,6 +406,8 @@ class NbSnap(Magics):
         self._following = False
         if self._automatic is not None:
             self._automatic.close()
+        if self._lost is not None:
+            self._lost.close()
 
     def _saving_options(self) -> dict[str, Any]:
         """Return what the settings say about every snapshot."""

@@ -174,6 +174,36 @@ class SnapshotReport(Jsonable):
 
 
 @dataclass(frozen=True, slots=True)
+class Step(Jsonable):
+    """Statements of one cell that are run again."""
+
+    cell: int  # the cell's execution count
+    code: str
+    makes: tuple[str, ...]  # the names that are made again by it
+    rebinds: tuple[str, ...] = ()  # names that it binds besides: they keep the values that they have
+
+
+@dataclass(frozen=True, slots=True)
+class RerunReport(Jsonable):
+    """What `%restore --rerun` did, or with `dry_run` what it would do."""
+
+    id: str  # of the snapshot that knows the cells
+    name: str
+    time: str
+    steps: tuple[Step, ...]
+    made: tuple[str, ...]  # the names that are there now
+    unknown: tuple[str, ...]  # names asked for that no cell makes
+    failed: str  # the error that ended it: "OperationalError: no such table"; "" for none
+    seconds: float
+    dry_run: bool = False
+
+    @property
+    def ok(self) -> bool:
+        """True when everything asked for is there again."""
+        return not self.failed and not self.unknown
+
+
+@dataclass(frozen=True, slots=True)
 class RestoreReport(Jsonable):
     """What `%restore` did, or with `dry_run` what it would do."""
 

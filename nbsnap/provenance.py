@@ -62,12 +62,12 @@ def _bound(source: str) -> tuple[tuple[str, str], ...]:
     lines = source.split("\n")
     found: list[tuple[str, str]] = []
     for statement in tree.body:
-        body = _magic_body(statement)
+        body = magic_body(statement)
         if body is not None:
             found.extend(_bound(body))
             continue
         line = _first_line(lines, statement)
-        found.extend((name, line) for name in _names(statement))
+        found.extend((name, line) for name in names_bound(statement))
     return tuple(found)
 
 
@@ -80,7 +80,7 @@ def _first_line(lines: list[str], statement: ast.stmt) -> str:
     return line[statement.col_offset : end].decode().strip()
 
 
-def _magic_body(statement: ast.stmt) -> str | None:
+def magic_body(statement: ast.stmt) -> str | None:
     """Return the Python inside `get_ipython().run_cell_magic('time', '', body)`, as IPython writes a cell magic."""
     match statement:
         case ast.Expr(
@@ -90,10 +90,18 @@ def _magic_body(statement: ast.stmt) -> str | None:
             )
         ) if magic in _PYTHON_MAGICS:
             return body
+        case ast.Expr(
+            value=ast.Call(
+                func=ast.Attribute(attr="run_line_magic"),
+                args=[ast.Constant(value="time"), ast.Constant(value=str(body))],
+            )
+        ):
+            return body
     return None
 
 
-def _names(node: ast.AST) -> Iterator[str]:
+def names_bound(node: ast.AST) -> Iterator[str]:
+    """Yield the names that a statement binds at the top level of its cell."""
     match node:
         case ast.FunctionDef(name=name) | ast.AsyncFunctionDef(name=name) | ast.ClassDef(name=name):
             yield name
@@ -115,7 +123,7 @@ def _names(node: ast.AST) -> Iterator[str]:
             yield from (n.target.id for n in ast.walk(node) if isinstance(n, ast.NamedExpr))
             return
     for child in ast.iter_child_nodes(node):
-        yield from _names(child)
+        yield from names_bound(child)
 
 
 def _declared_global(node: ast.AST) -> Iterator[str]:

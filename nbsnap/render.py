@@ -10,10 +10,20 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 
 from nbsnap.layout import LAST, TABLE_ROWS, Sheet, Table, title
-from nbsnap.model import Head, RestoreReport, Skip, Snapshot, SnapshotReport, Variable
-from nbsnap.wording import beside, count, cut, seconds, short_id, size, when
+from nbsnap.model import Head, RerunReport, RestoreReport, Skip, Snapshot, SnapshotReport, Step, Variable
+from nbsnap.wording import beside, clean, count, cut, seconds, short_id, size, when
 
-__all__ = ["brief", "list_sheet", "reference", "restore_sheet", "saved_line", "show_sheet", "snapshot_sheet"]
+__all__ = [
+    "brief",
+    "list_sheet",
+    "reference",
+    "rerun_text",
+    "restore_sheet",
+    "saved_line",
+    "show_sheet",
+    "snapshot_sheet",
+    "step_text",
+]
 
 ROWS = 20  # problems shown before "and 12 more"
 NAMES = 8  # names listed in a line
@@ -65,6 +75,10 @@ def restore_sheet(report: RestoreReport, *, verbose: bool = False, now: datetime
         hints = list(dict.fromkeys(skip.hint for skip in helped))
         then = _command("%restore", reference(report.name, report.id), "--only", *(skip.name for skip in helped))
         lines.append(f"To finish: {'; '.join(hints[:NAMES])}; then {then}")
+    again = [skip.name for skip in report.not_saved if skip.cell is not None]
+    if again:
+        them = "it" if len(again) == 1 else "them"
+        lines.append(f"To make {them} again: {_command('%restore', '--rerun', *again)}")
     if report.removed:
         removed = "would be removed" if report.dry_run else "removed"
         lines.append(f"{removed}, as the snapshot does not have them: {_names(report.removed, verbose)}")
@@ -106,6 +120,28 @@ def undo_sheet(report: RestoreReport, *, verbose: bool = False) -> Sheet:
     what = "restore" if report.undo == "undone" else "undo of the restore"
     verb = f"Dry run: take back the {what} of" if report.dry_run else f"Took back the {what} of"
     return Sheet(verb, report.name, short_id(report.id), tuple(facts), "", _filled(tables), tuple(lines))
+
+
+def step_text(step: Step) -> str:
+    """Return the statements of a cell that are about to be run again."""
+    code = "\n".join(f"    {clean(line)}" for line in step.code.split("\n"))
+    kept = f"    # {_names(step.rebinds, False)}: kept as in the session" if step.rebinds else ""
+    return "\n".join(filter(None, [f"In [{step.cell}]:", code, kept]))
+
+
+def rerun_text(report: RerunReport) -> str:
+    """Return what `%restore --rerun` says at its end; a dry run shows the statements."""
+    lines = []
+    if report.dry_run:
+        lines += [step_text(step) for step in report.steps]
+        lines.append("Dry run: nothing was run" if report.steps else "Dry run: there is nothing to run")
+    elif report.made:
+        lines.append(f"Made again: {', '.join(map(clean, report.made))} · {seconds(report.seconds)}")
+    if report.failed:
+        lines.append(f"nbsnap: stopped there: {clean(report.failed)}")
+    if report.unknown:
+        lines.append(f"nbsnap: no cell of the snapshot makes {_names(report.unknown, True)}")
+    return "\n".join(lines)
 
 
 def show_sheet(snapshot: Snapshot, *, verbose: bool = False, now: datetime | None = None) -> Sheet:

@@ -22,12 +22,13 @@ from .capture import take_apart
 from .describe import type_name
 from .errors import NbSnapError, NothingNew, SnapshotNotFound, StoreNotFound, StrictError
 from .folder import FolderBackend
-from .model import BESIDE, Head, RestoreReport, Skip, Snapshot, SnapshotReport
+from .model import BESIDE, Head, RerunReport, RestoreReport, Skip, Snapshot, SnapshotReport, Step
 from .namespace import Journal, matches_any, select, user_names
 from .pickling import ENGINES
 from .progress import Progress
 from .quiet import unhurried, uninterrupted
 from .rebuild import Rebuilt, rebuild
+from .remake import plan
 from .seen import learn, mark, since
 from .store import Store
 from .taken import Taken
@@ -191,8 +192,8 @@ def left_behind(report: SnapshotReport) -> Head | None:
     return found if found is not None and found.session != host.SESSION else None
 
 
-#: The ids of the snapshots from which something was restored in this process.
-_came_back: set[str] = set()
+#: The ids of the snapshots from which something was restored in this process, the last one last.
+_came_back: list[str] = []
 
 
 def _latest(opened: Store, book: str) -> Snapshot | None:
@@ -342,7 +343,7 @@ def restore(
     if undo:
         if snapshot != "latest" or exact or strict:
             raise NbSnapError("--undo takes back the last restore: no snapshot, --exact or --strict goes with it")
-        return undoing.undo(names, only=only, exclude=exclude, dry_run=dry_run)
+        return _take_back(names, only, exclude, dry_run)
     book = notebook or host.default_notebook()
     parts = _parts(beside, names, partly=bool(only or exclude))
     place, _ = _place(store, reading=True)
@@ -394,7 +395,7 @@ def restore(
             if (seen := host.look(names)).hidden is not None:
                 provenance.restored(report.restored, seen.code)
             later.verify(opened.pieces, source.unverified, _tell_damage)
-            _came_back.add(record.head.id)
+            _came_back.append(record.head.id)
             return undoing.keep(names, report, journal, turn, order, classes, made, partly=bool(only or exclude))
         except BaseException:
             with uninterrupted():
@@ -426,7 +427,98 @@ def undo(
         NbSnapError: there was no restore, or what it replaced has been let go: by a snapshot, or for want of memory.
         VariableNotFound: a pattern matches nothing that the restore has changed.
     """
-    return undoing.undo(_session(namespace), only=_patterns(only), exclude=_patterns(exclude), dry_run=dry_run)
+    return _take_back(_session(namespace), _patterns(only), _patterns(exclude), dry_run)
+
+
+def _take_back(names: dict[str, Any], only: tuple[str, ...], exclude: tuple[str, ...], dry_run: bool) -> RestoreReport:
+    report = undoing.undo(names, only=only, exclude=exclude, dry_run=dry_run)
+    if report.undo == "redone" and not dry_run:
+        _came_back.append(report.id)
+    elif report.id in _came_back and not (dry_run or only or exclude):
+        _came_back.remove(report.id)
+    return report
+
+
+def rerun(
+    wanted: Iterable[str],
+    snapshot: str = "",
+    namespace: dict[str, Any] | None = None,
+    *,
+    dry_run: bool = False,
+    store: Place = None,
+    notebook: str | None = None,
+    show: Callable[[Step], None] | None = None,
+    run: Callable[[str], str] | None = None,
+    python: Callable[[str], str] = str,
+) -> RerunReport:
+    """Make variables again that a snapshot does not hold, by running the statements of the cells that had made them.
+
+    **This runs code that the snapshot holds.** What it is, `dry_run` tells.
+
+    Args:
+        wanted: their names, which are names of the session.
+        snapshot: of which the cells are; by default the last one that was restored here, or the latest.
+        namespace: the dict to run them in; the session's own by default.
+        dry_run: say what would be run, and run nothing.
+        store, notebook: as for `snapshot`.
+        show: called with each step before it is run.
+        run: runs Python source in the namespace, and returns what went wrong, or "".
+        python: makes Python of the text of a cell, in which magics may stand.
+
+    Raises:
+        SnapshotNotFound: there is no such snapshot.
+        NbSnapError: it knows no cells, as it was not taken in IPython.
+    """
+    started = time.perf_counter()
+    names = _session(namespace)
+    book = notebook or host.default_notebook()
+    place, _ = _place(store, reading=True)
+    with _opened(place, create=False, reading=book) as opened:
+        record = opened.find(snapshot or (_came_back[-1] if _came_back else "latest"), book)
+    if not record.history:
+        raise NbSnapError("the snapshot knows no cells: it was not taken in IPython")
+    wanted = _patterns(wanted)
+    there = {name for name in names if name not in wanted}
+    found = plan([(count, python(text)) for count, text in record.history], wanted, there)
+    failed = ""
+    made: list[str] = []
+    for step in () if dry_run else found.steps:
+        if show is not None:
+            show(step)
+        kept = {name: names[name] for name in step.rebinds if name in names}
+        failed = (run or (lambda code: _run(code, names)))(step.code)
+        names.update(kept)
+        made += [name for name in step.makes if name in names]
+        if failed:
+            break
+    return RerunReport(
+        id=record.head.id,
+        name=record.head.name,
+        time=record.head.time,
+        steps=found.steps,
+        made=tuple(dict.fromkeys(made)),
+        unknown=found.unknown,
+        failed=failed,
+        seconds=time.perf_counter() - started,
+        dry_run=dry_run,
+    )
+
+
+def _run(code: str, names: dict[str, Any]) -> str:
+    try:
+        exec(compile(code, "<rerun>", "exec"), names)
+    except (Exception, SystemExit) as error:
+        return f"{type(error).__name__}: {error}"
+    return ""
+
+
+def is_here(snapshot: str, *, store: Place = None, notebook: str | None = None) -> bool:
+    """Tell whether the variables of a snapshot are in this session: taken here, or restored here."""
+    book = notebook or host.default_notebook()
+    place, _ = _place(store, reading=True)
+    with _opened(place, create=False, reading=book) as opened:
+        head = opened.find(snapshot, book).head
+    return head.id in _came_back or head.session == host.SESSION
 
 
 # --- the namespace ----------------------------------------------------------------------------------------------------

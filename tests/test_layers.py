@@ -26,7 +26,7 @@ LAYERS = """
     session
     reports undoing
     environment living           | maintenance
-    capture rebuild              | store
+    capture rebuild remake        | store
     losses taken batches         | writer later
     pickling                     | reader
     reducers definitions holes   | pieces folder line
@@ -35,7 +35,7 @@ LAYERS = """
     builders sharing refused structs beside | seen pages
     ordering namespace provenance placeholder cells
     describe
-    startup profile host meter autosave firstline
+    startup profile host meter autosave lost firstline
     render
     layout tree
     wording manifest background

@@ -86,6 +86,7 @@ def test_a_restore_in_a_terminal() -> None:
         "  not saved   rows   generator, made in In [3]:  rows = (r for r in table)",
         '              db     sqlite3.Connection, made in In [2]:  db = sqlite3.connect("x.db")',
         "  To finish: pip install xgboost; then %restore before-train --only clf",
+        "  To make them again: %restore --rerun rows db",
         "  2 variables that the snapshot does not have were kept (--exact removes them)",
     ]
 
