@@ -387,7 +387,7 @@ def restore(
             here = [name for name in wanted if name in built.values]
             turn.restored = {name: built.values[name] for name in here}
             state.put(parts, _entries(built, turn), turn)
-            notes += (*turn.notes, *_parted(record, here, names))
+            notes += (*turn.notes, *_parted(record, set(here), names))
             report = reports.restored(
                 record, opened.place, here, failed, not_saved, others, exact, started, notes=notes, beside=turn.done
             )

@@ -27,6 +27,7 @@ import itertools
 import sys
 import time
 import weakref
+from collections import deque
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -43,7 +44,7 @@ __all__ = ["add", "failed", "incomplete", "keep", "settle", "undo"]
 
 #: What was replaced is kept if this many times as much memory is free.
 _SHARE = 2
-_LOOKED_AT = 20_000  # objects, to tell how much memory values take
+_LOOKED_AT = 10_000  # objects, to tell how much memory values take: what lies deep counts for nothing
 
 
 class _Mark:
@@ -120,6 +121,7 @@ def keep(
         return report
     other = journal.replaced()
     held = _weight(value for value in other.values() if value is not ABSENT)
+    total = sum(held.values())
     code = host.look(names).code
     with uninterrupted():
         before, _incomplete = _incomplete, _still(names, report, report.failed, partly=partly)
@@ -127,12 +129,11 @@ def keep(
             names, journal, report, other, {name: _Mark(names.get(name, ABSENT)) for name in other}, order, list(names),
             turn.later, classes, code[-1][0] if code else 0, made, before,
         )  # fmt: skip
-    free = background.free_memory() if held else None
-    if free is not None and held * _SHARE > free:
+    if any(size * _SHARE > _free(place) for place, size in held.items()):
         _let_go(f"what the restore of {_label(report)} replaced took too much memory to be kept")
-        told = f"what was replaced ({wording.size(held)}) was too much to keep in memory, so there is no --undo"
+        told = f"what was replaced ({wording.size(total)}) was too much to keep in memory, so there is no --undo"
         return replace(report, notes=(*report.notes, told))
-    return replace(report, held=held)
+    return replace(report, held=total)
 
 
 def failed(names: dict[str, Any], record: Snapshot, wanted: Iterable[str], journal: Journal) -> None:
@@ -351,36 +352,44 @@ def _label(of: Any) -> str:
     return f"{of.name} ({short})" if of.name else short
 
 
-def _weight(values: Iterable[Any]) -> int:
-    """Return how many bytes of memory some values take, about: big arrays and texts count, the small is guessed."""
+def _free(place: str) -> float:
+    """Return how many bytes of memory are free: of the machine, or of its current GPU."""
+    free = background.free_memory() if place == "cpu" else sys.modules["torch"].cuda.mem_get_info()[0]
+    return float("inf") if free is None else free
+
+
+def _weight(values: Iterable[Any]) -> dict[str, int]:
+    """Return how many bytes of each memory some values take, about: what is big counts, what is small is guessed."""
+    tensor = getattr(sys.modules.get("torch"), "Tensor", ())
     seen: set[int] = set()
-    total = 0
-    todo = list(values)
+    total = {"cpu": 0, "cuda": 0}
+    todo = deque(values)
     while todo and len(seen) < _LOOKED_AT:
-        value = todo.pop()
+        value = todo.popleft()
         if id(value) in seen:
             continue
         seen.add(id(value))
-        total += _bytes(value)
         cls = type(value)
-        if cls in (list, tuple, set, frozenset):
-            todo.extend(itertools.islice(value, _LOOKED_AT))
-        elif cls is dict:
-            todo.extend(itertools.islice(value.values(), _LOOKED_AT))
-        elif made_in_python(cls) and cls is not type:
+        if cls in _BUILT_IN:
+            total["cpu"] += sys.getsizeof(value)
+            if cls is dict:
+                todo.extend(itertools.islice(value.values(), _LOOKED_AT))
+            elif cls in _HOLDING:
+                todo.extend(itertools.islice(value, _LOOKED_AT))
+            continue
+        total["cuda" if issubclass(cls, tensor) and value.is_cuda else "cpu"] += _bytes(value, cls)
+        if made_in_python(cls) and cls is not type:
             with contextlib.suppress(Exception):
                 held = object.__getattribute__(value, "__dict__")
                 todo.extend(itertools.islice(held.values(), _LOOKED_AT) if type(held) is dict else ())
-    return total
+    return {place: size for place, size in total.items() if size}
 
 
-_BUILT_IN = frozenset({str, bytes, bytearray, list, tuple, dict, set, frozenset, int, float, complex})
+_HOLDING = frozenset({list, tuple, set, frozenset})
+_BUILT_IN = _HOLDING | {str, bytes, bytearray, dict, int, float, complex}
 
 
-def _bytes(value: Any) -> int:
-    cls = type(value)
-    if cls in _BUILT_IN:
-        return sys.getsizeof(value)
+def _bytes(value: Any, cls: type) -> int:
     try:
         match module_of(cls).partition(".")[0]:
             case "numpy" | "pyarrow" | "torch" | "xarray":
