@@ -10,41 +10,38 @@ back, too. The rules:
 - **Nothing is lost by it.** What an undo replaces is kept in its turn, so that a second one brings it back, and so on.
 - **It keeps values in memory** that the user believes replaced. So a report says how much that is, where it is much;
   they are let go by the next restore, and by the next snapshot that the user takes of the whole session (an
-  autosnapshot lets nothing go); and they are not kept at all where they would take more than half of
-  the memory that is free.
+  autosnapshot lets nothing go); and they are not kept at all where they would take more than half of the memory that
+  is free.
 - Only the session's own namespace has this: with a dict of one's own, one can keep a copy of the dict.
 
 A restore is **incomplete** where variables did not load, or where it failed and their names are bound to nothing. While
-that is so, no autosnapshot is taken: it would come before the good one. It ends when each of those names is
-bound to something new, by a restore, an undo or the user; or when the user takes a snapshot all the same, which says
-what is missing from it.
+that is so, no autosnapshot is taken: it would come before the good one. It ends when each of those names is bound to
+something new, by a restore, an undo or the user; or when the user takes a snapshot all the same, which says what is
+missing from it.
 """
 
 from __future__ import annotations
 
-import contextlib
-import itertools
 import sys
 import time
 import weakref
-from collections import deque
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from . import background, host, living, provenance, wording
 from . import beside as state
-from .describe import made_in_python, module_of, summary, type_name
+from . import host, living, provenance, wording
+from .describe import summary, type_name
 from .errors import NbSnapError
 from .model import RestoreReport, Skip, Snapshot, Variable
 from .namespace import ABSENT, Journal, put_in_order, select, user_names
 from .quiet import uninterrupted
+from .weight import free, weigh
 
 __all__ = ["add", "failed", "incomplete", "keep", "settle", "undo"]
 
 #: What was replaced is kept if this many times as much memory is free.
 _SHARE = 2
-_LOOKED_AT = 10_000  # objects, to tell how much memory values take: what lies deep counts for nothing
 
 
 class _Mark:
@@ -81,7 +78,7 @@ class _Change:
     """What the last restore has changed, as it is needed to take that back, and to do it again."""
 
     namespace: dict[str, Any]
-    journal: Journal
+    journal: weakref.ref[Journal]  # which holds values
     report: RestoreReport
     other: dict[str, Any]  # name -> the value that it does not have now: before the restore, or after it once undone
     marks: dict[str, _Mark]  # name -> what it was bound to here
@@ -120,16 +117,16 @@ def keep(
     if not host.is_session(names):
         return report
     other = journal.replaced()
-    held = _weight(value for value in other.values() if value is not ABSENT)
+    held = weigh(value for value in other.values() if value is not ABSENT)
     total = sum(held.values())
     code = host.look(names).code
     with uninterrupted():
         before, _incomplete = _incomplete, _still(names, report, report.failed, partly=partly)
         _last = _Change(
-            names, journal, report, other, {name: _Mark(names.get(name, ABSENT)) for name in other}, order, list(names),
+            names, weakref.ref(journal), report, other, {name: _Mark(names.get(name, ABSENT)) for name in other}, order, list(names),
             turn.later, classes, code[-1][0] if code else 0, made, before,
         )  # fmt: skip
-    if any(size * _SHARE > _free(place) for place, size in held.items()):
+    if any(size * _SHARE > free(place) for place, size in held.items()):
         _let_go(f"what the restore of {_label(report)} replaced took too much memory to be kept")
         told = f"what was replaced ({wording.size(total)}) was too much to keep in memory, so there is no --undo"
         return replace(report, notes=(*report.notes, told))
@@ -139,7 +136,7 @@ def keep(
 def failed(names: dict[str, Any], record: Snapshot, wanted: Iterable[str], journal: Journal) -> None:
     """Note that a restore has failed, and left the namespace as it was."""
     global _incomplete
-    if _last is not None and _last.journal is journal:  # it was interrupted when all was done
+    if _last is not None and _last.journal() is journal:  # it was interrupted when all was done
         _let_go(f"the restore of {_label(record.head)} was interrupted")
     absent = [name for name in wanted if name not in names]
     if absent and host.is_session(names):
@@ -350,55 +347,3 @@ def _label(of: Any) -> str:
     """Return how a snapshot is called in a sentence, from a report or a head."""
     short = wording.short_id(of.id)
     return f"{of.name} ({short})" if of.name else short
-
-
-def _free(place: str) -> float:
-    """Return how many bytes of memory are free: of the machine, or of its current GPU."""
-    free = background.free_memory() if place == "cpu" else sys.modules["torch"].cuda.mem_get_info()[0]
-    return float("inf") if free is None else free
-
-
-def _weight(values: Iterable[Any]) -> dict[str, int]:
-    """Return how many bytes of each memory some values take, about: what is big counts, what is small is guessed."""
-    tensor = getattr(sys.modules.get("torch"), "Tensor", ())
-    seen: set[int] = set()
-    total = {"cpu": 0, "cuda": 0}
-    todo = deque(values)
-    while todo and len(seen) < _LOOKED_AT:
-        value = todo.popleft()
-        if id(value) in seen:
-            continue
-        seen.add(id(value))
-        cls = type(value)
-        if cls in _BUILT_IN:
-            total["cpu"] += sys.getsizeof(value)
-            if cls is dict:
-                todo.extend(itertools.islice(value.values(), _LOOKED_AT))
-            elif cls in _HOLDING:
-                todo.extend(itertools.islice(value, _LOOKED_AT))
-            continue
-        total["cuda" if issubclass(cls, tensor) and value.is_cuda else "cpu"] += _bytes(value, cls)
-        if made_in_python(cls) and cls is not type:
-            with contextlib.suppress(Exception):
-                held = object.__getattribute__(value, "__dict__")
-                todo.extend(itertools.islice(held.values(), _LOOKED_AT) if type(held) is dict else ())
-    return {place: size for place, size in total.items() if size}
-
-
-_HOLDING = frozenset({list, tuple, set, frozenset})
-_BUILT_IN = _HOLDING | {str, bytes, bytearray, dict, int, float, complex}
-
-
-def _bytes(value: Any, cls: type) -> int:
-    try:
-        match module_of(cls).partition(".")[0]:
-            case "numpy" | "pyarrow" | "torch" | "xarray":
-                return int(value.nbytes)
-            case "pandas":
-                told = value.memory_usage(deep=False)
-                return int(told if isinstance(told, int) else told.sum())
-            case "polars":
-                return int(value.estimated_size())
-    except Exception:  # not every object of theirs can be asked
-        pass
-    return 64

@@ -33,7 +33,7 @@ LAYERS = """
     memory paths flat plain      | packs backends
                                  | mapping
     builders sharing refused structs beside | seen pages
-    ordering namespace provenance placeholder cells
+    ordering namespace provenance placeholder cells weight
     describe
     startup profile host meter autosave lost firstline
     render
