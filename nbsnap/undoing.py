@@ -123,8 +123,8 @@ def keep(
     with uninterrupted():
         before, _incomplete = _incomplete, _still(names, report, report.failed, partly=partly)
         _last = _Change(
-            names, weakref.ref(journal), report, other, {name: _Mark(names.get(name, ABSENT)) for name in other}, order, list(names),
-            turn.later, classes, code[-1][0] if code else 0, made, before,
+            names, weakref.ref(journal), report, other, {name: _Mark(names.get(name, ABSENT)) for name in other}, order,
+            list(names), turn.later, classes, code[-1][0] if code else 0, made, before,
         )  # fmt: skip
     if any(size * _SHARE > free(place) for place, size in held.items()):
         _let_go(f"what the restore of {_label(report)} replaced took too much memory to be kept")
