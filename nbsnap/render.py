@@ -75,7 +75,7 @@ def restore_sheet(report: RestoreReport, *, verbose: bool = False, now: datetime
         hints = list(dict.fromkeys(skip.hint for skip in helped))
         then = _command("%restore", reference(report.name, report.id), "--only", *(skip.name for skip in helped))
         lines.append(f"To finish: {'; '.join(hints[:NAMES])}; then {then}")
-    again = [skip.name for skip in report.not_saved if skip.cell is not None]
+    again = [skip.name for skip in report.not_saved if skip.cell is not None and skip.kind != "partly"]
     if again:
         them = "it" if len(again) == 1 else "them"
         lines.append(f"To make {them} again: {_command('%restore', '--rerun', *again)}")
