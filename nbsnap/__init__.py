@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     )
     from nbsnap.model import RerunReport, RestoreReport, Skip, SnapshotReport, Variable
     from nbsnap.placeholder import Placeholder, PlaceholderError
-    from nbsnap.session import rerun, restore, snapshot, wait
+    from nbsnap.session import rerun, restore, snapshot, undo, wait
     from nbsnap.store import Store
 
 __version__ = "0.1.0"
@@ -56,6 +56,7 @@ __all__ = [
     "rerun",
     "restore",
     "snapshot",
+    "undo",
     "unload_ipython_extension",
     "wait",
 ]
@@ -72,6 +73,7 @@ _HOME = {
     "snapshot": "session",
     "rerun": "session",
     "restore": "session",
+    "undo": "session",
     "wait": "session",
     "Store": "store",
     "SnapshotReport": "model",

@@ -22,9 +22,9 @@ PACKAGE = Path(nbsnap.__file__).parent
 LAYERS = """
     __init__ __main__
     magics
-    cli automatic
+    cli attempt automatic
     session
-    reports
+    reports undoing
     environment living           | maintenance
     capture rebuild remake        | store
     losses taken batches         | writer later
@@ -33,9 +33,9 @@ LAYERS = """
     memory paths flat plain      | packs backends
                                  | mapping
     builders sharing refused structs beside | seen pages
-    ordering namespace provenance placeholder cells abroad
+    ordering namespace provenance placeholder cells abroad weight
     describe
-    startup profile host meter autosave lost
+    startup profile host meter autosave lost firstline
     render
     layout tree
     wording manifest background

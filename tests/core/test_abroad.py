@@ -133,7 +133,7 @@ def test_what_a_fork_leaves_out_is_seen(monkeypatch: pytest.MonkeyPatch) -> None
 @LINUX
 def test_where_memory_is_short_nothing_is_copied(monkeypatch: pytest.MonkeyPatch) -> None:
     """A device with more memory than the machine has left is written before the call returns, part by part."""
-    monkeypatch.setattr("nbsnap.background._free_memory", lambda: 300 << 20)
+    monkeypatch.setattr("nbsnap.background.free_memory", lambda: 300 << 20)
     device = Device(NOISE)
     report = save({"x": device}, background=True)
     assert report.id
