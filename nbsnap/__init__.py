@@ -38,7 +38,7 @@ if TYPE_CHECKING:
         VerifyReport,
     )
     from nbsnap.placeholder import Placeholder, PlaceholderError
-    from nbsnap.session import rerun, restore, snapshot, verify, wait
+    from nbsnap.session import rerun, restore, snapshot, undo, verify, wait
     from nbsnap.store import Store
 
 __version__ = "0.1.0"
@@ -70,6 +70,7 @@ __all__ = [
     "rerun",
     "restore",
     "snapshot",
+    "undo",
     "unload_ipython_extension",
     "verify",
     "wait",
@@ -89,6 +90,7 @@ _HOME = {
     "snapshot": "session",
     "rerun": "session",
     "restore": "session",
+    "undo": "session",
     "verify": "session",
     "wait": "session",
     "Store": "store",

@@ -22,12 +22,13 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from IPython.core.error import UsageError
-from IPython.core.magic import Magics, line_magic, magics_class
+from IPython.core.magic import Magics, line_cell_magic, line_magic, magics_class
 from IPython.core.magic_arguments import MagicHelpFormatter, argument, magic_arguments
 from traitlets import Bool, Enum, Float, List, TraitError, Unicode, observe
 
 from nbsnap import host
 from nbsnap.errors import NbSnapError, VariableNotFound
+from nbsnap.firstline import written_out
 from nbsnap.model import BESIDE
 
 if TYPE_CHECKING:
@@ -78,14 +79,14 @@ _SHOW = (
 )
 
 
-def _magic(*arguments: _Argument) -> Callable[[_F], _F]:
-    """Make a method a line magic that has these arguments; its help text is made from them.
+def _magic(*arguments: _Argument, kind: Any = line_magic) -> Callable[[_F], _F]:
+    """Make a method a magic that has these arguments; its help text is made from them.
 
     `magic_x` is the magic x of which there is a setting x, too.
     """
 
     def make(function: _F) -> _F:
-        function = cast(_F, cast(Any, line_magic)(function.__name__.removeprefix("magic_"))(function))
+        function = cast(_F, kind(function.__name__.removeprefix("magic_"))(function))
         for flags, meaning in reversed(arguments):
             function = _declare_argument(*flags, **meaning)(function)
         function = _declare()(function)
@@ -161,6 +162,8 @@ class NbSnap(Magics):
         help="What a session does that begins where there is a snapshot: say so, nothing, or restore it.",
     ).tag(config=True)
 
+    taken: SnapshotReport | None = None  # the snapshot before the cell that runs: what `%%snapshot -o` returns
+    came: SnapshotReport | NbSnapError | None = None  # of the latest snapshot in the background
     shown: object = None  # the report that was printed last: not to be printed in full again as Out[…]
 
     @_magic(
@@ -173,11 +176,13 @@ class NbSnap(Magics):
         _argument("--strict", action="store_true", help="If anything would be lost, fail and write nothing."),
         _argument("--dry-run", action="store_true", help="Say what would be saved, with sizes; write nothing."),
         _argument("--background", action="store_true", help="Return at once; a later line says when it is safe."),
+        _argument("--rollback", action="store_true", help="With a cell: if it raises, go back to before it."),
         _argument("--verify", action="store_true", help="Let a fresh process restore it, and say what came back."),
         _argument("--explain", metavar="VARIABLE", help="Only say why this can or cannot be saved, and what it takes."),
         *_SHOW,
+        kind=line_cell_magic,
     )
-    def snapshot(self, line: str) -> SnapshotReport | Explanation | None:
+    def snapshot(self, line: str, cell: str | None = None) -> SnapshotReport | Explanation | None:
         """Save the variables of this session, to have them back with %restore.
 
         All of the user's variables are saved: what %who lists, and _private names too. What cannot
@@ -190,10 +195,19 @@ class NbSnap(Magics):
             %snapshot before-train -m "lr 0.1"
             %snapshot --only df model_*
             %snapshot --explain df             saves nothing
+
+        %%snapshot before a cell takes a snapshot and runs the cell. If that raises, a line says how to
+        go back; with --rollback it goes back by itself.
         """
         args = self._parse(self.snapshot, line)
         if args.explain is not None:
-            return self._explain(args)
+            return self._explain(args, cell)
+        if cell is not None or args.rollback:
+            self._before_cell(args, cell)
+            return None
+        return self._snapshot(args)
+
+    def _snapshot(self, args: Any) -> SnapshotReport | None:
         with self._errors("nothing was saved", args.name, [*args.only, *args.exclude]):
             from nbsnap import meter, render, session
 
@@ -225,14 +239,40 @@ class NbSnap(Magics):
                 self.shown = report
         return report if args.output else None
 
-    def _explain(self, args: Any) -> Explanation | None:
+    def _explain(self, args: Any, cell: str | None) -> Explanation | None:
         """Print what there is to know of a variable; save nothing."""
+        if cell is not None or args.name:
+            raise UsageError("--explain saves nothing: it goes with no name of a snapshot, and before no cell")
         with self._errors("nothing was saved", None, []):
             from nbsnap import explaining, sheets
 
             found = explaining.explain(namespace=self._ip.user_ns, name=args.explain, engine=self.engine)
             self._show(found, sheets.explain_sheet(found, verbose=args.verbose))
         return found if args.output else None
+
+    def _before_cell(self, args: Any, cell: str | None) -> None:
+        """Take a snapshot before a cell, and let an `Attempt` wait for how the cell ends."""
+        from nbsnap import attempt
+        from nbsnap.namespace import user_names
+
+        if cell is None or args.dry_run:
+            raise UsageError("--rollback is for cells: %%snapshot" if cell is None else "no --dry-run before a cell")
+        quiet, args.output, self.taken = args.quiet, True, None
+        if user_names(self._ip.user_ns, self._ip.user_ns_hidden)[0]:
+            try:
+                self.taken = self._snapshot(args)
+            except UsageError as error:
+                raise UsageError(f"{error}; the cell was not run") from None
+        elif not quiet:
+            _print("nbsnap: there is nothing to save yet, so there is no snapshot before this cell")
+        back = {"store": self._place(), "notebook": self.notebook or None, "map": self.map}
+        attempt.begin(
+            attempt.Attempt(
+                self._ip, self.taken, _print, lambda: self.came, args.rollback, bool(args.only or args.exclude),
+                self._parts(args, partly=bool(args.only)), back,
+            ),
+            cell,
+        )  # fmt: skip
 
     @_magic(
         _argument(
@@ -247,6 +287,7 @@ class NbSnap(Magics):
         _argument("--exact", action="store_true", help="Also remove the variables that the snapshot does not have."),
         _argument("--strict", action="store_true", help="If anything cannot be restored, fail and change nothing."),
         _argument("--dry-run", action="store_true", help="Say what would be restored, with sizes; change nothing."),
+        _argument("--undo", action="store_true", help="Take the last restore back; once more: do it again."),
         _argument(
             "--rerun",
             metavar="NAME",
@@ -272,6 +313,7 @@ class NbSnap(Magics):
             %restore                           the latest
             %restore before-train --only df
             %restore latest~1 --dry-run
+            %restore --undo                    as it was before the last %restore
             %restore --rerun rows db
         """
         args = self._parse(self.restore, line)
@@ -288,7 +330,9 @@ class NbSnap(Magics):
                     self._ip.user_ns,
                     only=_split(args.only),
                     exclude=_split(args.exclude),
+                    ignore=self.exclude,
                     exact=args.exact,
+                    undo=args.undo,
                     strict=args.strict,
                     dry_run=args.dry_run,
                     store=self._place(),
@@ -464,6 +508,7 @@ class NbSnap(Magics):
         from nbsnap import render
         from nbsnap.wording import clean
 
+        self.came = came
         if isinstance(came, NbSnapError):
             _print(f"nbsnap: {clean(str(came))}")
         elif not quiet:
@@ -636,8 +681,9 @@ def load(shell: Any) -> None:
         print(f"nbsnap: not loaded: {error}", file=sys.stderr)
         return
     shell.register_magics(magics)
-    for name in _MAGICS:
+    for name in (*_MAGICS, "%snapshot"):
         shell.set_hook("complete_command", magics.complete_line, str_key=f"%{name}")
+    shell.input_transformers_cleanup.append(written_out)
     formatters = shell.display_formatter.formatters
     for report, module in _REPORTS.items():
         formatters["text/plain"].for_type_by_name(module, report, magics._report_text)
@@ -654,11 +700,13 @@ def unload(shell: Any) -> None:
     magics = shell.magics_manager.registry.pop("NbSnap", None)
     if magics is None:
         return
-    line_magics = shell.magics_manager.magics["line"]
-    for name in _MAGICS:
-        if getattr(line_magics.get(name), "__self__", None) is magics:
-            del line_magics[name]
+    for name in (*_MAGICS, "%snapshot"):
+        for known in shell.magics_manager.magics.values():
+            if getattr(known.get(name), "__self__", None) is magics:
+                del known[name]
         shell.strdispatchers["complete_command"].strs.pop(f"%{name}", None)
+    if written_out in shell.input_transformers_cleanup:
+        shell.input_transformers_cleanup.remove(written_out)
     if magics in shell.configurables:
         shell.configurables.remove(magics)
     for report, module in _REPORTS.items():

@@ -260,6 +260,8 @@ class RestoreReport(Jsonable):
     dry_run: bool = False
     notes: tuple[str, ...] = ()
     beside: tuple[str, ...] = ()  # what was put back beside the variables, in words
+    undo: str = ""  # "undone": it took back the restore of this snapshot; "redone": it took back that
+    held: int = 0  # bytes, about, of what was replaced: kept in memory for `--undo`
 
     @property
     def ok(self) -> bool:

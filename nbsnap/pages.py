@@ -62,6 +62,7 @@ from nbsnap.pagemap import (
     is_plain,
     pinning,
     up,
+    where,
 )
 
 __all__ = ["Look", "forget", "mapped"]
@@ -143,12 +144,12 @@ class Look:
         try:
             self._kernel = kernel = _kernel()
             with kernel.turn():
-                address = kernel.address(view)
+                start = where(view)
                 told = [b""] * -(-size // PIECE_SIZE)
                 if _parts:
-                    self._restored(kernel, address, size, told)
+                    self._restored(kernel, start, size, told)
                 if size >= SMALLEST:
-                    self._quiet(kernel, address, size, told)
+                    self._quiet(kernel, start, size, told)
         except _UNKNOWN:
             return []
         return told
@@ -159,7 +160,7 @@ class Look:
         if kernel is None or not kernel.tracks or size < SMALLEST or kernel.pid != os.getpid():
             return
         with contextlib.suppress(*_UNKNOWN), kernel.turn():
-            self._learn(kernel, kernel.address(view), size, ids)
+            self._learn(kernel, where(view), size, ids)
 
     # --- (a) -------------------------------------------------------------------------------------------------
 

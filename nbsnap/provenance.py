@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import ast
 import functools
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from .model import Variable
 
@@ -27,13 +27,27 @@ def restored(variables: Iterable[Variable], history: Sequence[tuple[int, str]]) 
     _restored.update((v.name, (now, v.cell, v.code)) for v in variables if v.cell is not None)
 
 
-def binders(history: Iterable[tuple[int, str]]) -> dict[str, tuple[int, str]]:
+Restored = dict[str, tuple[int, int, str]]
+
+
+def known() -> Restored:
+    """Return what is known now of what restores have brought, for `binders`."""
+    return dict(_restored)
+
+
+def put_back(made: Mapping[str, tuple[int, str]], history: Sequence[tuple[int, str]]) -> None:
+    """Note where the values were made that the cell that runs now, the last of `history`, has put back."""
+    now = history[-1][0] if history else 0
+    _restored.update((name, (now, *origin)) for name, origin in made.items())
+
+
+def binders(history: Iterable[tuple[int, str]], restored: Restored | None = None) -> dict[str, tuple[int, str]]:
     """Return, for each name that a cell of `history` (execution count, source) binds, its count and the line."""
     found: dict[str, tuple[int, str]] = {}
     for count, source in history:
         for name, line in _bound(source):
             found[name] = (count, line)
-    for name, (since, count, line) in _restored.items():
+    for name, (since, count, line) in (_restored if restored is None else restored).items():
         if name not in found or found[name][0] < since:
             found[name] = (count, line)
     return found

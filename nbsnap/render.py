@@ -16,6 +16,7 @@ from nbsnap.wording import beside, clean, count, cut, seconds, short_id, size, w
 __all__ = [
     "brief",
     "list_sheet",
+    "reference",
     "rerun_text",
     "restore_sheet",
     "saved_line",
@@ -26,6 +27,7 @@ __all__ = [
 
 ROWS = 20  # problems shown before "and 12 more"
 NAMES = 8  # names listed in a line
+_MUCH = 100_000_000  # bytes in memory that are worth a line
 _NAME, _TYPE, _MIDDLE = 32, 36, 44  # columns on the screen
 
 
@@ -59,6 +61,8 @@ def saved_line(report: SnapshotReport) -> str:
 
 def restore_sheet(report: RestoreReport, *, verbose: bool = False, now: datetime | None = None) -> Sheet:
     """Return what `%restore` says. A dry run lists the variables; `verbose` lists all of them, and all rows."""
+    if report.undo:
+        return undo_sheet(report, verbose=verbose)
     facts = [f"{count(len(report.restored), 'variable')}, {size(report.size)}"]
     facts.append("nothing was changed" if report.dry_run else seconds(report.seconds))
     more = "%restore --dry-run -v" if report.dry_run else "%restore -v"
@@ -69,9 +73,9 @@ def restore_sheet(report: RestoreReport, *, verbose: bool = False, now: datetime
     helped = [skip for skip in report.failed if skip.hint]
     if helped:
         hints = list(dict.fromkeys(skip.hint for skip in helped))
-        then = _command("%restore", _reference(report.name, report.id), "--only", *(skip.name for skip in helped))
+        then = _command("%restore", reference(report.name, report.id), "--only", *(skip.name for skip in helped))
         lines.append(f"To finish: {'; '.join(hints[:NAMES])}; then {then}")
-    again = [skip.name for skip in report.not_saved if skip.cell is not None]
+    again = [skip.name for skip in report.not_saved if skip.cell is not None and skip.kind != "partly"]
     if again:
         them = "it" if len(again) == 1 else "them"
         lines.append(f"To make {them} again: {_command('%restore', '--rerun', *again)}")
@@ -88,9 +92,34 @@ def restore_sheet(report: RestoreReport, *, verbose: bool = False, now: datetime
         put = "would be put back, too" if report.dry_run else "put back, too"
         lines.append(f"{put}: {'; '.join(report.beside)}")
     lines += report.notes
+    if report.held >= _MUCH:
+        lines.append(f"what was replaced (about {size(report.held)}) is kept for --undo, until the next %snapshot")
     verb = "Dry run: restore" if report.dry_run else "Restored"
     origin = f"from {when(report.time, now)}"
     return Sheet(verb, report.name, short_id(report.id), tuple(facts), origin, _filled(tables), tuple(lines))
+
+
+def undo_sheet(report: RestoreReport, *, verbose: bool = False) -> Sheet:
+    """Return what `%restore --undo` says."""
+    facts = [f"{count(len(report.restored), 'variable')} put back"]
+    if report.removed:
+        facts.append(f"{len(report.removed):,} removed")
+    facts.append("nothing was changed" if report.dry_run else seconds(report.seconds))
+    more = "%restore --undo --dry-run -v"
+    tables = [_variables(report.restored, verbose, more)] if report.dry_run or verbose else []
+    lines = (
+        []
+        if report.dry_run or verbose or not report.restored
+        else [f"put back: {_names([v.name for v in report.restored], verbose)}"]
+    )
+    if report.removed:
+        lines.append(f"{'would be removed' if report.dry_run else 'removed'}: {_names(report.removed, verbose)}")
+    if report.beside:
+        lines.append(f"put back, too: {'; '.join(report.beside)}")
+    lines += report.notes
+    what = "restore" if report.undo == "undone" else "undo of the restore"
+    verb = f"Dry run: take back the {what} of" if report.dry_run else f"Took back the {what} of"
+    return Sheet(verb, report.name, short_id(report.id), tuple(facts), "", _filled(tables), tuple(lines))
 
 
 def step_text(step: Step) -> str:
@@ -182,7 +211,8 @@ def _filled(tables: Iterable[Table]) -> tuple[Table, ...]:
     return tuple(table for table in tables if table.rows)
 
 
-def _reference(name: str, id: str) -> str:
+def reference(name: str, id: str) -> str:
+    """Return what to type for a snapshot: its name, if that is one word, or the beginning of its id."""
     plain = name and name[0] not in "-~%" and all(char.isalnum() or char in "._-" for char in name)
     return name if plain else short_id(id)
 

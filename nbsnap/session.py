@@ -17,7 +17,7 @@ from typing import Any, Literal
 
 from . import background as jobs
 from . import beside as state
-from . import cells, environment, host, later, living, provenance, reports, verifying, wording
+from . import cells, environment, host, later, living, provenance, reports, undoing, verifying, wording
 from .capture import take_apart
 from .describe import type_name
 from .errors import NbSnapError, NothingNew, SnapshotNotFound, StoreNotFound, StrictError
@@ -153,9 +153,14 @@ def snapshot(
             in_folder = isinstance(opened.backend, FolderBackend)
             why = jobs.refusal() if in_folder else "only a store in a folder can be written by another process"
         if not why:
+            left, needs = taken.left_behind()
+            why = jobs.refusal(needs)
+        if not why:
+            progress.begin("copying what another process would not have", needs)
+            taken = taken.at_home(left)
             report = reports.saved(head, where, taken, skips, 0, started, notes=notes, background=True)
             if _in_background(record, taken, kept, started, report, ended):
-                return report
+                return replace(report, notes=notes + _settled(namespace, taken, only, automatic))
             why = "there is no room for another process"
         notes += (f"{why}: it was written before you could go on",)
     saved: Snapshot | None = None
@@ -171,6 +176,7 @@ def snapshot(
             verified = verifying.in_fresh_process(saved, where, pictured, engine, verify_timeout)
             if strict and not verified.ok:
                 raise StrictError(reports.not_verified(verified))
+        notes += _settled(namespace, taken, only, automatic)
         report = reports.saved(saved.head, where, taken, skips, saved.head.new_bytes, started, notes=notes)
         return replace(report, verified=verified)
     except (KeyboardInterrupt, StrictError):
@@ -178,6 +184,13 @@ def snapshot(
             with uninterrupted(), _opened(place, create=False) as opened:
                 opened.remove(saved.head.id)
         raise
+
+
+def _settled(namespace: dict[str, Any] | None, taken: Taken, only: Collection[str], automatic: bool) -> tuple[str, ...]:
+    """Return lines about what is missing from a snapshot of the whole session after an incomplete restore."""
+    if automatic or only or not host.is_session(_session(namespace)):
+        return ()
+    return undoing.settle({variable.name for variable in taken.variables})
 
 
 def _write(opened: Store, record: Snapshot, taken: Taken, started: float, progress: Progress) -> Snapshot:
@@ -340,9 +353,11 @@ def restore(
     *,
     only: Iterable[str] = (),
     exclude: Iterable[str] = (),
+    ignore: Iterable[str] = (),
     exact: bool = False,
     strict: bool = False,
     dry_run: bool = False,
+    undo: bool = False,
     store: Place = None,
     notebook: str | None = None,
     beside: Iterable[str] | None = None,
@@ -359,9 +374,11 @@ def restore(
         snapshot: a name, the beginning of an id (4 digits at least), "latest", or "latest~N" for the N-th before it.
         namespace: the dict to restore into; the session's own (`__main__`) by default.
         only, exclude: names or shell globs; one that matches nothing is an error.
+        ignore: names or globs of variables that are never saved: `exact` lets them be.
         exact: also remove the user's variables that the snapshot does not know.
         strict: raise instead of leaving anything out, with the namespace as it was.
         dry_run: report what would come back; nothing is loaded.
+        undo: as `nbsnap.undo()`; only `only`, `exclude` and `dry_run` go with it.
         store, notebook: as for `snapshot`.
         beside: what to put back beside the variables, as for `snapshot`; nothing by default with `only` or `exclude`.
         reload_extensions: load IPython's extensions again that the session had.
@@ -386,6 +403,10 @@ def restore(
     jobs.wait()
     names = _session(namespace)
     only, exclude = _patterns(only), _patterns(exclude)
+    if undo:
+        if snapshot != "latest" or exact or strict:
+            raise NbSnapError("--undo takes back the last restore: no snapshot, --exact or --strict goes with it")
+        return _take_back(names, only, exclude, dry_run)
     book = notebook or host.default_notebook()
     parts = _parts(beside, names, partly=bool(only or exclude))
     place, _ = _place(store, reading=True)
@@ -396,7 +417,7 @@ def restore(
         chosen = set(_select([*saved, *(name for name in skips if name not in saved)], only, exclude))
         not_saved = tuple(skip for skip in record.skips if skip.name in chosen or not (only or exclude))
         wanted = [name for name in saved if name in chosen]
-        others = _others(names, {*saved, *skips}, only, exclude)
+        others = tuple(_without(list(_others(names, {*saved, *skips}, only, exclude)), ignore, asked=only))
         entries = [entry.name for entry in record.beside if state.part_of(entry.name) in parts]
         if dry_run:
             return reports.restored(
@@ -406,7 +427,7 @@ def restore(
         progress.begin("reading", _size(record, loading, streams=True))
         opened.progress = progress
         source = opened.reader(size=_size(record, loading), map=map, before=strict or verify == "before")
-        journal = Journal(names)
+        journal, order, made = Journal(names), list(names), provenance.known()
         turn = state.Turn(record.head.id, reload_extensions=reload_extensions, in_session=host.is_session(names))
         try:
             state.begin({state.part_of(entry) for entry in entries}, turn)
@@ -419,7 +440,8 @@ def restore(
             built = rebuild(
                 record, loading, source, names, stand=lambda values: journal.bind(_variables(values)), known=known
             )
-            living.remember(record, built.classes)
+            classes = living.remember(record, built.classes)
+            turn.undoing.append(lambda: living.exchange(classes))
             failed = tuple(reports.failure(record, name, built.failed[name]) for name in wanted if name in built.failed)
             if strict and (failed or not_saved):
                 raise StrictError(reports.refused("restored", (*failed, *not_saved)))
@@ -428,7 +450,7 @@ def restore(
             here = [name for name in wanted if name in built.values]
             turn.restored = {name: built.values[name] for name in here}
             state.put(parts, _entries(built, turn), turn)
-            notes += (*turn.notes, *_parted(record, here, names))
+            notes += (*_remarks(first), *_remarks(built), *turn.notes, *_parted(record, set(here), names))
             report = reports.restored(
                 record, opened.place, here, failed, not_saved, others, exact, started, notes=notes, beside=turn.done
             )
@@ -437,12 +459,47 @@ def restore(
                 provenance.restored(report.restored, seen.code)
             later.verify(opened.pieces, source.unverified, _tell_damage)
             _came_back.append(record.head.id)
-            return report
+            return undoing.keep(names, report, journal, turn, order, classes, made, partly=bool(only or exclude))
         except BaseException:
             with uninterrupted():
                 journal.undo()
                 turn.undo()
+                undoing.failed(names, record, wanted, journal)
             raise
+
+
+def undo(
+    namespace: dict[str, Any] | None = None,
+    *,
+    only: Iterable[str] = (),
+    exclude: Iterable[str] = (),
+    dry_run: bool = False,
+) -> RestoreReport:
+    """Take the last restore of the session back; after that, do it again.
+
+    Names that the restore replaced or removed get their very objects back, names that it added are removed, and what
+    lies beside the variables is as it was. All other names stay as they are. What is replaced by this is kept: a second
+    call brings it back.
+
+    Args:
+        namespace: the session's own, which is the default; no other has this.
+        only, exclude: names or shell globs, of what the restore has changed; nothing beside the variables then.
+        dry_run: report what would be put back, and change nothing.
+
+    Raises:
+        NbSnapError: there was no restore, or what it replaced has been let go: by a snapshot, or for want of memory.
+        VariableNotFound: a pattern matches nothing that the restore has changed.
+    """
+    return _take_back(_session(namespace), _patterns(only), _patterns(exclude), dry_run)
+
+
+def _take_back(names: dict[str, Any], only: tuple[str, ...], exclude: tuple[str, ...], dry_run: bool) -> RestoreReport:
+    report = undoing.undo(names, only=only, exclude=exclude, dry_run=dry_run)
+    if report.undo == "redone" and not dry_run:
+        _came_back.append(report.id)
+    elif report.id in _came_back and not (dry_run or only or exclude):
+        _came_back.remove(report.id)
+    return report
 
 
 def rerun(
@@ -572,6 +629,14 @@ def _parted(record: Snapshot, here: Collection[str], names: Mapping[str, Any]) -
                 f"{wording.listed(came)} shared objects with {wording.listed(stayed)}, now apart:"
                 " restore them together to have them share again"
             )
+
+
+def _remarks(built: Rebuilt) -> Iterator[str]:
+    """Yield what is to be said of the objects that came back, each sentence with the variables that it is about."""
+    for text, names in built.remarks.items():
+        entries = [entry for name in names if (entry := state.item_of(name)) is not None]
+        shown = [*(name for name in names if state.item_of(name) is None), *wording.beside(entries)]
+        yield f"{wording.listed(shown)}: {text}"
 
 
 def _leave(values: Mapping[str, Any]) -> None:

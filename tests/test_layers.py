@@ -22,9 +22,9 @@ PACKAGE = Path(nbsnap.__file__).parent
 LAYERS = """
     __init__ __main__
     magics
-    cli automatic explaining fresh
+    cli attempt automatic explaining fresh
     session
-    reports verifying
+    reports undoing verifying
     environment living portrait  | maintenance
     looking                      |
     capture rebuild remake       | store
@@ -34,13 +34,13 @@ LAYERS = """
     memory paths flat plain      | packs backends
                                  | mapping
     builders sharing refused structs beside | seen pages
-    ordering namespace provenance placeholder cells
+    ordering namespace provenance placeholder cells abroad weight
     describe
-    startup profile host meter autosave lost
+    startup profile host meter autosave lost firstline
     render sheets
     layout tree
     wording manifest background answers
-    quiet pagemap
+    quiet pagemap remarks
     model digest progress
     errors
 """
