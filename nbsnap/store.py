@@ -4,7 +4,7 @@
     index      says which piece lies where in it
     manifest   names the pieces; once it is there, the snapshot counts
 
-Each is published whole before the next is begun (`writer`). A death in between leaves a pack that nobody refers to,
+Each gets its name after the one before it, and whole (`writer`). A death in between leaves a pack that nobody refers to,
 whose pieces the next writer uses again; never a broken snapshot. A manifest that is damaged, or misses pieces,
 hurts itself alone.
 
@@ -17,6 +17,7 @@ import difflib
 import json
 import os
 import re
+from itertools import islice
 from typing import NoReturn
 
 from nbsnap import manifest
@@ -126,6 +127,11 @@ class Store:
             return sorted(entry for file in self.backend.list(folder) if (entry := parse_snapshot(file)))
         except OSError as error:
             raise sentence(error, self.place, writing=False) from error
+
+    def newest(self, notebook: str) -> list[Entry]:
+        """Return the newest manifest of a notebook, or nothing where there is none."""
+        files = self.backend.list(f"{SNAPSHOTS}/{notebook_key(notebook)}")
+        return list(islice(filter(None, map(parse_snapshot, reversed(files))), 1))
 
     def heads(self, notebook: str | None = None) -> list[Head]:
         """Return the heads of a notebook's snapshots (None: of all), oldest first. `problems` tells the unreadable."""
