@@ -4,7 +4,7 @@
     index      says which piece lies where in it
     manifest   names the pieces; once it is there, the snapshot counts
 
-Each gets its name after the one before it, and whole (`writer`). A death in between leaves a pack that nobody refers to,
+Each gets its name whole, and after the one before it (`writer`). A death in between leaves a pack that nobody needs,
 whose pieces the next writer uses again; never a broken snapshot. A manifest that is damaged, or misses pieces,
 hurts itself alone.
 
