@@ -189,6 +189,7 @@ class Line:
         *,
         compressing: bool,
         progress: Progress | None = None,
+        look: pages.Look | None = None,
     ) -> None:
         self.pack = pack
         self.progress = progress or Progress()
@@ -200,7 +201,7 @@ class Line:
         self._live = seen.anything()  # the last piece was known by its quick hash: the next may be too, so no copy yet
         self._batch: list[_Small] = []
         self._batched = 0
-        self._look = pages.Look()
+        self._look = look or pages.Look()
         self._order = threading.Lock()
         self._hashers: set[threading.Thread] = set()
         self._appenders: set[threading.Thread] = set()  # one, or none yet
@@ -237,6 +238,7 @@ class Line:
         if not self._all_stored(list(filter(None, told))):
             told = [id if id and self._known(id) else b"" for id in told]
         task = _Task(view, told)
+        self.progress.done += len(view) - sum(min(WINDOW, len(view) - base) for base in task.windows)  # what is known
         threads = min(4, _cores(), task.count)
         try:
             if threads < 2:
@@ -404,7 +406,7 @@ class Line:
             while task.arrived in task.early:
                 first = task.early.pop(task.arrived)
                 task.arrived += 1
-                self.progress.done += min(WINDOW, len(task.view) - (task.arrived - 1) * WINDOW)
+                self.progress.done += min(WINDOW, len(task.view) - task.windows[task.arrived - 1])
                 if first is None:
                     continue
                 pieces = [piece for piece in first.pieces if piece.id not in self.new]  # or a window before it has it

@@ -24,6 +24,7 @@ from .errors import NbSnapError, SnapshotNotFound, StoreNotFound, StrictError
 from .folder import FolderBackend
 from .model import BESIDE, RestoreReport, Skip, Snapshot, SnapshotReport
 from .namespace import Journal, matches_any, select, user_names
+from .pages import Look
 from .pickling import ENGINES
 from .progress import Progress
 from .quiet import unhurried, uninterrupted
@@ -137,7 +138,7 @@ def snapshot(
     try:
         with _opened(place, create=True) as opened:
             where = opened.place
-            saved = _write(opened, record, taken, started, progress)
+            saved = _write(opened, record, taken, Look(), started, progress)
         living.remember(saved, taken.classes)
         state.remember(saved.head.id, kept)
         return reports.saved(saved.head, where, taken, skips, saved.head.new_bytes, started, notes=notes)
@@ -148,11 +149,13 @@ def snapshot(
         raise
 
 
-def _write(opened: Store, record: Snapshot, taken: Taken, started: float, progress: Progress) -> Snapshot:
+def _write(opened: Store, record: Snapshot, taken: Taken, look: Look, started: float, progress: Progress) -> Snapshot:
     """Put everything into the store; return the record as it stands there."""
     progress.begin("writing", taken.size)
     opened.progress = progress
-    with opened.writer() as writer:
+    if not look.asked:
+        look.ahead(taken.buffers())
+    with opened.writer(look=look) as writer:
         groups, definitions = taken.write(writer.put)
         progress.begin("flushing to the disk")
         head = replace(record.head, seconds=round(time.perf_counter() - started, 6))
@@ -169,37 +172,45 @@ def _in_background(
 ) -> bool:
     """Let a child write it all; tell whether that has begun."""
     place, classes = report.store, taken.classes
+    look = Look()
+    look.ahead(taken.buffers(), forking=True)
 
     def work() -> dict[str, Any]:
         with Store.open(place, create=True) as opened:
             before = mark()
-            return {"id": _write(opened, record, taken, started, Progress()).head.id, "seen": since(before)}
+            return {"id": _write(opened, record, taken, look, started, Progress()).head.id, "seen": since(before)}
 
     def over(told: Mapping[str, Any]) -> None:
         came: SnapshotReport | NbSnapError
+        saved: Snapshot | None = None
         try:
-            came = _came(told, place, classes, kept, report)
+            saved = _saved(told, place, report)
+            living.remember(saved, classes)
+            state.remember(saved.head.id, kept)
+            came = _came(saved, report)
         except NbSnapError as error:
             came = error
         _ended.append(came)
         if ended is not None:
             ended(came)
+        if saved is not None:
+            contents = (content for group in saved.groups for content in group.buffers)
+            look.afterwards([bytes.fromhex(piece) for piece in content.pieces] for content in contents)
 
     name = f"snapshot {report.name}".strip()
     return jobs.start(name, work, over)
 
 
-def _came(
-    told: Mapping[str, Any], place: str, classes: Mapping[str, type], kept: Mapping[str, Any], report: SnapshotReport
-) -> SnapshotReport:
-    """Return the report of what a child has written."""
+def _saved(told: Mapping[str, Any], place: str, report: SnapshotReport) -> Snapshot:
+    """Return what a child has written."""
     if "error" in told:
         raise NbSnapError(f"{report.name or 'the snapshot'} was not saved: {told['error']}")
     learn(told["seen"])
     with Store.open(place) as opened:
-        saved = opened.load(told["id"])
-    living.remember(saved, classes)
-    state.remember(saved.head.id, kept)
+        return opened.load(told["id"])
+
+
+def _came(saved: Snapshot, report: SnapshotReport) -> SnapshotReport:
     head = saved.head
     return replace(
         report, id=head.id, time=head.time, size=head.size, new_bytes=head.new_bytes, seconds=head.seconds,

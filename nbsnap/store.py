@@ -25,6 +25,7 @@ from nbsnap.backends import Backend, sentence, write_whole
 from nbsnap.errors import DamageError, SnapshotNotFound, StoreError, StoreNotFound, StoreNotWritable, StoreVersionError
 from nbsnap.folder import FolderBackend
 from nbsnap.model import Content, Head, Snapshot
+from nbsnap.pages import Look
 from nbsnap.pieces import Pieces
 from nbsnap.progress import Progress
 from nbsnap.reader import Reader
@@ -116,9 +117,12 @@ class Store:
 
     # --- snapshots -------------------------------------------------------------------------------------------
 
-    def writer(self, *, compression: str = "auto") -> Writer:
-        """Return a context manager that takes content and commits one snapshot. `compression` is "auto" or "off"."""
-        return Writer(self, compression=compression)
+    def writer(self, *, compression: str = "auto", look: Look | None = None) -> Writer:
+        """Return a context manager that takes content and commits one snapshot. `compression` is "auto" or "off".
+
+        `look` may have looked at the memory that will be put, ahead.
+        """
+        return Writer(self, compression=compression, look=look)
 
     def entries(self, notebook: str | None = None) -> list[Entry]:
         """Return all manifests of a notebook (None: of all), oldest first, without opening one."""

@@ -21,6 +21,7 @@ from nbsnap.errors import StoreError
 from nbsnap.line import ALIGNED, Line, Pack
 from nbsnap.model import Content, Snapshot
 from nbsnap.packs import decode_index, encode_index
+from nbsnap.pages import Look
 from nbsnap.quiet import uninterrupted
 from nbsnap.tree import STORE_FILE, index_file, new_pack, pack_file, snapshot_file, stamp_after, stamp_of
 
@@ -33,11 +34,12 @@ __all__ = ["Writer"]
 class Writer:
     """Takes content, commits one snapshot. A context manager; used by one thread."""
 
-    def __init__(self, store: Store, *, compression: str = "auto") -> None:
+    def __init__(self, store: Store, *, compression: str = "auto", look: Look | None = None) -> None:
         if compression not in ("auto", "off"):
             raise ValueError(f"compression is 'auto' or 'off', not {compression!r}")
         self.store = store
         self._compressing = compression == "auto"
+        self._look = look
         self._entered = False
         self._line: Line | None = None  # while it is open
         self._end = 0
@@ -62,6 +64,7 @@ class Writer:
                 self.store.pieces.has_all,
                 compressing=self._compressing,
                 progress=self.store.progress,
+                look=self._look,
             )
         except OSError as error:
             raise sentence(error, self.store.place, writing=True) from error
