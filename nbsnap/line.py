@@ -32,6 +32,7 @@ window is hashed in the caller's thread, which costs less than handing it over."
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import mmap
 import os
 import queue
@@ -43,7 +44,7 @@ from typing import NamedTuple, TypeVar
 from nbsnap import pages, seen
 from nbsnap.backends import Sink
 from nbsnap.digest import PIECE_SIZE, Bytes, digest, quick
-from nbsnap.packs import BIG_PAYS, RAW, ZSTD, Piece, compress
+from nbsnap.packs import ARRAY_PAYS, RAW, STREAM_PAYS, ZSTD, Piece, compress
 from nbsnap.progress import Progress
 from nbsnap.quiet import uninterrupted
 
@@ -111,6 +112,7 @@ class _Task:
     def __init__(self, view: memoryview, told: list[bytes]) -> None:
         self.view = view
         self.fixed = type(view.obj) is bytes
+        self.most = STREAM_PAYS if self.fixed or isinstance(view.obj, ctypes.Array) else ARRAY_PAYS  # or a text's own
         self.ids = told or [b""] * -(-len(view) // PIECE_SIZE)
         todo = (at * PIECE_SIZE for at in range(0, len(self.ids), PIECES) if b"" in self.ids[at : at + PIECES])
         self.windows = list(todo)
@@ -371,9 +373,9 @@ class Line:
                 task.ids[(base + start) // PIECE_SIZE] = id
                 if not self._known(id):
                     fresh.setdefault(id, (start, stop))
-            pays = bool(fresh) and self._compressing and _pays(window)
+            pays = bool(fresh) and self._compressing and _pays(window, task.most)
         pieces = [
-            _Big(id, start, stop, compress(memory[start:stop], BIG_PAYS) if pays else None)
+            _Big(id, start, stop, compress(memory[start:stop], task.most) if pays else None)
             for id, (start, stop) in fresh.items()
         ]
         return self._arrive(task, number, _Row(pieces, memory, buffer) if pieces else None)
@@ -446,10 +448,10 @@ class Line:
                     return None
 
 
-def _pays(window: memoryview) -> bool:
-    """Tell whether compressing pays, by a sample from the middle."""
+def _pays(window: memoryview, most: float) -> bool:
+    """Tell whether compressing pays, by a sample from the middle: it must get to `most` of its length."""
     start = max(0, (len(window) - SAMPLE) // 2)
-    return compress(bytes(window[start : start + SAMPLE]), BIG_PAYS) is not None
+    return compress(bytes(window[start : start + SAMPLE]), most) is not None
 
 
 def _wait(left: queue.SimpleQueue[None]) -> None:

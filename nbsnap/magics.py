@@ -24,19 +24,20 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 from IPython.core.error import UsageError
 from IPython.core.magic import Magics, line_magic, magics_class
 from IPython.core.magic_arguments import MagicHelpFormatter, argument, magic_arguments
-from traitlets import Bool, Enum, List, TraitError, Unicode
+from traitlets import Bool, Enum, Float, List, TraitError, Unicode, observe
 
 from nbsnap import host
 from nbsnap.errors import NbSnapError, VariableNotFound
 from nbsnap.model import BESIDE
 
 if TYPE_CHECKING:
+    from nbsnap.automatic import Automatic
     from nbsnap.layout import Sheet
     from nbsnap.model import RestoreReport, SnapshotReport
 
 __all__ = ["NbSnap", "load", "unload"]
 
-_MAGICS = ("snapshot", "restore")
+_MAGICS = ("snapshot", "restore", "autosnapshot")
 _REPORTS = ("SnapshotReport", "RestoreReport")
 
 _F = TypeVar("_F", bound=Callable[..., Any])
@@ -71,10 +72,13 @@ _SHOW = (
 
 
 def _magic(*arguments: _Argument) -> Callable[[_F], _F]:
-    """Make a method a line magic that has these arguments; its help text is made from them."""
+    """Make a method a line magic that has these arguments; its help text is made from them.
+
+    `magic_x` is the magic x of which there is a setting x, too.
+    """
 
     def make(function: _F) -> _F:
-        function = cast(_F, line_magic(function))
+        function = cast(_F, cast(Any, line_magic)(function.__name__.removeprefix("magic_"))(function))
         for flags, meaning in reversed(arguments):
             function = _declare_argument(*flags, **meaning)(function)
         function = _declare()(function)
@@ -132,6 +136,21 @@ class NbSnap(Magics):
         help="Let %restore map big arrays from the store's files, where that is safe, instead of reading them.",
     ).tag(config=True)
 
+    autosnapshot = Float(
+        0, min=0, help="Seconds between snapshots that are taken by themselves, after cells; 0 for none."
+    ).tag(config=True)
+    autosnapshot_share = Float(
+        0.02, min=0.0001, max=1, help="How much of the session's time autosnapshots may take at most."
+    ).tag(config=True)
+    snapshot_on_exit = Bool(
+        False, help="Take a snapshot when the kernel or the shell ends, in the time that Jupyter grants (2 seconds)."
+    ).tag(config=True)
+    autorestore = Enum(
+        ["ask", "never", "always"],
+        default_value="ask",
+        help="What a session does that begins where there is a snapshot: say so, nothing, or restore it.",
+    ).tag(config=True)
+
     shown: object = None  # the report that was printed last: not to be printed in full again as Out[…]
 
     @_magic(
@@ -171,17 +190,15 @@ class NbSnap(Magics):
                     message=args.message,
                     only=_split(args.only),
                     exclude=_split(args.exclude),
-                    ignore=self.exclude,
                     strict=args.strict,
                     dry_run=args.dry_run,
-                    store=self._place(),
-                    notebook=self.notebook or None,
-                    engine=self.engine,
-                    beside=self._parts(args, partly=bool(args.only)),
+                    **{**self._saving_options(), "beside": self._parts(args, partly=bool(args.only))},
                     background=args.background,
                     ended=partial(self._tell, quiet=args.quiet),
                     progress=progress,
                 )
+            if self._automatic is not None and not args.dry_run:
+                self._automatic.saving.saved(report)
             if not args.quiet or report.skipped or report.notes:
                 self._show(report, render.snapshot_sheet(report, verbose=args.verbose))
         return report if args.output else None
@@ -243,6 +260,67 @@ class NbSnap(Magics):
             if not args.quiet or report.failed or report.not_saved or report.notes:
                 self._show(report, render.restore_sheet(report, verbose=args.verbose))
         return report if args.output else None
+
+    @_magic(_argument("seconds", metavar="SECONDS", nargs="?", type=float, help="The interval; 0 turns it off."))
+    def magic_autosnapshot(self, line: str) -> None:
+        """Take a snapshot by itself after a cell, in the background, when something has changed.
+
+        Without SECONDS it says how it stands: when the last one was taken, what it cost, and why there was none since.
+        To have it in every session, put c.NbSnap.autosnapshot = 60 into ipython_config.py.
+
+            %autosnapshot 60
+            %autosnapshot 0
+            %autosnapshot
+        """
+        args = self._parse(self.magic_autosnapshot, line)
+        if args.seconds is not None:
+            try:
+                self.autosnapshot = args.seconds
+            except TraitError:
+                raise UsageError(f"an interval is a number of seconds, or 0, not {args.seconds:g}") from None
+        _print(self.automatic.saving.status())
+
+    @property
+    def automatic(self) -> Automatic:
+        """What is done without being asked."""
+        if self._automatic is None:
+            from nbsnap.automatic import Automatic
+
+            self._automatic = Automatic(self._ip, self._saving_options, _print)
+        return self._automatic
+
+    _automatic: Automatic | None = None
+
+    @observe("autosnapshot", "autosnapshot_share", "snapshot_on_exit")
+    def _follow_settings(self, change: Any) -> None:
+        if self._following:
+            self.automatic.saving.share = self.autosnapshot_share
+            self.automatic.turn(self.autosnapshot)
+            self.automatic.on_exit(self.snapshot_on_exit)
+
+    _following = False
+
+    def follow_settings(self) -> None:
+        """From now on, do as the settings say."""
+        self._following = True
+        if self.autosnapshot or self.snapshot_on_exit:
+            self._follow_settings(None)
+
+    def stop_following(self) -> None:
+        """Do nothing without being asked any more."""
+        self._following = False
+        if self._automatic is not None:
+            self._automatic.close()
+
+    def _saving_options(self) -> dict[str, Any]:
+        """Return what the settings say about every snapshot."""
+        return {
+            "ignore": self.exclude,
+            "store": self._place(),
+            "notebook": self.notebook or None,
+            "engine": self.engine,
+            "beside": self.beside,
+        }
 
     # ---- the way in ----
 
@@ -348,17 +426,24 @@ class NbSnap(Magics):
         except Exception:
             return ""  # a broken store is told about by whoever uses it, not by every start of a shell
 
-    def hint_now(self) -> None:
-        """Print the hint, if there is one."""
-        line = self.hint()
-        if line:
+    def greet(self) -> None:
+        """Print the hint, if there is one, or do what it would tell, as the setting says."""
+        line = self.hint() if self.autorestore != "never" else ""
+        if not line:
+            return
+        if self.autorestore == "always":
+            try:
+                self.restore("")
+            except UsageError as error:
+                _print(f"nbsnap: not restored: {error}")
+        else:
             _print(line)
 
-    def hint_before_cell(self, info: Any) -> None:
-        """Print the hint before the first cell of a kernel, unless that cell restores already; then never again."""
-        self._ip.events.unregister("pre_run_cell", self.hint_before_cell)
+    def greet_before_cell(self, info: Any) -> None:
+        """Do so before the first cell of a kernel, unless that cell restores already; then never again."""
+        self._ip.events.unregister("pre_run_cell", self.greet_before_cell)
         if "restore" not in str(getattr(info, "raw_cell", "")):
-            self.hint_now()
+            self.greet()
 
     # ---- completion ----
 
@@ -368,7 +453,9 @@ class NbSnap(Magics):
         words = event.text_until_cursor.split()[1:]
         typed = event.symbol
         before = words[:-1] if words and not event.text_until_cursor[-1].isspace() else words
-        parser = getattr(self, magic).parser
+        parser = _line_magic(self, magic).parser
+        if magic == "autosnapshot":
+            return ["0", "60", "300"] if not before else []
         if typed.startswith("-"):
             return sorted(parser._option_string_actions)
         option = next((word for word in reversed(before) if word.startswith("-")), "")
@@ -403,6 +490,10 @@ class NbSnap(Magics):
 
         place = self._place() or host.default_store(reading=True)[0]
         return Store.open(place), self.notebook or host.default_notebook()
+
+
+def _line_magic(magics: NbSnap, name: str) -> Any:
+    return getattr(magics, f"magic_{name}", None) or getattr(magics, name)
 
 
 def _wake_figures(shell: Any) -> None:
@@ -463,9 +554,10 @@ def load(shell: Any) -> None:
         formatters["text/plain"].for_type_by_name("nbsnap.model", report, magics._report_text)
         formatters["text/html"].for_type_by_name("nbsnap.model", report, magics._report_html)
     if _heard(shell):
-        magics.hint_now()
+        magics.greet()
     else:
-        shell.events.register("pre_run_cell", magics.hint_before_cell)
+        shell.events.register("pre_run_cell", magics.greet_before_cell)
+    magics.follow_settings()
 
 
 def unload(shell: Any) -> None:
@@ -483,5 +575,6 @@ def unload(shell: Any) -> None:
     for report in _REPORTS:
         for kind in ("text/plain", "text/html"):
             shell.display_formatter.formatters[kind].pop(f"nbsnap.model.{report}", None)
-    if magics.hint_before_cell in shell.events.callbacks["pre_run_cell"]:
-        shell.events.unregister("pre_run_cell", magics.hint_before_cell)
+    if magics.greet_before_cell in shell.events.callbacks["pre_run_cell"]:
+        shell.events.unregister("pre_run_cell", magics.greet_before_cell)
+    magics.stop_following()

@@ -126,6 +126,8 @@ class Head(Jsonable):
     python: str  # "3.11.7"
     platform: str  # "linux-x86_64"
     tool: str  # "nbsnap 0.1.0"
+    kind: str = ""  # "auto": taken by itself, and thinned out by itself
+    session: str = ""  # 16 hexadecimal digits for the process that took it
 
 
 @dataclass(frozen=True, slots=True)

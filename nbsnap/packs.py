@@ -23,8 +23,9 @@ from nbsnap.digest import DIGEST_SIZE, PIECE_SIZE, Bytes, digest
 from nbsnap.errors import DamageError, StoreVersionError
 
 __all__ = [
-    "BIG_PAYS",
+    "ARRAY_PAYS",
     "RAW",
+    "STREAM_PAYS",
     "TAIL_SIZE",
     "ZSTD",
     "Index",
@@ -39,7 +40,8 @@ __all__ = [
 RAW, ZSTD = 0, 1
 SHORT = 1 << 13  # up to here setting the compressor up costs more than compressing: level -1 has smaller tables
 PAYS = 0.9  # compressed bytes are kept when they are at most this part of the raw ones
-BIG_PAYS = 0.75  # ... and of a big buffer, which is slower to save and cannot be mapped when it is compressed
+STREAM_PAYS = 0.5  # ... and of a long stream, which is read through in any case
+ARRAY_PAYS = 0.05  # ... and of an array: else zstd takes ten times as long as a good disk, and nothing can be mapped
 
 _MAGIC = b"nbsnapIX"
 _VERSION = 1

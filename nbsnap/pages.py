@@ -50,7 +50,7 @@ import time
 from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
-from nbsnap.digest import PIECE_SIZE
+from nbsnap.digest import DIGEST_SIZE, PIECE_SIZE
 from nbsnap.pagemap import (
     ALLOWED,
     FILE,
@@ -156,8 +156,8 @@ class Look:
         self._devices: bool | None = None
         self._asked: dict[Place, float] = {}
         self._told: dict[Place, list[bytes]] = {}  # answers that nobody has called for yet
-        self._order: list[Place | None] = []  # what was asked ahead
         self.asked = False  # ahead
+        self.named: list[tuple[int, int, str]] = []  # what this child was told: places, and the ids of their pieces
 
     def ahead(self, views: Iterable[memoryview], *, forking: bool = False) -> None:
         """Look at all buffers of a snapshot. `forking`: only at marks, for a child will look at restored memory."""
@@ -167,10 +167,8 @@ class Look:
         with contextlib.suppress(*_UNKNOWN):
             self._kernel = kernel = _kernel()
             with kernel.turn():
-                for view in views:
-                    big = view.nbytes >= SMALLEST
-                    self._order.append((kernel.address(view), view.nbytes) if big else None)
-                places = list(dict.fromkeys(filter(None, self._order)))
+                big = (view for view in views if view.nbytes >= SMALLEST)
+                places = list(dict.fromkeys((kernel.address(view), view.nbytes) for view in big))
                 answers = self._ask(kernel, places, forking=forking)
                 self._told.update(zip(places, answers, strict=True))
 
@@ -197,13 +195,16 @@ class Look:
     def learn(self, view: memoryview, ids: list[bytes]) -> None:
         """Be told the ids of all pieces of a buffer, after `known` was asked about it and the rest was hashed."""
         kernel, size = self._kernel, len(view)
-        if kernel is None or not kernel.tracks or size < SMALLEST or kernel.pid != os.getpid():
+        if kernel is None or size < SMALLEST or kernel.pid != os.getpid():
             return
         with contextlib.suppress(*_UNKNOWN), kernel.turn():
-            self._learn(kernel, (kernel.address(view), size), ids)
+            if kernel.pid != self._pid:
+                self.named.append((kernel.address(view), size, b"".join(ids).hex()))
+            elif kernel.tracks:
+                self._learn(kernel, (kernel.address(view), size), ids)
 
-    def afterwards(self, contents: Iterable[list[bytes]]) -> None:
-        """Be told the ids of all buffers that were asked about ahead, and mark what is ripe.
+    def afterwards(self, named: Iterable[tuple[int, int, str]]) -> None:
+        """Be told what a child has `named` of the buffers that were asked about ahead, and mark what is ripe.
 
         Nobody holds the memory any more. If something else is there now, its marks are as good as none: what is marked
         is hashed before it is believed.
@@ -212,9 +213,11 @@ class Look:
         if kernel is None or not kernel.tracks:
             return
         with contextlib.suppress(*_UNKNOWN), kernel.turn():
-            for place, ids in zip(self._order, contents, strict=True):
-                if place is not None:
-                    self._learn(kernel, place, ids)
+            for address, size, digits in named:
+                ids = bytes.fromhex(digits)
+                self._learn(
+                    kernel, (address, size), [ids[at : at + DIGEST_SIZE] for at in range(0, len(ids), DIGEST_SIZE)]
+                )
             ripe = [(place, quiet.ripe()) for place in self._asked if (quiet := kernel.quiet.get(place)) is not None]
             if any(numbers for _, numbers in ripe) and kernel.open() and not pinning():
                 for place, numbers in ripe:

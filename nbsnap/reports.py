@@ -12,7 +12,9 @@ from .model import Head, RestoreReport, Skip, Snapshot, SnapshotReport
 from .taken import Taken
 
 
-def new_head(book: str, name: str, message: str, taken: Taken, skips: tuple[Skip, ...]) -> Head:
+def new_head(
+    book: str, name: str, message: str, taken: Taken, skips: tuple[Skip, ...], kind: str, session: str
+) -> Head:
     """Return the head of a snapshot that is being made; the store fills in the rest."""
     return Head(
         id="",
@@ -29,6 +31,8 @@ def new_head(book: str, name: str, message: str, taken: Taken, skips: tuple[Skip
         python=environment.python(),
         platform=environment.machine(),
         tool=f"nbsnap {__version__}",
+        kind=kind,
+        session=session,
     )
 
 
@@ -104,6 +108,16 @@ def failure(record: Snapshot, name: str, error: CannotLoad) -> Skip:
     """Return the line about a variable that could not be loaded."""
     variable = next(variable for variable in record.variables if variable.name == name)
     return Skip(name, variable.type, name, error.reason, "failed", error.hint, variable.cell, variable.code)
+
+
+def same(latest: Snapshot, record: Snapshot) -> bool:
+    """Tell whether two snapshots hold the same, whenever and wherever it was made."""
+    return _held(latest) == _held(record)
+
+
+def _held(record: Snapshot) -> tuple[object, ...]:
+    groups = {(g.variables, g.stream.pieces, tuple(b.pieces for b in g.buffers)) for g in record.groups}
+    return groups, {d.stream.pieces for d in record.definitions}, {(skip.path, skip.reason) for skip in record.skips}
 
 
 def nothing(skips: tuple[Skip, ...]) -> str:

@@ -20,9 +20,9 @@ from . import beside as state
 from . import cells, environment, host, later, living, provenance, reports, wording
 from .capture import take_apart
 from .describe import type_name
-from .errors import NbSnapError, SnapshotNotFound, StoreNotFound, StrictError
+from .errors import NbSnapError, NothingNew, SnapshotNotFound, StoreNotFound, StrictError
 from .folder import FolderBackend
-from .model import BESIDE, RestoreReport, Skip, Snapshot, SnapshotReport
+from .model import BESIDE, Head, RestoreReport, Skip, Snapshot, SnapshotReport
 from .namespace import Journal, matches_any, select, user_names
 from .pages import Look
 from .pickling import ENGINES
@@ -52,6 +52,7 @@ def snapshot(
     engine: str = "auto",
     beside: Iterable[str] | None = None,
     background: bool = False,
+    automatic: bool = False,
     ended: Callable[[SnapshotReport | NbSnapError], None] | None = None,
     progress: Progress | None = None,
 ) -> SnapshotReport:
@@ -72,6 +73,8 @@ def snapshot(
             of a namespace that is not the session's own, nor with `only`.
         background: return as soon as the state is captured, and let another process write it (on Linux; elsewhere, and
             where memory is short, it is written before this returns, and a note says so). The report then has no `id`.
+        automatic: nobody has asked for it: none is made where nothing has changed since the latest, and it counts as
+            one that may be thinned out.
         ended: called, in another thread, with the report of a snapshot that was written in the background, or with
             what went wrong. `nbsnap.wait()` gives the same.
         progress: is kept up to date, for whoever looks at it from another thread.
@@ -80,6 +83,7 @@ def snapshot(
         VariableNotFound: a pattern matches no variable.
         StrictError: `strict`, and something cannot be saved.
         NbSnapError: there is nothing to save, or an argument makes no sense.
+        NothingNew: `automatic`, and nothing has changed.
         StoreError: the store cannot be written; what it held is unharmed.
     """
     started = time.perf_counter()
@@ -106,7 +110,7 @@ def snapshot(
     book = notebook or host.default_notebook()
     if not taken.variables and not dry_run:
         raise NbSnapError(reports.nothing(skips))
-    head = reports.new_head(book, name or "", message, taken, skips)
+    head = reports.new_head(book, name or "", message, taken, skips, "auto" if automatic else "", host.SESSION)
     place, notes = _place(store)
     notes += lost_beside
     if dry_run:
@@ -157,9 +161,40 @@ def _write(opened: Store, record: Snapshot, taken: Taken, look: Look, started: f
         look.ahead(taken.buffers())
     with opened.writer(look=look) as writer:
         groups, definitions = taken.write(writer.put)
+        record = replace(record, groups=groups, definitions=definitions)
+        latest = _latest(opened, record.head.notebook) if record.head.kind == "auto" else None
+        if latest is not None and reports.same(latest, record):
+            raise NothingNew(latest.head.id)
         progress.begin("flushing to the disk")
         head = replace(record.head, seconds=round(time.perf_counter() - started, 6))
-        return writer.commit(replace(record, head=head, groups=groups, definitions=definitions))
+        return writer.commit(replace(record, head=head))
+
+
+def left_behind(report: SnapshotReport) -> Head | None:
+    """Return the head of the snapshot before one, if it is of another process, of which nothing was restored here.
+
+    None too where that cannot be told.
+    """
+    if _came_back:
+        return None
+    try:
+        with Store.open(report.store) as opened:
+            parent = opened.load(report.id).head.parent
+            found = next((head for head in opened.heads(report.notebook) if head.id == parent), None)
+    except NbSnapError:
+        return None
+    return found if found is not None and found.session != host.SESSION else None
+
+
+#: The ids of the snapshots from which something was restored in this process.
+_came_back: set[str] = set()
+
+
+def _latest(opened: Store, book: str) -> Snapshot | None:
+    try:
+        return opened.find("latest", book)
+    except NbSnapError:  # there is none yet, or none that can be read
+        return None
 
 
 def _in_background(
@@ -178,39 +213,41 @@ def _in_background(
     def work() -> dict[str, Any]:
         with Store.open(place, create=True) as opened:
             before = mark()
-            return {"id": _write(opened, record, taken, look, started, Progress()).head.id, "seen": since(before)}
+            try:
+                came = {"id": _write(opened, record, taken, look, started, Progress()).head.id}
+            except NothingNew as nothing:
+                came = {"nothing new since": nothing.id}
+            return {**came, "seen": since(before), "named": look.named}
 
     def over(told: Mapping[str, Any]) -> None:
         came: SnapshotReport | NbSnapError
-        saved: Snapshot | None = None
         try:
-            saved = _saved(told, place, report)
-            living.remember(saved, classes)
-            state.remember(saved.head.id, kept)
-            came = _came(saved, report)
+            came = _came(told, place, classes, kept, report)
         except NbSnapError as error:
             came = error
-        _ended.append(came)
+        if record.head.kind != "auto":  # nobody waits for those
+            _ended.append(came)
         if ended is not None:
             ended(came)
-        if saved is not None:
-            contents = (content for group in saved.groups for content in group.buffers)
-            look.afterwards([bytes.fromhex(piece) for piece in content.pieces] for content in contents)
+        look.afterwards(told.get("named", ()))
 
     name = f"snapshot {report.name}".strip()
     return jobs.start(name, work, over)
 
 
-def _saved(told: Mapping[str, Any], place: str, report: SnapshotReport) -> Snapshot:
-    """Return what a child has written."""
+def _came(
+    told: Mapping[str, Any], place: str, classes: Mapping[str, type], kept: Mapping[str, Any], report: SnapshotReport
+) -> SnapshotReport:
+    """Return the report of what a child has written."""
     if "error" in told:
         raise NbSnapError(f"{report.name or 'the snapshot'} was not saved: {told['error']}")
     learn(told["seen"])
+    if "id" not in told:
+        raise NothingNew(told["nothing new since"])
     with Store.open(place) as opened:
-        return opened.load(told["id"])
-
-
-def _came(saved: Snapshot, report: SnapshotReport) -> SnapshotReport:
+        saved = opened.load(told["id"])
+    living.remember(saved, classes)
+    state.remember(saved.head.id, kept)
     head = saved.head
     return replace(
         report, id=head.id, time=head.time, size=head.size, new_bytes=head.new_bytes, seconds=head.seconds,
@@ -347,6 +384,7 @@ def restore(
             if (seen := host.look(names)).hidden is not None:
                 provenance.restored(report.restored, seen.code)
             later.verify(opened.pieces, source.unverified, _tell_damage)
+            _came_back.add(record.head.id)
             return report
         except BaseException:
             with uninterrupted():

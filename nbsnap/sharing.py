@@ -26,11 +26,12 @@ from .describe import module_of
 class Team:
     """Variables and definitions pickled together, while it is not yet sure that they stay so."""
 
-    __slots__ = ("claimed", "definitions", "variables")
+    __slots__ = ("claimed", "definitions", "memory", "variables")
 
-    def __init__(self, variables: list[str], definitions: list[str]) -> None:
+    def __init__(self, variables: list[str], definitions: list[str], memory: dict[int, Any] | None = None) -> None:
         self.variables = variables
         self.definitions = definitions
+        self.memory = memory or {}  # what its parts were seen to share, if it was made of parts: `memory.Carriers`
         self.claimed: list[int] = []
 
     def __repr__(self) -> str:
@@ -55,6 +56,7 @@ class Ownership:
         self._session_modules = session_modules
         self._links: dict[Team, Team] = {}  # team -> one nearer to the root of those that it is linked with
         self.copies: dict[int, dict[str, Any]] = {}  # id of a copy of the namespace -> what functions need of it
+        self.once: dict[int, tuple[object, Any]] = {}  # id of an object -> it, and what was made of it
         self.places: dict[int, object] = {}  # address -> what stands for the memory there when it is claimed
 
     def claimer(self, team: Team) -> Callable[[object], None]:

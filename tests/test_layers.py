@@ -22,7 +22,7 @@ PACKAGE = Path(nbsnap.__file__).parent
 LAYERS = """
     __init__ __main__
     magics
-    cli
+    cli automatic
     session
     reports
     environment living           | maintenance
@@ -35,7 +35,7 @@ LAYERS = """
     builders sharing refused structs beside | seen pages
     ordering namespace provenance placeholder cells
     describe
-    startup profile host meter
+    startup profile host meter autosave
     render
     layout tree
     wording manifest background

@@ -145,3 +145,16 @@ def test_a_tree_that_something_else_looks_into_is_none() -> None:
     assert survey([outer]) is not None
     outer.append(outer)
     assert survey([outer]) is None
+
+
+def test_objects_that_have_each_other_as_attributes_start_together() -> None:
+    """They are pickled once, not once alone and once more together; a name is never lost on the way."""
+    import nbsnap.capture
+
+    first, second = Thing(None), Thing(None)
+    first.v, second.v = second, {"back": first}
+    third, lonely = Thing(second), Thing(1)
+    names = {"lonely": lonely, "third": third, "first": first, "again": first, "second": second, "n": 1}
+    found = list(nbsnap.capture._together(names, {"n"}))
+    assert found == [["lonely"], ["third", "first", "again", "second"]]
+    assert partition(**names) == {frozenset(found[1]), *apart("lonely", "n")}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import gc
+import json
 import mmap
 import os
 import random
@@ -436,8 +437,8 @@ class Scribbler:
         self._thread.join()
 
 
-def in_a_child(look: pages.Look, memory: mmap.mmap, exact: int) -> tuple[list[bytes], int]:
-    """Fork, and name all pieces there, as a snapshot in the background does; return ids, and how many were known.
+def in_a_child(look: pages.Look, memory: mmap.mmap, exact: int) -> tuple[list[tuple[int, int, str]], int]:
+    """Fork, and name all pieces there, as a snapshot in the background does; return that, and how many were known.
 
     From the piece `exact` on, nobody wrote between the look and the fork.
     """
@@ -451,16 +452,17 @@ def in_a_child(look: pages.Look, memory: mmap.mmap, exact: int) -> tuple[list[by
                 real = [digest(view[start : start + PIECE_SIZE]) for start in range(0, len(view), PIECE_SIZE)]
                 told = look.known(view) or [b""] * len(real)
                 wrong = sum(id not in (b"", own) for id, own in zip(told[exact:], real[exact:], strict=True))
-                ids = [id or own for id, own in zip(told, real, strict=True)]
-                os.write(writing, bytes([wrong, sum(map(bool, told))]) + b"".join(ids))
+                look.learn(view, [id or own for id, own in zip(told, real, strict=True)])
+                os.write(writing, json.dumps([wrong, sum(map(bool, told)), look.named]).encode())
         finally:
             os._exit(0)
     os.close(writing)
     with open(reading, "rb") as file:
-        data = file.read()
+        wrong, known, named = json.load(file)
     os.waitpid(child, 0)
-    assert data[0] == 0, "the child believes of a piece what it was not at the fork"
-    return [data[at : at + 32] for at in range(2, len(data), 32)], data[1]
+    assert wrong == 0, "the child believes of a piece what it was not at the fork"
+    assert len(named) == 1
+    return named, known
 
 
 @needs_tracks
@@ -480,15 +482,15 @@ def test_a_child_names_while_its_parent_writes(huge: bool) -> None:
                 with memoryview(memory) as view:
                     if turn % 2:
                         look.ahead([view], forking=True)
-                        ids, some = in_a_child(look, memory, 3)
+                        named, some = in_a_child(look, memory, 3)
                     else:
                         with scribbler.paused():
                             look.ahead([view], forking=True)
-                            ids, some = in_a_child(look, memory, 0)
+                            named, some = in_a_child(look, memory, 0)
                     children += some
                     if rng.random() < 0.3:
                         write_slice(memory, rng.randrange(len(memory)), rng)
-                look.afterwards([ids])
+                look.afterwards(named)
                 if rng.random() < 0.2:
                     write_slice(memory, rng.randrange(len(memory)), rng)
                 if turn % 3 == 0:
@@ -511,8 +513,8 @@ def test_what_a_child_named_is_known_without_naming_it_again() -> None:
             look = pages.Look()
             with memoryview(memory) as view:
                 look.ahead([view], forking=True)
-                ids, some = in_a_child(look, memory, 0)
-            look.afterwards([ids])
+                named, some = in_a_child(look, memory, 0)
+            look.afterwards(named)
             found.append(some)
         assert found == [0, 0, 0, 12, 12]
         assert all(look_at(memory))
@@ -528,7 +530,8 @@ def test_what_is_there_instead_when_a_child_is_done() -> None:
     address = libc.mmap(None, SIZE, 3, 0x22, -1, 0)
     memory = (ctypes.c_char * SIZE).from_address(address)
     memory[:] = noise(SIZE, 1)
-    old = [digest(noise(SIZE, 1)[start : start + PIECE_SIZE]) for start in range(0, SIZE, PIECE_SIZE)]
+    ids = [digest(noise(SIZE, 1)[start : start + PIECE_SIZE]) for start in range(0, SIZE, PIECE_SIZE)]
+    old = [(address, SIZE, b"".join(ids).hex())]
     for gone in (True, False):
         for _ in range(4):
             look = pages.Look()
@@ -536,11 +539,11 @@ def test_what_is_there_instead_when_a_child_is_done() -> None:
                 look.ahead([view], forking=True)
             if gone:
                 assert libc.munmap(address, SIZE) == 0
-                look.afterwards([old])
+                look.afterwards(old)
             assert libc.mmap(address, SIZE, 3, 0x32, -1, 0) == address
             memory[:] = noise(SIZE, 2)
             if not gone:
-                look.afterwards([old])
+                look.afterwards(old)
             assert not any(look_at(memory))
     libc.munmap(address, SIZE)
 
