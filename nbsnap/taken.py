@@ -7,7 +7,7 @@ handed to a store: streams and buffers first, then the records that name them.
 from __future__ import annotations
 
 import pickle
-from collections.abc import Callable, Iterable, Mapping, Sequence, Set
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -58,6 +58,11 @@ class Taken:
     classes: Mapping[str, type]  # the session's, by their keys
     _groups: tuple[tuple[Group, bytes, list[pickle.PickleBuffer]], ...]
     _definitions: tuple[tuple[Definition, bytes], ...]
+
+    def buffers(self) -> Iterator[memoryview]:
+        """Yield the memory of this process that `write` will put, in the order of the groups."""
+        views = (buffer.raw() for _, _, buffers in self._groups for buffer in buffers)
+        return (view for view in views if not isinstance(view.obj, abroad.Abroad))
 
     def write(self, sink: Sink) -> tuple[tuple[Group, ...], tuple[Definition, ...]]:
         """Put all content into the sink and return the records that name it."""
