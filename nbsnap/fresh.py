@@ -163,7 +163,7 @@ def _second_time(
         return {}
     pictured = portrait.take({name: there[name] for name in chosen}, names, chosen)
     memory = _Memory()
-    groups, definitions = taken.write(memory.put)
+    groups, definitions = taken.at_home(taken.left_behind()[0]).write(memory.put)
     again = replace(record, variables=taken.variables, groups=groups, definitions=definitions, beside=taken.beside)
     namespace: dict[str, Any] = {"__builtins__": __builtins__}
     built = rebuild(again, chosen, memory, namespace, stand=namespace.update)

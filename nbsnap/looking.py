@@ -26,8 +26,9 @@ from collections.abc import Iterable, Iterator
 from itertools import islice
 from typing import Any, NamedTuple
 
-from . import definitions, describe
+from . import abroad, definitions, describe
 from .digest import piece_id
+from .model import Content
 from .ordering import ordered
 from .paths import children
 from .pickling import Desk
@@ -422,7 +423,8 @@ def _cached(value: Any) -> View:
 
 def _buffer(value: pickle.PickleBuffer) -> View:
     with value.raw() as data:
-        return View("buffer", [data.nbytes, piece_id(data)])
+        content = abroad.put(data, lambda part: Content(part.nbytes, (piece_id(part),)))  # of a device, part by part
+        return View("buffer", [content.size, list(content.pieces)])
 
 
 _KINDS: dict[type, Any] = {

@@ -12,10 +12,24 @@ import os
 import re
 import struct
 import sys
-from collections.abc import Callable, Iterator
+import threading
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, NamedTuple
 
-__all__ = ["LINUX", "Area", "Kernel", "areas", "covering", "down", "inherited", "is_plain", "pinning", "up", "where"]
+__all__ = [
+    "LINUX",
+    "Area",
+    "Kernel",
+    "areas",
+    "covering",
+    "down",
+    "inherited",
+    "is_plain",
+    "pinning",
+    "reading",
+    "up",
+    "where",
+]
 
 PAGE = mmap.PAGESIZE
 SCAN = 0xC0606610  # _IOWR('f', 16, struct pm_scan_arg)
@@ -24,6 +38,7 @@ ALLOWED, WRITTEN, FILE, PRESENT, SWAPPED = 1, 2, 4, 8, 16
 WP_UNPOPULATED, WP_ASYNC = 1 << 13, 1 << 15
 USER_MODE_ONLY = 1
 SYSCALL = {"x86_64": 323, "aarch64": 282}  # userfaultfd(2). On other machines even ioctls are numbered differently
+STEP = 1 << 26  # bytes that are marked in one call: meanwhile nobody can map or unmap memory
 REGIONS = 4096  # that one call tells; if four calls do not suffice, the memory is too torn to be worth it
 
 _LINE = re.compile(rb"^([0-9a-f]+)-([0-9a-f]+) (\S+) ([0-9a-f]+) (\S+) (\d+) *(.*)$", re.M)
@@ -34,6 +49,9 @@ _HARMLESS = re.compile(
     r"|anon_inode:(\[(eventpoll|eventfd|timerfd|signalfd|pidfd|userfaultfd|fanotify|perf_event)\]|inotify)"
 )
 
+
+#: Calls that fill memory of the caller: read and pread64, which name it, then readv, preadv and preadv2, which do not.
+_READS = {"x86_64": ((0, 17), (19, 295, 327)), "aarch64": ((63, 67), (65, 69, 286))}
 
 LINUX = sys.platform == "linux" and sys.maxsize > 1 << 32 and os.uname().machine in SYSCALL
 
@@ -126,7 +144,9 @@ class Kernel:
         """Mark pages, or take their marks away."""
         import fcntl
 
-        fcntl.ioctl(self._tracker, PROTECT, bytearray(struct.pack("=3Q", start, stop - start, on)))
+        for at in range(start, stop, STEP):
+            part = struct.pack("=3Q", at, min(STEP, stop - at), on)
+            fcntl.ioctl(self._tracker, PROTECT, bytearray(part))
 
 
 @functools.cache
@@ -229,6 +249,30 @@ def _status(field: str) -> int:
             if line.startswith(field + ":"):
                 return int(line.split()[1])
     return -1
+
+
+def reading(places: Iterable[tuple[int, int]]) -> bool:
+    """Tell whether another thread may be in the midst of a read into this memory (address, length)."""
+    named, unnamed = _READS[os.uname().machine]
+    own = threading.get_native_id()
+    for task in map(int, os.listdir("/proc/self/task")):
+        if task == own:
+            continue
+        try:
+            with open(f"/proc/self/task/{task}/syscall", "rb") as file:
+                words = file.read().split()
+        except (FileNotFoundError, ProcessLookupError):  # it has ended
+            continue
+        if words[0] == b"running":  # perhaps in such a call: that is not told
+            return True
+        call = int(words[0])
+        if call in unnamed:
+            return True
+        if call in named:
+            start, length = int(words[2], 16), int(words[3], 16)
+            if any(start < address + size and address < start + length for address, size in places):
+                return True
+    return False
 
 
 def pinning() -> bool:

@@ -34,6 +34,7 @@ from .model import (
     VerifyReport,
 )
 from .namespace import Journal, matches_any, select, user_names
+from .pages import Look
 from .pickling import ENGINES
 from .progress import Progress
 from .quiet import unhurried, uninterrupted
@@ -167,7 +168,7 @@ def snapshot(
     try:
         with _opened(place, create=True) as opened:
             where = opened.place
-            saved = _write(opened, record, taken, started, progress)
+            saved = _write(opened, record, taken, Look(), started, progress)
         living.remember(saved, taken.classes)
         state.remember(saved.head.id, kept)
         verified = None
@@ -193,11 +194,13 @@ def _settled(namespace: dict[str, Any] | None, taken: Taken, only: Collection[st
     return undoing.settle({variable.name for variable in taken.variables})
 
 
-def _write(opened: Store, record: Snapshot, taken: Taken, started: float, progress: Progress) -> Snapshot:
+def _write(opened: Store, record: Snapshot, taken: Taken, look: Look, started: float, progress: Progress) -> Snapshot:
     """Put everything into the store; return the record as it stands there."""
     progress.begin("writing", taken.size)
     opened.progress = progress
-    with opened.writer() as writer:
+    if not look.asked:
+        look.ahead(taken.buffers())
+    with opened.writer(look=look) as writer:
         groups, definitions = taken.write(writer.put)
         record = replace(record, groups=groups, definitions=definitions)
         latest = _latest(opened, record.head.notebook) if record.head.kind == "auto" else None
@@ -276,14 +279,17 @@ def _in_background(
 ) -> bool:
     """Let a child write it all; tell whether that has begun."""
     place, classes = report.store, taken.classes
+    look = Look()
+    look.ahead(taken.buffers(), forking=True)
 
     def work() -> dict[str, Any]:
         with Store.open(place, create=True) as opened:
             before = mark()
             try:
-                return {"id": _write(opened, record, taken, started, Progress()).head.id, "seen": since(before)}
+                came = {"id": _write(opened, record, taken, look, started, Progress()).head.id}
             except NothingNew as nothing:
-                return {"nothing new since": nothing.id, "seen": since(before)}
+                came = {"nothing new since": nothing.id}
+            return {**came, "seen": since(before), "named": look.named}
 
     def over(told: Mapping[str, Any]) -> None:
         came: SnapshotReport | NbSnapError
@@ -295,6 +301,7 @@ def _in_background(
             _ended.append(came)
         if ended is not None:
             ended(came)
+        look.afterwards(told.get("named", ()))
 
     name = f"snapshot {report.name}".strip()
     return jobs.start(name, work, over)

@@ -7,7 +7,7 @@ handed to a store: streams and buffers first, then the records that name them.
 from __future__ import annotations
 
 import pickle
-from collections.abc import Callable, Iterable, Mapping, Sequence, Set
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -77,6 +77,11 @@ class Taken:
                 found.add(key)
                 todo.extend(needs.get(key, ()))
         return found
+
+    def buffers(self) -> Iterator[memoryview]:
+        """Yield the memory of this process that `write` will put, in the order of the groups."""
+        views = (buffer.raw() for _, _, buffers in self._groups for buffer in buffers)
+        return (view for view in views if not isinstance(view.obj, abroad.Abroad))
 
     def write(self, sink: Sink) -> tuple[tuple[Group, ...], tuple[Definition, ...]]:
         """Put all content into the sink and return the records that name it."""
