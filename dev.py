@@ -34,8 +34,8 @@ VENVS = ROOT / ".venv"
 SUPPORTED = ("3.11", "3.12", "3.13")
 RUNNING = f"{sys.version_info[0]}.{sys.version_info[1]}"
 
-#: The tests of every day: without those that take long, or need libraries that nobody else needs.
-QUICK = "not slow and not heavy and not foreign and not browser"
+#: The tests of every day: without those that take long, need libraries that nobody else needs, a browser, or a GPU.
+QUICK = "not slow and not heavy and not foreign and not browser and not cuda"
 CORE_SUITES = ("tests/core", "tests/storage", "tests/test_messy.py", "tests/endtoend/test_plain.py")
 
 # The lower bounds of pyproject.toml, and the oldest front end that is supported.
@@ -190,7 +190,7 @@ def ci() -> None:
     """Slow tests, the wheel as a user has it, oldest versions, the rest on the other Pythons, libraries, notebooks."""
     python = make_venv(f"dev-{RUNNING}", sys.executable, "-e", ".[dev]")
     say("the slow tests")
-    run(python, "-m", "pytest", "-q", "-m", "slow and not heavy and not foreign and not browser")
+    run(python, "-m", "pytest", "-q", "-m", "slow and not heavy and not foreign and not browser and not cuda")
     check_browser()
     check_wheel(python)
     oldest = make_venv(f"oldest-{RUNNING}", sys.executable, "-e", ".[test]", *OLDEST)

@@ -279,6 +279,7 @@ class _FileSink:
     def __init__(self, backend: FolderBackend, path: str, temporary: str, fd: int) -> None:
         self.backend, self.target, self.temporary, self.fd = backend, path, temporary, fd
         self.written = self.begun = 0
+        self.settled = -1  # so many bytes are known to be on the disk
         self.guard = threading.Lock()  # one thread may abandon what another still writes: never into a closed file
 
     def hold(self) -> bool:
@@ -313,8 +314,13 @@ class _FileSink:
                 os.posix_fadvise(self.fd, self.begun, self.written - self.begun, os.POSIX_FADV_DONTNEED)
         self.begun = self.written
 
-    def publish(self) -> None:
-        _flush(self.fd)
+    def settle(self) -> None:
+        if self.settled != self.written:
+            _flush(self.fd)
+            self.settled = self.written
+
+    def publish(self, *, last: bool = True) -> None:
+        self.settle()
         folder = os.path.dirname(self.target)
         if not os.path.isdir(folder):
             parent = os.path.dirname(folder)
@@ -325,7 +331,8 @@ class _FileSink:
             self._close()  # an open file cannot be renamed there
         os.replace(self.temporary, self.target)
         self._close()
-        _flush_folder(folder)
+        if last:
+            _flush_folder(folder)
 
     def abandon(self) -> None:
         if sys.platform == "win32":

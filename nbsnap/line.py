@@ -33,8 +33,10 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import mmap
 import os
 import queue
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from typing import NamedTuple, TypeVar
@@ -64,6 +66,20 @@ def _cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
+def _memory() -> mmap.mmap:
+    """Return memory for a window. Of a bytearray, all pages would be written before the first is used."""
+    try:
+        if sys.platform == "win32":
+            return mmap.mmap(-1, WINDOW)
+        memory = mmap.mmap(-1, WINDOW, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+    except OSError as error:
+        raise MemoryError from error
+    if hasattr(mmap, "MADV_HUGEPAGE"):
+        with contextlib.suppress(OSError):  # a kernel without
+            memory.madvise(mmap.MADV_HUGEPAGE)
+    return memory
+
+
 class _Small(NamedTuple):
     """A small piece, coded already."""
 
@@ -87,7 +103,7 @@ class _Row(NamedTuple):
 
     pieces: list[_Big]
     memory: memoryview  # of the buffer, or of `bytes`
-    buffer: bytearray
+    buffer: mmap.mmap
 
 
 class _Task:
@@ -168,25 +184,33 @@ class Line:
     """Content in, ids out, what is new into a pack. Used by one thread; `stop` must be called in the end."""
 
     def __init__(
-        self, pack: Pack, stored: Callable[[bytes], bool], *, compressing: bool, progress: Progress | None = None
+        self,
+        pack: Pack,
+        stored: Callable[[bytes], bool],
+        all_stored: Callable[[list[bytes]], bool],
+        *,
+        compressing: bool,
+        progress: Progress | None = None,
+        look: pages.Look | None = None,
     ) -> None:
         self.pack = pack
         self.progress = progress or Progress()
         self.new: set[bytes] = set()  # ids of what goes into the pack
         self.error: BaseException | None = None
         self._stored = stored
+        self._all_stored = all_stored  # the same of many, and much faster; False may be wrong
         self._compressing = compressing
         self._live = seen.anything()  # the last piece was known by its quick hash: the next may be too, so no copy yet
         self._batch: list[_Small] = []
         self._batched = 0
-        self._look = pages.Look()
+        self._look = look or pages.Look()
         self._order = threading.Lock()
         self._hashers: set[threading.Thread] = set()
         self._appenders: set[threading.Thread] = set()  # one, or none yet
         self._ended: queue.SimpleQueue[None] = queue.SimpleQueue()
         self._tasks: queue.SimpleQueue[_Task | None] = queue.SimpleQueue()
         self._jobs: queue.SimpleQueue[list[_Small] | _Row | None] = queue.SimpleQueue()
-        self._free: queue.SimpleQueue[bytearray] = queue.SimpleQueue()
+        self._free: queue.SimpleQueue[mmap.mmap] = queue.SimpleQueue()
         self._made = 0
 
     # --- the caller's thread ---------------------------------------------------------------------------------
@@ -212,12 +236,16 @@ class Line:
 
     def big(self, view: memoryview) -> list[bytes]:
         """Take a big buffer; return the ids of its pieces. All of it has been read when this returns."""
-        told = [id if id and self._known(id) else b"" for id in self._look.known(view)]
+        told = self._look.known(view)
+        if not self._all_stored(list(filter(None, told))):
+            told = [id if id and self._known(id) else b"" for id in told]
         task = _Task(view, told)
+        self.progress.done += len(view) - sum(min(WINDOW, len(view) - base) for base in task.windows)  # what is known
         threads = min(4, _cores(), task.count)
         try:
             if threads < 2:
-                self._hash(task)
+                if task.count:
+                    self._hash(task)
             else:
                 while len(self._hashers) < threads:
                     self._start(self._hashing, self._hashers, "nbsnap-hash")
@@ -317,7 +345,7 @@ class Line:
         if buffer is not None:
             self._free.put(buffer)
 
-    def _buffer(self) -> bytearray | None:
+    def _buffer(self) -> mmap.mmap | None:
         """Return a free buffer; while there is none, wait for the appending thread. None: the line was stopped."""
         while self.error is None:
             try:
@@ -325,10 +353,10 @@ class Line:
             except queue.Empty:
                 if self._made < BUFFERS:
                     self._made += 1
-                    return bytearray(WINDOW)
+                    return _memory()
         return None
 
-    def _window(self, task: _Task, number: int, buffer: bytearray) -> bool:
+    def _window(self, task: _Task, number: int, buffer: mmap.mmap) -> bool:
         """Hash the pieces of a window, and have the new ones appended. Tell whether the buffer went along with them."""
         base = task.windows[number]
         fresh: dict[bytes, tuple[int, int]] = {}
@@ -380,7 +408,7 @@ class Line:
             while task.arrived in task.early:
                 first = task.early.pop(task.arrived)
                 task.arrived += 1
-                self.progress.done += min(WINDOW, len(task.view) - (task.arrived - 1) * WINDOW)
+                self.progress.done += min(WINDOW, len(task.view) - task.windows[task.arrived - 1])
                 if first is None:
                     continue
                 pieces = [piece for piece in first.pieces if piece.id not in self.new]  # or a window before it has it

@@ -24,6 +24,7 @@ from .errors import NbSnapError, NothingNew, SnapshotNotFound, StoreNotFound, St
 from .folder import FolderBackend
 from .model import BESIDE, Head, RerunReport, RestoreReport, Skip, Snapshot, SnapshotReport, Step
 from .namespace import Journal, matches_any, select, user_names
+from .pages import Look
 from .pickling import ENGINES
 from .progress import Progress
 from .quiet import unhurried, uninterrupted
@@ -133,6 +134,11 @@ def snapshot(
             in_folder = isinstance(opened.backend, FolderBackend)
             why = jobs.refusal() if in_folder else "only a store in a folder can be written by another process"
         if not why:
+            left, needs = taken.left_behind()
+            why = jobs.refusal(needs)
+        if not why:
+            progress.begin("copying what another process would not have", needs)
+            taken = taken.at_home(left)
             report = reports.saved(head, where, taken, skips, 0, started, notes=notes, background=True)
             if _in_background(record, taken, kept, started, report, ended):
                 return replace(report, notes=notes + _settled(namespace, taken, only, automatic))
@@ -142,7 +148,7 @@ def snapshot(
     try:
         with _opened(place, create=True) as opened:
             where = opened.place
-            saved = _write(opened, record, taken, started, progress)
+            saved = _write(opened, record, taken, Look(), started, progress)
         living.remember(saved, taken.classes)
         state.remember(saved.head.id, kept)
         notes += _settled(namespace, taken, only, automatic)
@@ -161,11 +167,13 @@ def _settled(namespace: dict[str, Any] | None, taken: Taken, only: Collection[st
     return undoing.settle({variable.name for variable in taken.variables})
 
 
-def _write(opened: Store, record: Snapshot, taken: Taken, started: float, progress: Progress) -> Snapshot:
+def _write(opened: Store, record: Snapshot, taken: Taken, look: Look, started: float, progress: Progress) -> Snapshot:
     """Put everything into the store; return the record as it stands there."""
     progress.begin("writing", taken.size)
     opened.progress = progress
-    with opened.writer() as writer:
+    if not look.asked:
+        look.ahead(taken.buffers())
+    with opened.writer(look=look) as writer:
         groups, definitions = taken.write(writer.put)
         record = replace(record, groups=groups, definitions=definitions)
         latest = _latest(opened, record.head.notebook) if record.head.kind == "auto" else None
@@ -213,14 +221,17 @@ def _in_background(
 ) -> bool:
     """Let a child write it all; tell whether that has begun."""
     place, classes = report.store, taken.classes
+    look = Look()
+    look.ahead(taken.buffers(), forking=True)
 
     def work() -> dict[str, Any]:
         with Store.open(place, create=True) as opened:
             before = mark()
             try:
-                return {"id": _write(opened, record, taken, started, Progress()).head.id, "seen": since(before)}
+                came = {"id": _write(opened, record, taken, look, started, Progress()).head.id}
             except NothingNew as nothing:
-                return {"nothing new since": nothing.id, "seen": since(before)}
+                came = {"nothing new since": nothing.id}
+            return {**came, "seen": since(before), "named": look.named}
 
     def over(told: Mapping[str, Any]) -> None:
         came: SnapshotReport | NbSnapError
@@ -232,6 +243,7 @@ def _in_background(
             _ended.append(came)
         if ended is not None:
             ended(came)
+        look.afterwards(told.get("named", ()))
 
     name = f"snapshot {report.name}".strip()
     return jobs.start(name, work, over)
@@ -387,7 +399,7 @@ def restore(
             here = [name for name in wanted if name in built.values]
             turn.restored = {name: built.values[name] for name in here}
             state.put(parts, _entries(built, turn), turn)
-            notes += (*turn.notes, *_parted(record, set(here), names))
+            notes += (*_remarks(first), *_remarks(built), *turn.notes, *_parted(record, set(here), names))
             report = reports.restored(
                 record, opened.place, here, failed, not_saved, others, exact, started, notes=notes, beside=turn.done
             )
@@ -558,6 +570,14 @@ def _parted(record: Snapshot, here: Collection[str], names: Mapping[str, Any]) -
                 f"{wording.listed(came)} shared objects with {wording.listed(stayed)}, now apart:"
                 " restore them together to have them share again"
             )
+
+
+def _remarks(built: Rebuilt) -> Iterator[str]:
+    """Yield what is to be said of the objects that came back, each sentence with the variables that it is about."""
+    for text, names in built.remarks.items():
+        entries = [entry for name in names if (entry := state.item_of(name)) is not None]
+        shown = [*(name for name in names if state.item_of(name) is None), *wording.beside(entries)]
+        yield f"{wording.listed(shown)}: {text}"
 
 
 def _leave(values: Mapping[str, Any]) -> None:

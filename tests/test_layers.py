@@ -33,13 +33,13 @@ LAYERS = """
     memory paths flat plain      | packs backends
                                  | mapping
     builders sharing refused structs beside | seen pages
-    ordering namespace provenance placeholder cells weight
+    ordering namespace provenance placeholder cells abroad weight
     describe
     startup profile host meter autosave lost firstline
     render
     layout tree
     wording manifest background
-    quiet pagemap
+    quiet pagemap remarks
     model digest progress
     errors
 """

@@ -5,6 +5,7 @@ An extension is a program that may do anything, so by default the user decides.
 
 from __future__ import annotations
 
+import functools
 import os
 import re
 from collections.abc import Iterable, Mapping
@@ -88,7 +89,12 @@ def _load(name: str, turn: Turn) -> None:
 
 
 def _chose(cells: Iterable[str]) -> bool:
-    return any(_CHOOSING.search(cell) for cell in cells)
+    return any(map(_chooses, cells))
+
+
+@functools.lru_cache(maxsize=4096)
+def _chooses(cell: str) -> bool:
+    return _CHOOSING.search(cell) is not None
 
 
 def _mode() -> str:
