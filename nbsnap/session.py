@@ -628,9 +628,12 @@ def _stages(entries: Iterable[str]) -> tuple[list[str], list[str]]:
 
 def _parted(record: Snapshot, here: Collection[str], names: Mapping[str, Any]) -> Iterator[str]:
     """Yield lines about variables that shared objects with some that were not restored with them, and are there."""
+    restored = set(here)
     for group in record.groups:
-        came = [name for name in group.variables if name in here]
-        stayed = [name for name in group.variables if name in names and name not in here]
+        if group.engine == "batch":  # these share nothing
+            continue
+        came = [name for name in group.variables if name in restored]
+        stayed = [name for name in group.variables if name in names and name not in restored]
         if came and stayed and state.item_of(came[0]) is None:
             yield (
                 f"{wording.listed(came)} shared objects with {wording.listed(stayed)}, now apart:"
