@@ -28,16 +28,23 @@ if TYPE_CHECKING:
     )
     from nbsnap.model import RestoreReport, Skip, SnapshotReport, Variable
     from nbsnap.placeholder import Placeholder, PlaceholderError
+    from nbsnap.records import Change, DiffReport, Kept, ListReport, PruneReport
     from nbsnap.session import restore, snapshot, wait
+    from nbsnap.since import diff
     from nbsnap.store import Store
 
 __version__ = "0.1.0"
 
 __all__ = [
+    "Change",
     "DamageError",
+    "DiffReport",
+    "Kept",
+    "ListReport",
     "NbSnapError",
     "Placeholder",
     "PlaceholderError",
+    "PruneReport",
     "RestoreReport",
     "Skip",
     "SnapshotNotFound",
@@ -51,6 +58,7 @@ __all__ = [
     "Variable",
     "VariableNotFound",
     "__version__",
+    "diff",
     "load_ipython_extension",
     "restore",
     "snapshot",
@@ -70,6 +78,12 @@ _HOME = {
     "snapshot": "session",
     "restore": "session",
     "wait": "session",
+    "diff": "since",
+    "Change": "records",
+    "DiffReport": "records",
+    "Kept": "records",
+    "ListReport": "records",
+    "PruneReport": "records",
     "Store": "store",
     "SnapshotReport": "model",
     "RestoreReport": "model",

@@ -1,21 +1,23 @@
 """Writing one snapshot: content goes along a line of threads into one pack (`line`); then index and manifest follow.
 
-Leaving the `with` block without `commit` drops everything. The temporary file exists from beginning to end, so that
-others can see that somebody is writing, and a place that cannot be written shows itself before any work is done."""
+Leaving the `with` block without `commit` drops everything. The store is held from beginning to end, so that nobody
+removes what is counted on here; and the temporary file is there at once, so that a place that cannot be written shows
+itself before any work is done."""
 
 from __future__ import annotations
 
 import datetime
 import errno
+import time
 from dataclasses import replace
 from itertools import chain
 from typing import TYPE_CHECKING
 
 from nbsnap import manifest
-from nbsnap.backends import sentence, write_whole
+from nbsnap.backends import Hold, sentence, write_whole
 from nbsnap.digest import Bytes
 from nbsnap.errors import StoreError
-from nbsnap.line import ALIGNED, Line, Pack
+from nbsnap.line import Line, Pack
 from nbsnap.model import Content, Snapshot
 from nbsnap.packs import decode_index, encode_index
 from nbsnap.quiet import uninterrupted
@@ -24,7 +26,9 @@ from nbsnap.tree import STORE_FILE, index_file, new_pack, pack_file, snapshot_fi
 if TYPE_CHECKING:
     from nbsnap.store import Store
 
-__all__ = ["Writer"]
+__all__ = ["Writer", "publish_pack"]
+
+WAIT = 0.02
 
 
 class Writer:
@@ -37,6 +41,7 @@ class Writer:
         self._compressing = compression == "auto"
         self._entered = False
         self._line: Line | None = None  # while it is open
+        self._hold: Hold | None = None
         self._end = 0
 
     def __enter__(self) -> Writer:
@@ -49,21 +54,32 @@ class Writer:
                 backend.size(STORE_FILE)
             except FileNotFoundError:  # somebody removed the folder under us
                 self.store.found()
+            self._hold = self._admitted()
             backend.sweep()
             self._pack_id = new_pack()
             pack = Pack(backend.create(pack_file(self._pack_id)))
             self._line = Line(pack, self.store.pieces.has, compressing=self._compressing, progress=self.store.progress)
-        except OSError as error:
-            raise sentence(error, self.store.place, writing=True) from error
-        try:
             self.store.pieces.look()
-        except BaseException:
-            self._drop()
+        except BaseException as error:
+            self.__exit__()
+            if isinstance(error, OSError):
+                raise sentence(error, self.store.place, writing=True) from error
             raise
         return self
 
     def __exit__(self, *exc: object) -> None:
-        self._drop()
+        try:
+            self._drop()
+        finally:
+            if self._hold is not None:
+                self._hold.release()
+
+    def _admitted(self) -> Hold:
+        """Return a hold of the store. While somebody removes what is not needed, that takes a moment."""
+        while (hold := self.store.backend.hold(alone=False)) is None:
+            self.store.progress.begin("waiting for the store to be pruned")
+            time.sleep(WAIT)
+        return hold
 
     @property
     def new_bytes(self) -> int:
@@ -76,17 +92,7 @@ class Writer:
         """Store `data` (any contiguous buffer of bytes or native numbers); return what stands for it."""
         line = self._open()
         try:
-            if type(data) is bytes and 0 < len(data) < ALIGNED:
-                return Content(len(data), (line.small(data).hex(),))
-            with memoryview(data) as view:
-                if not view.c_contiguous:
-                    raise ValueError("only contiguous memory can be put into a store")
-                size = view.nbytes
-                if not size:
-                    return Content(0)
-                with view.cast("B") if view.format != "B" or view.ndim != 1 else view as flat:
-                    ids = line.big(flat) if size >= ALIGNED else [line.small(bytes(flat))]
-            return Content(size, tuple(id.hex() for id in ids))
+            return line.put(data)
         except OSError as error:
             raise self._sentence(error) from error
 
@@ -114,12 +120,12 @@ class Writer:
             line.finish()
             packs = self._packs_of(snapshot, line.new)
             if pack.pieces:
-                self._publish_pack(pack)
-            time = snapshot.head.time or datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+                publish_pack(self.store, self._pack_id, pack)
+            moment = snapshot.head.time or datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
             newest = store.entries(snapshot.head.notebook)[-1:]
-            stamp = max([stamp_of(time), *(stamp_after(entry.stamp) for entry in newest)])
+            stamp = max([stamp_of(moment), *(stamp_after(entry.stamp) for entry in newest)])
             parent = newest[0].id if newest else ""
-            head = replace(snapshot.head, time=time, parent=parent, new_bytes=pack.end)
+            head = replace(snapshot.head, time=moment, parent=parent, new_bytes=pack.end)
             snapshot, data = manifest.encode(replace(snapshot, head=head), packs)
             file = snapshot_file(head.notebook, stamp, snapshot.head.id, head.name)
         except OSError as error:
@@ -140,14 +146,6 @@ class Writer:
         except KeyboardInterrupt:
             backend.delete(file)
             raise
-
-    def _publish_pack(self, pack: Pack) -> None:
-        index = encode_index(self._pack_id, pack.end, pack.pieces)
-        pack.bytes(index)
-        pack.flush()
-        pack.sink.publish()
-        write_whole(self.store.backend, index_file(self._pack_id), index)
-        self.store.pieces.add(decode_index(index, self._pack_id))
 
     def _packs_of(self, snapshot: Snapshot, new: set[bytes]) -> set[str]:
         """Return the packs that hold what the snapshot refers to; nothing that is nowhere may become a manifest."""
@@ -171,3 +169,14 @@ class Writer:
             finally:
                 self._line, self._end = None, line.pack.end
                 line.pack.sink.abandon()
+
+
+def publish_pack(store: Store, id: str, pack: Pack) -> int:
+    """Make a pack count, then its index; return how many bytes they take."""
+    index = encode_index(id, pack.end, pack.pieces)
+    pack.bytes(index)
+    pack.flush()
+    pack.sink.publish()
+    write_whole(store.backend, index_file(id), index)
+    store.pieces.add(decode_index(index, id))
+    return pack.end + len(index)
