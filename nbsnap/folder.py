@@ -233,24 +233,24 @@ class FolderBackend:
 
     def create(self, name: str) -> Sink:
         path = self.path(name)
-        return _FileSink(self, path, *self._claimed(TMP))
+        return _FileSink(self, path, self._claimed(TMP))
 
-    def _claimed(self, folder: str) -> tuple[str, int]:
-        """Return a new file of this process in a folder, and its descriptor: locked, for the owner alone."""
+    def _claimed(self, folder: str) -> _Own:
+        """Return a new file of this process in a folder: locked, for the owner alone."""
         for _ in range(100):
             path = os.path.join(self.place, folder, f"{_host()}-{os.getpid()}-{secrets.token_hex(8)}")
             try:
-                fd = os.open(path, _WRITE, 0o600)
+                own = _Own(path, os.open(path, _WRITE, 0o600))
             except FileNotFoundError:
                 self._folder(self.place)
                 self._folder(os.path.dirname(path))
                 continue
             if hasattr(os, "fchmod"):
-                os.fchmod(fd, 0o600)
-            _lock(fd)
+                os.fchmod(own.fd, 0o600)
+            _lock(own.fd)  # not before somebody has it: interrupted in between, it would look alive for ever
             if os.path.lexists(path):
-                return path, fd
-            os.close(fd)  # a sweep was faster
+                return own
+            own.close()  # a sweep was faster
         raise OSError(errno.EAGAIN, "temporary files are removed as fast as they are made", self.place)
 
     def delete(self, name: str) -> None:
@@ -282,13 +282,13 @@ class FolderBackend:
         return total
 
     def hold(self, *, alone: bool) -> Hold | None:
-        mine = _FolderHold(*self._claimed(LOCKS if alone else TMP))
+        mine = _FolderHold(self._claimed(LOCKS if alone else TMP))
         try:
             others = [path for folder in ((LOCKS, TMP) if alone else (LOCKS,)) for path in self._living(folder)[0]]
         except BaseException:
             mine.release()
             raise
-        if [path for path in others if path != mine.path]:
+        if [path for path in others if path != mine.own.path]:
             mine.release()
             return None
         return mine
@@ -334,32 +334,43 @@ class FolderBackend:
         _flush_folder(os.path.dirname(path))
 
 
-class _FolderHold:
+class _Own:
+    """A file of this process, open and locked until it is closed: then a sweep may take it."""
+
     def __init__(self, path: str, fd: int) -> None:
         self.path, self.fd = path, fd
 
-    def release(self) -> None:
-        if self.fd >= 0:
-            with contextlib.suppress(OSError):  # removed first: once it is closed, others may take it for a dead one's
-                if sys.platform == "win32":
-                    self._close()
-                os.unlink(self.path)
-            self._close()
-
-    def _close(self) -> None:
+    def close(self) -> None:
         if self.fd >= 0:
             fd, self.fd = self.fd, -1
             os.close(fd)
+
+    def __del__(self) -> None:
+        self.close()  # after an interrupt at a bad moment
+
+
+class _FolderHold:
+    def __init__(self, own: _Own) -> None:
+        self.own = own
+
+    def release(self) -> None:
+        if self.own.fd >= 0:
+            with contextlib.suppress(OSError):  # removed first: once it is closed, it looks like a dead one's
+                if sys.platform == "win32":
+                    self.own.close()
+                os.unlink(self.own.path)
+            self.own.close()
+
+    def _close(self) -> None:
+        self.own.close()
 
     def __del__(self) -> None:
         self.release()
 
 
 class _FileSink:
-    fd = -1
-
-    def __init__(self, backend: FolderBackend, path: str, temporary: str, fd: int) -> None:
-        self.backend, self.target, self.temporary, self.fd = backend, path, temporary, fd
+    def __init__(self, backend: FolderBackend, path: str, own: _Own) -> None:
+        self.backend, self.target, self.temporary, self.own = backend, path, own.path, own
         self.written = self.begun = 0
         self.guard = threading.Lock()  # one thread may abandon what another still writes: never into a closed file
 
@@ -412,11 +423,10 @@ class _FileSink:
         else:
             self._close()
 
-    def __del__(self) -> None:
-        self._close()  # after an interrupt at a bad moment: the lock goes, and the next sweep removes the file
+    @property
+    def fd(self) -> int:
+        return self.own.fd
 
     def _close(self) -> None:
-        if self.fd >= 0:
-            with self.guard, contextlib.suppress(OSError):
-                fd, self.fd = self.fd, -1
-                os.close(fd)
+        with self.guard, contextlib.suppress(OSError):
+            self.own.close()

@@ -61,7 +61,7 @@ def answer(command: str, asked: Asked) -> Answer:
 def _list(asked: Asked) -> Answer:
     limit = asked.args.number
     report = asked.store.list(asked.notebook, limit=limit)
-    return Answer(report, list_sheet(report, more=f"{asked.front} list -v"))
+    return Answer(report, list_sheet(report, more=f"{asked.front} list -v", problems=asked.front != "nbsnap"))
 
 
 def _show(asked: Asked) -> Answer:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from nbsnap import manifest
-from nbsnap.errors import DamageError, StoreError
+from nbsnap.errors import DamageError, SnapshotNotFound, StoreError
 from nbsnap.model import Snapshot
 from nbsnap.packs import Piece
 from nbsnap.records import CheckReport, Problem
@@ -86,6 +86,8 @@ def _snapshots(store: Store, problems: list[Problem]) -> Iterator[Snapshot]:
     for entry in store.entries():
         try:
             yield store.load_entry(entry)
+        except SnapshotNotFound:  # removed just now
+            continue
         except StoreError as error:
             file = store.backend.describe(entry.file)
             problems.append(Problem(file, str(error).removeprefix(f"{file}: "), ((entry.id, ""),)))

@@ -74,7 +74,7 @@ def choose(store: Store, notebook: str | None, rules: Rules) -> Choice:
         for entry in entries:
             try:
                 mine[entry] = store.head(entry)
-            except StoreError:  # it stays; `discard` tells of it, and `delete` removes it
+            except (StoreError, SnapshotNotFound):  # gone, or it stays: `discard` tells of it, and `delete` removes it
                 continue
         heads.update(mine)
         why.update(staying(list(mine.values()), rules))
@@ -100,7 +100,7 @@ def _over(store: Store, entries: list[Entry], limit: int, stay: set[str], choice
         sizes[manifest] = _size(store, entry.file)
         try:
             needs[entry.id] = {pool.setdefault(id, id) for id in store.needs(entry)} | {manifest}
-        except StoreError:
+        except (StoreError, SnapshotNotFound):
             needs[entry.id] = {manifest}
             stay.add(entry.id)
     gone, rest = too_many([entry.id for entry in entries], limit, needs, sizes, stay)

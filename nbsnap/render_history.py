@@ -21,17 +21,24 @@ BLOCKS = 5  # so many sources, unless all is asked for
 # ---- list ------------------------------------------------------------------------------------------------------------
 
 
-def list_sheet(report: ListReport, *, more: str = "", now: datetime | None = None) -> Sheet:
-    """Return the list of snapshots, oldest first. `more` is the command that shows those that were left out."""
+def list_sheet(report: ListReport, *, more: str = "", problems: bool = True, now: datetime | None = None) -> Sheet:
+    """Return the list of snapshots, oldest first. `more` is the command that shows those that were left out.
+
+    What could not be read is counted, and with `problems` told.
+    """
     whose = f"of {report.notebook} " if report.notebook else ""
     if not report.total:
         return Sheet("No snapshot", "", "", ("%snapshot makes one",), f"{whose}in {report.store} yet")
-    facts = (f"{size(report.size)} on disk",)
-    older = report.total - len(report.snapshots) - len(report.problems)
-    lines = (f"and {older:,} older: {more}",) if older > 0 and more else ()
+    broken = len(report.problems)
+    facts = [f"{size(report.size)} on disk"]
+    facts += [f"{broken:,} cannot be read"] if broken else []
+    older = report.total - len(report.snapshots) - broken
+    lines = [f"and {older:,} older: {more}"] if older > 0 and more else []
+    lines += report.problems if problems else ()
     table = _snapshots(report.snapshots, now, notebooks=not report.notebook)
     origin = f"{whose}in {report.store}"
-    return Sheet(count(report.total, "snapshot"), "", "", facts, origin, (table,) if table.rows else (), lines)
+    tables = (table,) if table.rows else ()
+    return Sheet(count(report.total - broken, "snapshot"), "", "", tuple(facts), origin, tables, tuple(lines))
 
 
 def _snapshots(heads: Sequence[Head], now: datetime | None, *, notebooks: bool) -> Table:

@@ -146,7 +146,7 @@ class Store:
         for entry in reversed(self.entries()):
             folder = entry.file.rpartition("/")[0]
             if folder not in found:
-                with contextlib.suppress(StoreError):
+                with contextlib.suppress(StoreError, SnapshotNotFound):
                     found[folder] = self.head(entry)
         return list(found.values())
 
@@ -156,6 +156,8 @@ class Store:
         for entry in entries:
             try:
                 heads.append(self.head(entry))
+            except SnapshotNotFound:  # removed just now
+                continue
             except StoreError as error:
                 self.problems.append(str(error))
         return heads
@@ -396,7 +398,7 @@ class Store:
         """Return the head of a manifest, or where that cannot be read what the name of its file tells."""
         try:
             return self.head(entry)
-        except StoreError as error:
+        except (StoreError, SnapshotNotFound) as error:
             time = time_of(entry.stamp)
             return Head(entry.id, time, "", "", f"its record cannot be read: {error}", "", 0, 0, 0, 0, 0.0, "", "", "")
 
