@@ -19,7 +19,7 @@ number), the text of functions and classes. A class counts by its definition, an
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from enum import Enum
 from typing import NamedTuple
 
@@ -78,8 +78,10 @@ def compare(
             else:
                 known = _known(ours, lost_before.get(name)), _known(theirs, lost_after.get(name))
                 changes.append(Change(name, "changed", ("type",), (("type", *types),), *known))
-        elif name in before or name in lost_before:
-            changes.append(Change(name, "removed", old=_known(ours, skip)))
+        elif ours:
+            changes.append(Change(name, "removed", old=ours))
+        elif skip and name in lost_before:  # it was not kept, so it cannot be missed
+            not_compared.append(skip)
         else:
             changes.append(Change(name, "added", new=_known(theirs, skip)))
     order = {name: at for at, name in enumerate((*after, *lost_after))}
@@ -131,18 +133,20 @@ class _Side:
         self._read = read
         self._parts: dict[str, dict[str, Part]] = {}
 
-    def part(self, unit: str) -> Part | None:
+    def part(self, unit: str, rename: Mapping[bytes, bytes] | None = None) -> Part | None:
         """Return what the stream says of a variable or class; None if that cannot be told."""
         group = self.home[unit]
+        if rename:
+            return self._look(group, rename).get(unit)
         if group.id not in self._parts:
-            self._parts[group.id] = self._look(group)
+            self._parts[group.id] = self._look(group, {})
         return self._parts[group.id].get(unit)
 
-    def _look(self, group: Group) -> dict[str, Part]:
+    def _look(self, group: Group, rename: Mapping[bytes, bytes]) -> dict[str, Part]:
         if group.stream.size > LONGEST:
             return {}
         try:
-            return parts(group, self._read(group.stream))
+            return parts(group, self._read(group.stream), rename)
         except (StoreError, ValueError):
             return {}
 
@@ -221,7 +225,7 @@ class _Judge:
         if not changed or _alone(self.old.home[name]):
             return changed
         part = self.old.part(name)
-        return changed if part is None else [key for key in changed if text(key) in part.items]
+        return [key for key in changed if part is None or part != self.old.part(name, {text(key): b""})]
 
     def _stays(self, key: str) -> bool:
         verdict = self.definition(key)
@@ -237,13 +241,12 @@ class _Judge:
 
     def _content(self, name: str) -> str:
         """Return "class" for a variable that is as it was, but for a class that was defined again; else "content"."""
-        before, after = self.old.part(name), self.new.part(name)
-        if before is None or after is None or not self.again:
+        if not self.again:
             return "content"
-        return "class" if self._same_keys(before) == self._same_keys(after) else "content"
-
-    def _same_keys(self, part: Part) -> list[object]:
-        return [self.again.get(item, item) if type(item) is bytes else item for item in part.without_code()]
+        before, after = self.old.part(name, self.again), self.new.part(name, self.again)
+        if before is None or after is None:
+            return "content"
+        return "class" if before.without_code() == after.without_code() else "content"
 
     def _shares(self, name: str) -> tuple[str, ...]:
         """Return the variables with which one shares objects: those that changed, or else those that may have."""

@@ -13,18 +13,18 @@ from typing import NamedTuple
 
 from nbsnap.arguments import split
 from nbsnap.differences import names_of
-from nbsnap.errors import DamageError
+from nbsnap.errors import DamageError, SnapshotNotFound
 from nbsnap.keep import Rules, parse_size
 from nbsnap.layout import Sheet
 from nbsnap.maintenance import check
 from nbsnap.model import Jsonable
 from nbsnap.namespace import wanted
-from nbsnap.records import DiffReport
+from nbsnap.records import DiffReport, ListReport
 from nbsnap.render import show_sheet
 from nbsnap.render_history import check_sheet, diff_sheet, list_sheet, prune_sheet
 from nbsnap.store import Store
 
-__all__ = ["Answer", "Asked", "answer", "diff_answer"]
+__all__ = ["Answer", "Asked", "answer", "diff_answer", "nothing_yet"]
 
 DIFFERENT = 8  # the exit code of `diff --exit-code`
 
@@ -58,10 +58,21 @@ def answer(command: str, asked: Asked) -> Answer:
     return _ANSWERS[command](asked)
 
 
+def nothing_yet(command: str, place: str, notebook: str) -> Answer:
+    """Return the answer where there is no store: an empty list; whatever else is asked for is not there."""
+    if command != "list":
+        raise SnapshotNotFound(f"no snapshot of {notebook} in {place} yet: %snapshot makes one")
+    report = ListReport(place, notebook, (), 0, 0)
+    return Answer(report, list_sheet(report))
+
+
 def _list(asked: Asked) -> Answer:
     limit = asked.args.number
     report = asked.store.list(asked.notebook, limit=limit)
-    return Answer(report, list_sheet(report, more=f"{asked.front} list -v", problems=asked.front != "nbsnap"))
+    return Answer(report, list_sheet(report, more=_EVERY[asked.front], problems=asked.front != "nbsnap"))
+
+
+_EVERY = {"nbsnap": "nbsnap list", "%snapshots": "%snapshots list -v"}
 
 
 def _show(asked: Asked) -> Answer:

@@ -87,7 +87,7 @@ def to_text(sheet: Sheet, width: int | None = None) -> str:
     for table in sheet.tables:
         lines += _text_table(table, width)
     for block in sheet.blocks:
-        lines.append(f"  {cut(block.title, LAST)}")
+        lines.append(f"  {cut(block.title, LAST if width is None else width - 2)}")
         lines += [f"    {cut(_tabless(line), LAST if width is None else width - 4)}".rstrip() for line in block.lines]
     for line in sheet.lines:
         lines += _folded("  ", cut(line, 1000), 4, width)
@@ -107,6 +107,9 @@ def _text_table(table: Table, width: int | None) -> list[str]:
         beneath = taken + max(width_of(row[last]) for row in body) > width and width - taken < BESIDE
         while 2 + sum(widths) + len(gap) * (last - 1) > width and max(widths) > 12:
             widths[widths.index(max(widths))] -= 1
+        while 2 + sum(widths) + len(gap) * (last - 1) > width and last > 2:  # a very narrow terminal has fewer columns
+            last, widths = last - 1, widths[:-1]
+            body = [(*row[:last], row[-1]) for row in body]
     elif width is not None:  # leave the last column its share of a narrow terminal
         while sum(widths) > width * 0.55 and max(widths) > 12:
             widths[widths.index(max(widths))] -= 1

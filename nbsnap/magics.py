@@ -30,7 +30,7 @@ from traitlets import Bool, Dict, Enum, List, TraitError, Unicode, validate
 from nbsnap import host
 from nbsnap.arguments import COMMANDS, add
 from nbsnap.arguments import split as _split
-from nbsnap.errors import NbSnapError, VariableNotFound
+from nbsnap.errors import NbSnapError, StoreNotFound, VariableNotFound
 from nbsnap.model import BESIDE
 
 if TYPE_CHECKING:
@@ -298,21 +298,10 @@ class NbSnap(Magics):
         outcome = "what is removed stays removed, and the store is sound" if changes else _AS_THEY_WERE
         with self._errors(outcome, None, []):
             from nbsnap import background
-            from nbsnap.history import Asked, answer
 
             if args.command in ("delete", "prune", "diff"):
                 background.wait()
-            if args.command == "diff" and args.b is None:
-                told = self._diff_live(args)
-            else:
-                from nbsnap.keep import rules_of
-
-                if args.command == "list" and args.number is None and not args.verbose:
-                    args.number = _ROWS
-                store, notebook = self._opened()
-                told = answer(
-                    args.command, Asked(args, store, notebook, "%snapshots", rules_of(self.keep, self.max_size))
-                )
+            told = self._diff_live(args) if args.command == "diff" and args.b is None else self._answered(args)
             if not args.quiet or told.code or getattr(told.report, "problems", ()):
                 self._show(told.report, told.sheet)
         return told.report if args.output else None
@@ -325,6 +314,20 @@ class NbSnap(Magics):
             raise UsageError(f"no %snapshots {words[0]}; there are {', '.join(COMMANDS)}")
         command = words.pop(0)
         return _history_parser(command).parse_args(words, Namespace(command=command))
+
+    def _answered(self, args: Any) -> Any:
+        """Ask the store what %snapshots was asked."""
+        from nbsnap.history import Asked, answer, nothing_yet
+        from nbsnap.keep import rules_of
+
+        if args.command == "list" and args.number is None and not args.verbose:
+            args.number = _ROWS
+        place, notebook = self._at()
+        try:
+            store = self._open(place)
+        except StoreNotFound:
+            return nothing_yet(args.command, place, notebook)
+        return answer(args.command, Asked(args, store, notebook, "%snapshots", rules_of(self.keep, self.max_size)))
 
     def _diff_live(self, args: Any) -> Any:
         """Compare a snapshot with the session as it is now."""
@@ -525,10 +528,17 @@ class NbSnap(Magics):
             return []
 
     def _opened(self) -> tuple[Any, str]:
+        place, notebook = self._at()
+        return self._open(place), notebook
+
+    def _at(self) -> tuple[str, str]:
+        """Return where the snapshots are, and which notebook's."""
+        return self._place() or host.default_store(reading=True)[0], self.notebook or host.default_notebook()
+
+    def _open(self, place: str) -> Any:
         from nbsnap.store import Store
 
-        place = self._place() or host.default_store(reading=True)[0]
-        return Store.open(place), self.notebook or host.default_notebook()
+        return Store.open(place)
 
 
 def _wake_figures(shell: Any) -> None:

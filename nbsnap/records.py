@@ -74,7 +74,7 @@ class DiffReport(Jsonable):
     new: Head  # with the id "" it is the live session
     changes: tuple[Change, ...]  # in the order of the namespaces
     same: int  # variables that are as they were
-    not_compared: tuple[Skip, ...]  # what neither state has, for it cannot be saved; or one of them, of the same type
+    not_compared: tuple[Skip, ...]  # what could not be saved in one of the states, if nothing else is known of it
     seconds: float
     beside: tuple[str, ...] = ()  # what lies beside the variables and changed, in words
     notes: tuple[str, ...] = ()

@@ -188,7 +188,7 @@ def prune_sheet(
     if len(rows) > ROWS and not verbose:
         rest = f"and {len(rows) - ROWS:,} more: {more}"
         rows = rows[:ROWS]
-    table = Table(tuple(rows), (), (4,), (8, 7, 11, _NAME, 9, LAST), True, rest)
+    table = Table(tuple(rows), (), (4,), (8, 7, 11, _NAME, 9, LAST), True, rest, beneath=True)
     where = f"{report.notebook} in {report.store}" if report.notebook else report.store
     return Sheet(verb, "", "", facts, f"from {where}", (table,) if rows else (), report.notes + report.problems)
 

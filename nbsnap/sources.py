@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import inspect
 import re
+import tokenize
 from collections.abc import Mapping
 
 from nbsnap.model import Snapshot, Variable
@@ -29,7 +30,7 @@ def source(snapshot: Snapshot, variable: Variable) -> str | None:
         start = _class_line(lines, start, found[3])
     try:
         block = inspect.getblock(lines[start:])
-    except (SyntaxError, IndentationError, IndexError):  # tokens that do not end
+    except (SyntaxError, tokenize.TokenError, IndexError):  # it does not end, or is no Python
         return None
     return "".join(_dedented(block)).rstrip() + "\n"
 

@@ -28,11 +28,10 @@ def history(steps: list[tuple[int, str]]) -> list[Head]:
 
 
 STEPS = st.lists(
-    st.tuples(st.sampled_from([0, 1, 20, 59, 61, 300, 1440, 5000]), st.sampled_from(["", "", "", "a", "b"])), max_size=40
+    st.tuples(st.sampled_from([0, 1, 20, 59, 61, 300, 1440, 5000]), st.sampled_from(["", "", "", "a", "b"])),
+    max_size=40,
 )
-RULES = st.builds(
-    Rules, st.integers(0, 6), st.integers(0, 6), st.integers(0, 6), st.just(0), st.booleans()
-)
+RULES = st.builds(Rules, st.integers(0, 6), st.integers(0, 6), st.integers(0, 6), st.just(0), st.booleans())
 
 
 @given(STEPS, RULES, st.sampled_from(ZONES))
