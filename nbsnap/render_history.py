@@ -96,7 +96,7 @@ def diff_sheet(report: DiffReport, *, verbose: bool = False, more: str = "", now
     if report.not_compared:
         lines.append(f"not compared, as it cannot be saved: {_skipped(report.not_compared, verbose)}")
     if report.beside:
-        lines.append(f"beside the variables: {'; '.join(report.beside)}")
+        lines.append(f"changed, too, beside the variables: {'; '.join(report.beside)}")
     lines += report.notes
     blocks = _blocks(report.changes, verbose, more)
     return Sheet(verb, old.name, short_id(old.id), tuple(facts), origin, tuple(tables), tuple(lines), blocks)

@@ -82,7 +82,7 @@ def test_differences() -> None:
         "    -    return 1",
         "    +    return 2",
         "  not compared, as it cannot be saved: rows (generator)",
-        "  beside the variables: random generators",
+        "  changed, too, beside the variables: random generators",
     ]
     two = dataclasses.replace(DIFFERENT, new=OTHER, changes=(), not_compared=(), beside=())
     assert to_text(render_history.diff_sheet(two, now=NOW)) == (
