@@ -341,10 +341,26 @@ class Store:
         return DiffReport(self.place, notebook, old.head, new.head, changes, same, lost, took, in_words(beside))
 
     def delete(self, *refs: str, notebook: str | None = None, dry_run: bool = False) -> PruneReport:
-        """Remove snapshots, and free what no other needs. `dry_run` only says what that would be."""
+        """Remove snapshots, and free what no other needs. `dry_run` only says what that would be.
+
+        Without a notebook, a name that several have (or `latest`) is an error: which one is meant cannot be guessed.
+        """
         started = time.perf_counter()
-        gone = list(dict.fromkeys(self.entry(ref, notebook) for ref in refs))
+        gone = list(dict.fromkeys(self._meant(ref, notebook) for ref in refs))
         return self._without(notebook, Choice(gone), started, dry_run=dry_run)
+
+    def _meant(self, ref: str, notebook: str | None) -> Entry:
+        entry = self.entry(ref, notebook)
+        if notebook is None and not entry.id.startswith(ref.lower()):
+            latest = _LATEST.fullmatch(ref) is not None
+            books = sorted(
+                head.notebook
+                for head in self.notebooks()
+                if latest or any(entry.tag == name_tag(ref) for entry in self.entries(head.notebook))
+            )
+            if len(books) > 1:
+                raise SnapshotNotFound(f"{ref} is in {' and '.join(books[:5])}: say of which notebook")
+        return entry
 
     def prune(
         self,

@@ -96,6 +96,20 @@ def test_an_unknown_one_deletes_none(store: Store) -> None:
     assert len(store.heads()) == 2
 
 
+def test_a_name_of_several_notebooks_is_not_guessed(store: Store) -> None:
+    """Without a notebook, a name that two have deletes nothing; an id, or a name that one has, is clear."""
+    save(store, {"x": b"1"}, "best", "a.ipynb")
+    head = save(store, {"x": b"2"}, "best", "b.ipynb")
+    save(store, {"x": b"3"}, "only", "b.ipynb")
+    for ref in ("best", "latest", "latest~1"):
+        with pytest.raises(SnapshotNotFound, match=r"is in a\.ipynb and b\.ipynb: say of which notebook"):
+            store.delete(ref)
+    assert len(store.heads()) == 3
+    store.delete("only", head.id[:8])
+    store.delete("best")
+    assert store.heads() == []
+
+
 def test_a_pack_that_is_mostly_unneeded_is_copied(folder_store: Store) -> None:
     """What is left of it goes into a new pack, in a row and on pages' edges as it was, and the old one goes."""
     store = folder_store
