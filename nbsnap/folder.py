@@ -277,10 +277,10 @@ class _FileSink:
     fd = -1
 
     def __init__(self, backend: FolderBackend, path: str, temporary: str, fd: int) -> None:
+        self.guard = threading.Lock()  # one thread may abandon what another still writes: never into a closed file
         self.backend, self.target, self.temporary, self.fd = backend, path, temporary, fd
         self.written = self.begun = 0
         self.settled = -1  # so many bytes are known to be on the disk
-        self.guard = threading.Lock()  # one thread may abandon what another still writes: never into a closed file
 
     def hold(self) -> bool:
         """Give the file its mode and lock; False if a sweep was faster."""

@@ -91,12 +91,12 @@ class Kernel:
     def address(self, view: memoryview) -> int:
         """Return where the memory of a view begins."""
         buffer, python = self._Buffer(), self._ctypes.pythonapi
-        if python.PyObject_GetBuffer(self._ctypes.py_object(view), self._ctypes.byref(buffer), 0) != 0:
-            raise BufferError
-        try:
+        try:  # Ctrl-C may come right behind the call
+            if python.PyObject_GetBuffer(self._ctypes.py_object(view), self._ctypes.byref(buffer), 0) != 0:
+                raise BufferError
             return int(buffer.buf or 0)
         finally:
-            python.PyBuffer_Release(self._ctypes.byref(buffer))
+            python.PyBuffer_Release(self._ctypes.byref(buffer))  # nothing, where it was not got
 
     def scan(self, start: int, stop: int, *, of: int, none: int, any: int, tell: int) -> Iterator[tuple[int, int]]:
         """Yield the ranges of pages (begin, end), around these addresses, that have all of `of`, but none of `none`.
