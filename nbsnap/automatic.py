@@ -117,7 +117,13 @@ class Automatic:
 
         if jobs := background.under_way():
             return f"The {jobs[0]} is still being written"
-        return ""
+        return self._incomplete()
+
+    def _incomplete(self) -> str:
+        """Return what is missing since the last restore: what was saved before it is better then."""
+        undoing = sys.modules.get("nbsnap.undoing")
+        missing = undoing.incomplete() if undoing is not None else None
+        return f"None while {missing}; %snapshot takes one all the same" if missing else ""
 
     def _remark(self, report: SnapshotReport) -> str:
         """Say once, where nothing was restored, that the snapshot of the session before is another one."""
@@ -141,6 +147,8 @@ class Automatic:
     def _exit(self) -> None:
         """Take one, if something has changed, in the time that there is. Nothing gets out of here."""
         self.on_exit(False)
+        if self._incomplete():
+            return
         try:
             from . import background, session
             from .errors import NothingNew

@@ -112,11 +112,11 @@ class Job:
 _jobs: list[Job] = []
 
 
-def refusal() -> str:
-    """Return why nothing can be done in the background now, or ""."""
+def refusal(needs: int = 0) -> str:
+    """Return why nothing can be done in the background now, with `needs` bytes of memory copied before, or ""."""
     if sys.platform != "linux" or not hasattr(os, "fork"):
         return "this system cannot write in the background"
-    if (free := _free_memory()) is not None and free < _SPARE:
+    if (free := free_memory()) is not None and free < _SPARE + needs:
         return f"only {free >> 20} MiB of memory are free, too little to write in the background"
     return ""
 
@@ -137,7 +137,7 @@ def start(name: str, work: Callable[[], dict[str, Any]], ended: Callable[[Mappin
         pid = 0
         try:
             with warnings.catch_warnings():
-                warnings.simplefilter("ignore", DeprecationWarning)  # of threads: the child does not use what they hold
+                warnings.simplefilter("ignore")  # Python's and JAX's of threads: the child does not use what they hold
                 pid = os.fork()
             if not pid:
                 _child(writing, work)
@@ -213,7 +213,7 @@ def _reap(pid: int) -> None:
         os.waitpid(pid, 0)
 
 
-def _free_memory() -> int | None:
+def free_memory() -> int | None:
     """Return the bytes of memory that can still be had: of the machine, or what a cgroup leaves; None if unknown."""
     found = [*_in_meminfo(), *_in_cgroup()]
     return min(found) if found else None

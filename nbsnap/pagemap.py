@@ -6,16 +6,30 @@ from __future__ import annotations
 
 import bisect
 import contextlib
+import functools
 import mmap
 import os
 import re
 import struct
 import sys
 import threading
-from collections.abc import Iterable, Iterator
-from typing import NamedTuple
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, NamedTuple
 
-__all__ = ["LINUX", "Area", "Kernel", "areas", "covering", "down", "is_plain", "pinning", "reading", "up"]
+__all__ = [
+    "LINUX",
+    "Area",
+    "Kernel",
+    "areas",
+    "covering",
+    "down",
+    "inherited",
+    "is_plain",
+    "pinning",
+    "reading",
+    "up",
+    "where",
+]
 
 PAGE = mmap.PAGESIZE
 SCAN = 0xC0606610  # _IOWR('f', 16, struct pm_scan_arg)
@@ -58,18 +72,7 @@ class Kernel:
     def __init__(self, *, tracks: bool) -> None:
         import ctypes  # not for those who only list snapshots
 
-        class Buffer(ctypes.Structure):
-            _fields_ = [  # Py_buffer
-                ("buf", ctypes.c_void_p),
-                ("obj", ctypes.py_object),
-                ("len", ctypes.c_ssize_t),
-                ("itemsize", ctypes.c_ssize_t),
-                ("readonly", ctypes.c_int),
-                ("ndim", ctypes.c_int),
-                ("rest", ctypes.c_void_p * 5),
-            ]
-
-        self._ctypes, self._Buffer = ctypes, Buffer
+        self._ctypes = ctypes
         self.pid = os.getpid()
         self.tracks = tracks
         self._regions = (ctypes.c_uint64 * (3 * REGIONS))()
@@ -87,16 +90,6 @@ class Kernel:
             if fd >= 0:
                 os.close(fd)
         self._pagemap = self._tracker = -1
-
-    def address(self, view: memoryview) -> int:
-        """Return where the memory of a view begins."""
-        buffer, python = self._Buffer(), self._ctypes.pythonapi
-        try:  # Ctrl-C may come right behind the call
-            if python.PyObject_GetBuffer(self._ctypes.py_object(view), self._ctypes.byref(buffer), 0) != 0:
-                raise BufferError
-            return int(buffer.buf or 0)
-        finally:
-            python.PyBuffer_Release(self._ctypes.byref(buffer))  # nothing, where it was not got
 
     def scan(self, start: int, stop: int, *, of: int, none: int, any: int, tell: int) -> Iterator[tuple[int, int]]:
         """Yield the ranges of pages (begin, end), around these addresses, that have all of `of`, but none of `none`.
@@ -156,6 +149,37 @@ class Kernel:
             fcntl.ioctl(self._tracker, PROTECT, bytearray(part))
 
 
+@functools.cache
+def _buffer() -> Any:
+    import ctypes  # not for those who only list snapshots
+
+    class Buffer(ctypes.Structure):
+        _fields_ = [  # Py_buffer
+            ("buf", ctypes.c_void_p),
+            ("obj", ctypes.py_object),
+            ("len", ctypes.c_ssize_t),
+            ("itemsize", ctypes.c_ssize_t),
+            ("readonly", ctypes.c_int),
+            ("ndim", ctypes.c_int),
+            ("rest", ctypes.c_void_p * 5),
+        ]
+
+    return Buffer
+
+
+def where(view: memoryview) -> int:
+    """Return where the memory of a view begins."""
+    import ctypes
+
+    buffer, python = _buffer()(), ctypes.pythonapi
+    try:  # Ctrl-C may come right behind the call
+        if python.PyObject_GetBuffer(ctypes.py_object(view), ctypes.byref(buffer), 0) != 0:
+            raise BufferError
+        return int(buffer.buf or 0)
+    finally:
+        python.PyBuffer_Release(ctypes.byref(buffer))  # nothing, where it was not got
+
+
 # --- what /proc says ---------------------------------------------------------------------------------------------
 
 
@@ -186,6 +210,37 @@ def is_plain(area: Area) -> bool:
     """Tell whether it is private memory without a file, that can be written."""
     named = area.path in (b"", b"[heap]") or area.path.startswith(b"[anon:")
     return area.access == b"rw-p" and area.file[:2] == (b"00:00", b"0") and named
+
+
+def inherited() -> Callable[[memoryview], bool]:
+    """Return a function that tells of memory whether a forked child has a copy of it: as it was, to read as it likes.
+
+    It has not of mappings that are shared (it would see what the parent writes), nor of those that a driver or a
+    library has marked as not to be copied (`MADV_DONTFORK`), which `smaps` shows. That file costs a walk over all page
+    tables, so it is read only where a device is in use.
+    """
+    lines = areas()
+    kept = _not_copied() if pinning() else set()
+
+    def tell(view: memoryview) -> bool:
+        start = where(view)
+        found = covering(lines, start, start + view.nbytes)
+        return bool(found) and all(area.access.endswith(b"p") and area.start not in kept for area in found)
+
+    return tell
+
+
+def _not_copied() -> set[int]:
+    """Return where the mappings begin that a fork leaves out."""
+    found = set()
+    with open("/proc/self/smaps", "rb") as file:
+        start = 0
+        for line in file:
+            if (head := _LINE.match(line)) is not None:
+                start = int(head[1], 16)
+            elif line.startswith(b"VmFlags:") and b" dc " in line:
+                found.add(start)
+    return found
 
 
 def _status(field: str) -> int:

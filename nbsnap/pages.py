@@ -67,6 +67,7 @@ from nbsnap.pagemap import (
     pinning,
     reading,
     up,
+    where,
 )
 
 __all__ = ["Look", "forget", "mapped"]
@@ -168,7 +169,7 @@ class Look:
             self._kernel = kernel = _kernel()
             with kernel.turn():
                 big = (view for view in views if view.nbytes >= SMALLEST)
-                places = list(dict.fromkeys((kernel.address(view), view.nbytes) for view in big))
+                places = list(dict.fromkeys((where(view), view.nbytes) for view in big))
                 answers = self._ask(kernel, places, forking=forking)
                 self._told.update(zip(places, answers, strict=True))
 
@@ -180,7 +181,7 @@ class Look:
         try:
             self._kernel = kernel = _kernel()
             with kernel.turn():
-                place = kernel.address(view), size
+                place = where(view), size
                 told = self._told.pop(place, None)
                 if told is None:
                     (told,) = self._ask(kernel, [place])
@@ -199,9 +200,9 @@ class Look:
             return
         with contextlib.suppress(*_UNKNOWN), kernel.turn():
             if kernel.pid != self._pid:
-                self.named.append((kernel.address(view), size, b"".join(ids).hex()))
+                self.named.append((where(view), size, b"".join(ids).hex()))
             elif kernel.tracks:
-                self._learn(kernel, (kernel.address(view), size), ids)
+                self._learn(kernel, (where(view), size), ids)
 
     def afterwards(self, named: Iterable[tuple[int, int, str]]) -> None:
         """Be told what a child has `named` of the buffers that were asked about ahead, and mark what is ripe.

@@ -17,18 +17,29 @@ from typing import Any, Literal
 
 from . import background as jobs
 from . import beside as state
-from . import cells, environment, host, later, living, provenance, reports, wording
+from . import cells, environment, host, later, living, provenance, reports, undoing, verifying, wording
 from .capture import take_apart
 from .describe import type_name
 from .errors import NbSnapError, NothingNew, SnapshotNotFound, StoreNotFound, StrictError
 from .folder import FolderBackend
-from .model import BESIDE, Head, RestoreReport, Skip, Snapshot, SnapshotReport
+from .model import (
+    BESIDE,
+    Head,
+    RerunReport,
+    RestoreReport,
+    Skip,
+    Snapshot,
+    SnapshotReport,
+    Step,
+    VerifyReport,
+)
 from .namespace import Journal, matches_any, select, user_names
 from .pages import Look
 from .pickling import ENGINES
 from .progress import Progress
 from .quiet import unhurried, uninterrupted
 from .rebuild import Rebuilt, rebuild
+from .remake import plan
 from .seen import learn, mark, since
 from .store import Store
 from .taken import Taken
@@ -55,6 +66,8 @@ def snapshot(
     automatic: bool = False,
     ended: Callable[[SnapshotReport | NbSnapError], None] | None = None,
     progress: Progress | None = None,
+    verify: bool = False,
+    verify_timeout: float = verifying.TIMEOUT,
 ) -> SnapshotReport:
     """Save the variables of a namespace and report what was saved and what was not.
 
@@ -78,6 +91,9 @@ def snapshot(
         ended: called, in another thread, with the report of a snapshot that was written in the background, or with
             what went wrong. `nbsnap.wait()` gives the same.
         progress: is kept up to date, for whoever looks at it from another thread.
+        verify: let a fresh process restore the snapshot, and report what came back of each variable. With `strict`,
+            one that does not come back as it was is an error, and the snapshot is taken back.
+        verify_timeout: the seconds that the process is given.
 
     Raises:
         VariableNotFound: a pattern matches no variable.
@@ -89,6 +105,8 @@ def snapshot(
     started = time.perf_counter()
     if engine not in ENGINES:
         raise NbSnapError(f"no engine {engine!r}; there are {', '.join(ENGINES)}")
+    if verify and (dry_run or background):
+        raise NbSnapError("what is verified has to be written first: neither as a dry run nor in the background")
     _check_name(name)
     progress = progress or Progress()
     progress.begin("waiting for the snapshot before")
@@ -113,6 +131,9 @@ def snapshot(
     head = reports.new_head(book, name or "", message, taken, skips, "auto" if automatic else "", host.SESSION)
     place, notes = _place(store)
     notes += lost_beside
+    if verify:
+        _check_folder(place)
+        pictured = verifying.picture(taken.variables, names)
     if dry_run:
         return reports.saved(head, str(place), taken, skips, 0, started, dry_run=True, notes=notes)
     record = Snapshot(
@@ -133,9 +154,14 @@ def snapshot(
             in_folder = isinstance(opened.backend, FolderBackend)
             why = jobs.refusal() if in_folder else "only a store in a folder can be written by another process"
         if not why:
+            left, needs = taken.left_behind()
+            why = jobs.refusal(needs)
+        if not why:
+            progress.begin("copying what another process would not have", needs)
+            taken = taken.at_home(left)
             report = reports.saved(head, where, taken, skips, 0, started, notes=notes, background=True)
             if _in_background(record, taken, kept, started, report, ended):
-                return report
+                return replace(report, notes=notes + _settled(namespace, taken, only, automatic))
             why = "there is no room for another process"
         notes += (f"{why}: it was written before you could go on",)
     saved: Snapshot | None = None
@@ -145,12 +171,27 @@ def snapshot(
             saved = _write(opened, record, taken, Look(), started, progress)
         living.remember(saved, taken.classes)
         state.remember(saved.head.id, kept)
-        return reports.saved(saved.head, where, taken, skips, saved.head.new_bytes, started, notes=notes)
-    except KeyboardInterrupt:
+        verified = None
+        if verify:
+            progress.begin("verifying in a fresh process")
+            verified = verifying.in_fresh_process(saved, where, pictured, engine, verify_timeout)
+            if strict and not verified.ok:
+                raise StrictError(reports.not_verified(verified))
+        notes += _settled(namespace, taken, only, automatic)
+        report = reports.saved(saved.head, where, taken, skips, saved.head.new_bytes, started, notes=notes)
+        return replace(report, verified=verified)
+    except (KeyboardInterrupt, StrictError):
         if saved is not None:  # too late to stop it, so it is taken back: interrupted means not done
             with uninterrupted(), _opened(place, create=False) as opened:
                 opened.remove(saved.head.id)
         raise
+
+
+def _settled(namespace: dict[str, Any] | None, taken: Taken, only: Collection[str], automatic: bool) -> tuple[str, ...]:
+    """Return lines about what is missing from a snapshot of the whole session after an incomplete restore."""
+    if automatic or only or not host.is_session(_session(namespace)):
+        return ()
+    return undoing.settle({variable.name for variable in taken.variables})
 
 
 def _write(opened: Store, record: Snapshot, taken: Taken, look: Look, started: float, progress: Progress) -> Snapshot:
@@ -186,8 +227,8 @@ def left_behind(report: SnapshotReport) -> Head | None:
     return found if found is not None and found.session != host.SESSION else None
 
 
-#: The ids of the snapshots from which something was restored in this process.
-_came_back: set[str] = set()
+#: The ids of the snapshots from which something was restored in this process, the last one last.
+_came_back: list[str] = []
 
 
 def _latest(opened: Store, book: str) -> Snapshot | None:
@@ -195,6 +236,37 @@ def _latest(opened: Store, book: str) -> Snapshot | None:
         return opened.find("latest", book)
     except NbSnapError:  # there is none yet, or none that can be read
         return None
+
+
+def verify(
+    snapshot: str = "latest",
+    *,
+    store: Place = None,
+    notebook: str | None = None,
+    engine: str = "auto",
+    verify_timeout: float = verifying.TIMEOUT,
+) -> VerifyReport:
+    """Let a fresh process restore a snapshot, and report what came back of each variable.
+
+    **It runs the code that the snapshot holds, as a restore does.** What came back is compared with the pieces in the
+    store, and where these differ, with what comes back of it when it is saved and loaded once more. Whether it is what
+    the session had can be asked only while the session is there: `snapshot(verify=True)`.
+
+    Args:
+        snapshot, store, notebook: as for `restore`.
+        engine: as for `snapshot`: the one that it was made with.
+        verify_timeout: the seconds that the process is given.
+
+    Raises:
+        SnapshotNotFound: there is no such snapshot, or several ids begin so.
+    """
+    jobs.wait()
+    book = notebook or host.default_notebook()
+    place, _ = _place(store, reading=True)
+    _check_folder(place)
+    with _opened(place, create=False, reading=book) as opened:
+        record, where = opened.find(snapshot, book), opened.place
+    return verifying.in_fresh_process(record, where, None, engine, verify_timeout)
 
 
 def _in_background(
@@ -288,9 +360,11 @@ def restore(
     *,
     only: Iterable[str] = (),
     exclude: Iterable[str] = (),
+    ignore: Iterable[str] = (),
     exact: bool = False,
     strict: bool = False,
     dry_run: bool = False,
+    undo: bool = False,
     store: Place = None,
     notebook: str | None = None,
     beside: Iterable[str] | None = None,
@@ -307,9 +381,11 @@ def restore(
         snapshot: a name, the beginning of an id (4 digits at least), "latest", or "latest~N" for the N-th before it.
         namespace: the dict to restore into; the session's own (`__main__`) by default.
         only, exclude: names or shell globs; one that matches nothing is an error.
+        ignore: names or globs of variables that are never saved: `exact` lets them be.
         exact: also remove the user's variables that the snapshot does not know.
         strict: raise instead of leaving anything out, with the namespace as it was.
         dry_run: report what would come back; nothing is loaded.
+        undo: as `nbsnap.undo()`; only `only`, `exclude` and `dry_run` go with it.
         store, notebook: as for `snapshot`.
         beside: what to put back beside the variables, as for `snapshot`; nothing by default with `only` or `exclude`.
         reload_extensions: load IPython's extensions again that the session had.
@@ -334,6 +410,10 @@ def restore(
     jobs.wait()
     names = _session(namespace)
     only, exclude = _patterns(only), _patterns(exclude)
+    if undo:
+        if snapshot != "latest" or exact or strict:
+            raise NbSnapError("--undo takes back the last restore: no snapshot, --exact or --strict goes with it")
+        return _take_back(names, only, exclude, dry_run)
     book = notebook or host.default_notebook()
     parts = _parts(beside, names, partly=bool(only or exclude))
     place, _ = _place(store, reading=True)
@@ -344,7 +424,7 @@ def restore(
         chosen = set(_select([*saved, *(name for name in skips if name not in saved)], only, exclude))
         not_saved = tuple(skip for skip in record.skips if skip.name in chosen or not (only or exclude))
         wanted = [name for name in saved if name in chosen]
-        others = _others(names, {*saved, *skips}, only, exclude)
+        others = tuple(_without(list(_others(names, {*saved, *skips}, only, exclude)), ignore, asked=only))
         entries = [entry.name for entry in record.beside if state.part_of(entry.name) in parts]
         if dry_run:
             return reports.restored(
@@ -354,7 +434,7 @@ def restore(
         progress.begin("reading", _size(record, loading, streams=True))
         opened.progress = progress
         source = opened.reader(size=_size(record, loading), map=map, before=strict or verify == "before")
-        journal = Journal(names)
+        journal, order, made = Journal(names), list(names), provenance.known()
         turn = state.Turn(record.head.id, reload_extensions=reload_extensions, in_session=host.is_session(names))
         try:
             state.begin({state.part_of(entry) for entry in entries}, turn)
@@ -367,7 +447,8 @@ def restore(
             built = rebuild(
                 record, loading, source, names, stand=lambda values: journal.bind(_variables(values)), known=known
             )
-            living.remember(record, built.classes)
+            classes = living.remember(record, built.classes)
+            turn.undoing.append(lambda: living.exchange(classes))
             failed = tuple(reports.failure(record, name, built.failed[name]) for name in wanted if name in built.failed)
             if strict and (failed or not_saved):
                 raise StrictError(reports.refused("restored", (*failed, *not_saved)))
@@ -376,7 +457,7 @@ def restore(
             here = [name for name in wanted if name in built.values]
             turn.restored = {name: built.values[name] for name in here}
             state.put(parts, _entries(built, turn), turn)
-            notes += (*turn.notes, *_parted(record, here, names))
+            notes += (*_remarks(first), *_remarks(built), *turn.notes, *_parted(record, set(here), names))
             report = reports.restored(
                 record, opened.place, here, failed, not_saved, others, exact, started, notes=notes, beside=turn.done
             )
@@ -384,16 +465,141 @@ def restore(
             if (seen := host.look(names)).hidden is not None:
                 provenance.restored(report.restored, seen.code)
             later.verify(opened.pieces, source.unverified, _tell_damage)
-            _came_back.add(record.head.id)
-            return report
+            _came_back.append(record.head.id)
+            return undoing.keep(names, report, journal, turn, order, classes, made, partly=bool(only or exclude))
         except BaseException:
             with uninterrupted():
                 journal.undo()
                 turn.undo()
+                undoing.failed(names, record, wanted, journal)
             raise
 
 
+def undo(
+    namespace: dict[str, Any] | None = None,
+    *,
+    only: Iterable[str] = (),
+    exclude: Iterable[str] = (),
+    dry_run: bool = False,
+) -> RestoreReport:
+    """Take the last restore of the session back; after that, do it again.
+
+    Names that the restore replaced or removed get their very objects back, names that it added are removed, and what
+    lies beside the variables is as it was. All other names stay as they are. What is replaced by this is kept: a second
+    call brings it back.
+
+    Args:
+        namespace: the session's own, which is the default; no other has this.
+        only, exclude: names or shell globs, of what the restore has changed; nothing beside the variables then.
+        dry_run: report what would be put back, and change nothing.
+
+    Raises:
+        NbSnapError: there was no restore, or what it replaced has been let go: by a snapshot, or for want of memory.
+        VariableNotFound: a pattern matches nothing that the restore has changed.
+    """
+    return _take_back(_session(namespace), _patterns(only), _patterns(exclude), dry_run)
+
+
+def _take_back(names: dict[str, Any], only: tuple[str, ...], exclude: tuple[str, ...], dry_run: bool) -> RestoreReport:
+    report = undoing.undo(names, only=only, exclude=exclude, dry_run=dry_run)
+    if report.undo == "redone" and not dry_run:
+        _came_back.append(report.id)
+    elif report.id in _came_back and not (dry_run or only or exclude):
+        _came_back.remove(report.id)
+    return report
+
+
+def rerun(
+    wanted: Iterable[str],
+    snapshot: str = "",
+    namespace: dict[str, Any] | None = None,
+    *,
+    dry_run: bool = False,
+    store: Place = None,
+    notebook: str | None = None,
+    show: Callable[[Step], None] | None = None,
+    run: Callable[[str], str] | None = None,
+    python: Callable[[str], str] = str,
+) -> RerunReport:
+    """Make variables again that a snapshot does not hold, by running the statements of the cells that had made them.
+
+    **This runs code that the snapshot holds.** What it is, `dry_run` tells.
+
+    Args:
+        wanted: their names, which are names of the session.
+        snapshot: of which the cells are; by default the last one that was restored here, or the latest.
+        namespace: the dict to run them in; the session's own by default.
+        dry_run: say what would be run, and run nothing.
+        store, notebook: as for `snapshot`.
+        show: called with each step before it is run.
+        run: runs Python source in the namespace, and returns what went wrong, or "".
+        python: makes Python of the text of a cell, in which magics may stand.
+
+    Raises:
+        SnapshotNotFound: there is no such snapshot.
+        NbSnapError: it knows no cells, as it was not taken in IPython.
+    """
+    started = time.perf_counter()
+    names = _session(namespace)
+    book = notebook or host.default_notebook()
+    place, _ = _place(store, reading=True)
+    with _opened(place, create=False, reading=book) as opened:
+        record = opened.find(snapshot or (_came_back[-1] if _came_back else "latest"), book)
+    if not record.history:
+        raise NbSnapError("the snapshot knows no cells: it was not taken in IPython")
+    wanted = _patterns(wanted)
+    there = {name for name in names if name not in wanted}
+    found = plan([(count, python(text)) for count, text in record.history], wanted, there)
+    failed = ""
+    made: list[str] = []
+    for step in () if dry_run else found.steps:
+        if show is not None:
+            show(step)
+        kept = {name: names[name] for name in step.rebinds if name in names}
+        failed = (run or (lambda code: _run(code, names)))(step.code)
+        names.update(kept)
+        made += [name for name in step.makes if name in names]
+        if failed:
+            break
+    return RerunReport(
+        id=record.head.id,
+        name=record.head.name,
+        time=record.head.time,
+        steps=found.steps,
+        made=tuple(dict.fromkeys(made)),
+        unknown=found.unknown,
+        failed=failed,
+        seconds=time.perf_counter() - started,
+        dry_run=dry_run,
+    )
+
+
+def _run(code: str, names: dict[str, Any]) -> str:
+    try:
+        exec(compile(code, "<rerun>", "exec"), names)
+    except (Exception, SystemExit) as error:
+        return f"{type(error).__name__}: {error}"
+    return ""
+
+
+def is_here(snapshot: str, *, store: Place = None, notebook: str | None = None) -> bool:
+    """Tell whether the variables of a snapshot are in this session: taken here, or restored here."""
+    book = notebook or host.default_notebook()
+    place, _ = _place(store, reading=True)
+    with _opened(place, create=False, reading=book) as opened:
+        head = opened.find(snapshot, book).head
+    return head.id in _came_back or head.session == host.SESSION
+
+
 # --- the namespace ----------------------------------------------------------------------------------------------------
+
+
+def look_at(namespace: dict[str, Any] | None) -> tuple[dict[str, Any], list[str], dict[str, tuple[int, str]]]:
+    """Return a namespace, by default the session's, with the names of its variables and the cells that bound them."""
+    names = _session(namespace)
+    seen = host.look(names)
+    made = provenance.binders(seen.code) if seen.hidden is not None else {}
+    return names, user_names(names, seen.hidden)[0], made
 
 
 def _session(names: dict[str, Any] | None) -> dict[str, Any]:
@@ -433,6 +639,14 @@ def _parted(record: Snapshot, here: Collection[str], names: Mapping[str, Any]) -
                 f"{wording.listed(came)} shared objects with {wording.listed(stayed)}, now apart:"
                 " restore them together to have them share again"
             )
+
+
+def _remarks(built: Rebuilt) -> Iterator[str]:
+    """Yield what is to be said of the objects that came back, each sentence with the variables that it is about."""
+    for text, names in built.remarks.items():
+        entries = [entry for name in names if (entry := state.item_of(name)) is not None]
+        shown = [*(name for name in names if state.item_of(name) is None), *wording.beside(entries)]
+        yield f"{wording.listed(shown)}: {text}"
 
 
 def _leave(values: Mapping[str, Any]) -> None:
@@ -509,6 +723,11 @@ def _opened(place: str | os.PathLike[str] | Store, *, create: bool, reading: str
         raise SnapshotNotFound(f"no snapshot of {reading} in {place} yet: %snapshot makes one") from error
     with opened:
         yield opened
+
+
+def _check_folder(place: Place) -> None:
+    if isinstance(place, Store) and not isinstance(place.backend, FolderBackend):
+        raise NbSnapError("only what is in a folder can be verified by another process")
 
 
 def _check_name(name: str | None) -> None:

@@ -22,24 +22,25 @@ PACKAGE = Path(nbsnap.__file__).parent
 LAYERS = """
     __init__ __main__
     magics
-    cli automatic
+    cli attempt automatic explaining fresh
     session
-    reports
-    environment living           | maintenance
-    capture rebuild              | store
+    reports undoing verifying
+    environment living portrait  | maintenance
+    looking                      |
+    capture rebuild remake       | store
     losses taken batches         | writer later
     pickling                     | reader
     reducers definitions holes   | pieces folder line
     memory paths flat plain      | packs backends
                                  | mapping
     builders sharing refused structs beside | seen pages
-    ordering namespace provenance placeholder cells
+    ordering namespace provenance placeholder cells abroad weight
     describe
-    startup profile host meter autosave
-    render
+    startup profile host meter autosave lost firstline
+    render sheets
     layout tree
-    wording manifest background
-    quiet pagemap
+    wording manifest background answers
+    quiet pagemap remarks
     model digest progress
     errors
 """

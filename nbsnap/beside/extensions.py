@@ -64,6 +64,7 @@ def put(values: Mapping[str, Any], turn: Turn) -> None:
             turn.undoing.pop()
             turn.notes.append(f"%load_ext {name} failed: {said(error)}")
         else:
+            turn.later.append(lambda later, name=name: _unload(name, later))  # type: ignore[misc]
             turn.done.append(f"extensions:{name}")
     if mode:
         try:
@@ -72,6 +73,19 @@ def put(values: Mapping[str, Any], turn: Turn) -> None:
             turn.notes.append(f"%matplotlib {mode} failed: {said(error)}")
         else:
             turn.done.append(f"extensions:%matplotlib {mode}")
+
+
+def _unload(name: str, turn: Turn) -> None:
+    if name in host.extensions():
+        host.unload_extension(name)
+        turn.later.append(lambda later: _load(name, later))
+        turn.done.append(f"extensions:{name}")
+
+
+def _load(name: str, turn: Turn) -> None:
+    host.load_extension(name)
+    turn.later.append(lambda later: _unload(name, later))
+    turn.done.append(f"extensions:{name}")
 
 
 def _chose(cells: Iterable[str]) -> bool:
