@@ -30,6 +30,7 @@ from .losses import Losses
 from .memory import Memory
 from .model import Content, Definition, Skip, Variable
 from .pickling import BUFFER_MINIMUM, Desk, Hole, Record, pickler, reason, write_table
+from .progress import Progress
 from .quiet import unhurried
 from .sharing import LEAVES, Ownership, Team, Touch
 from .taken import Pickled, Taken, TakenClass, batch_record, closure, group_record, reachable
@@ -59,14 +60,16 @@ def take_apart(
     made: Mapping[str, tuple[int, str]] | None = None,
     classes: Mapping[str, type] | None = None,
     beside: Mapping[str, Any] | None = None,
+    progress: Progress | None = None,
 ) -> Taken:
     """Pickle the variables `names` of a namespace, which is only read.
 
     `made` tells for a name the cell that bound it (execution count and first line), for the report. `classes` are
     taken besides, under the keys given, and so are the entries of `beside`, as variables of reserved names.
+    `progress` is told what is being taken apart.
     """
     with unhurried():
-        capture = _Capture(namespace, names, engine, made or {}, beside or {})
+        capture = _Capture(namespace, names, engine, made or {}, beside or {}, progress or Progress())
         try:
             return capture.run(classes or {})
         finally:  # it is part of a cycle, and would keep the user's objects alive until the next collection
@@ -81,7 +84,9 @@ class _Capture:
         engine: str,
         made: Mapping[str, tuple[int, str]],
         entries: Mapping[str, Any],
+        progress: Progress,
     ) -> None:
+        self.progress = progress
         self.namespace = namespace
         self.values = {name: namespace[name] for name in names if name in namespace}
         self.entries = {
@@ -134,6 +139,7 @@ class _Capture:
 
     def attempt(self, team: Team) -> Pickled:
         """Pickle a team with the first engine that can."""
+        self.progress.names = team.variables or team.definitions
         if self.engines[0] == "pickle" and (plain := self.attempt_plain(team)) is not None:
             return plain
         first: _Failed | None = None
