@@ -26,6 +26,7 @@ from .model import BESIDE, Head, RerunReport, RestoreReport, Skip, Snapshot, Sna
 from .namespace import Journal, matches_any, select, user_names
 from .pages import Look
 from .pickling import ENGINES
+from .preview import of_taken
 from .progress import Progress
 from .quiet import unhurried, uninterrupted
 from .rebuild import Rebuilt, rebuild
@@ -52,6 +53,7 @@ def snapshot(
     notebook: str | None = None,
     engine: str = "auto",
     beside: Iterable[str] | None = None,
+    previews: bool = True,
     background: bool = False,
     automatic: bool = False,
     ended: Callable[[SnapshotReport | NbSnapError], None] | None = None,
@@ -72,6 +74,8 @@ def snapshot(
         engine: "auto", "dill" or "cloudpickle": who takes objects apart first.
         beside: what to keep beside the variables, of `model.BESIDE`, "all" or "none". By default all of it, but nothing
             of a namespace that is not the session's own, nor with `only`.
+        previews: keep with it what is shown of some values without loading them: the first rows of frames, figures in
+            small. Nothing whose name says that it is a secret.
         background: return as soon as the state is captured, and let another process write it (on Linux; elsewhere, and
             where memory is short, it is written before this returns, and a note says so). The report then has no `id`.
         automatic: nobody has asked for it: none is made where nothing has changed since the latest, and it counts as
@@ -127,6 +131,7 @@ def snapshot(
         sources=taken.sources,
         cwd=_cwd(),
         beside=taken.beside,
+        previews=of_taken(names, taken, kept) if previews else (),
     )
     if background:
         with _opened(place, create=True) as opened:

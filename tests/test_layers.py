@@ -25,7 +25,7 @@ LAYERS = """
     cli attempt automatic
     session
     reports undoing
-    environment living           | maintenance
+    environment living preview   | maintenance
     capture rebuild remake        | store
     losses taken batches         | writer later
     pickling                     | reader
@@ -39,7 +39,7 @@ LAYERS = """
     render
     layout tree
     wording manifest background
-    quiet pagemap remarks
+    quiet pagemap remarks thumbnail
     model digest progress
     errors
 """
