@@ -89,6 +89,7 @@ def parser() -> argparse.ArgumentParser:
         help="a name, the beginning of an id, latest (the default), or latest~2",
     )
     one.add_argument("-v", "--verbose", action="store_true", help="every variable, and the versions of packages")
+    one.add_argument("--html", metavar="FILE", help="write it as a page of its own, which any browser opens")
 
     one = _command(commands, "check", _check, "Read everything in a store and say what is damaged.", store=True)
     one.add_argument("--quick", action="store_true", help="look at records and lengths only")
@@ -136,9 +137,16 @@ def _list(args: argparse.Namespace) -> int:
 
 
 def _show(args: argparse.Namespace) -> int:
+    from nbsnap.wording import clean
+
     store = _opened(args)
     snapshot = store.load(store.resolve(args.snapshot, _notebook(store, args.notebook)).id)
-    if args.json:
+    if args.html:
+        from nbsnap import outfile, page
+
+        outfile.write(args.html, page.page(snapshot))
+        _say(clean(args.html))
+    elif args.json:
         known = ("head", "variables", "skips", "packages", "history", "cwd")  # the rest is how it is kept
         record = snapshot.to_dict()
         _print_json({key: record[key] for key in known})

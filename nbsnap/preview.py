@@ -6,7 +6,7 @@ Taken when a snapshot is made and kept in its manifest, so that nothing has to b
   what lies inside them is shown by its type's name unless it is an atom of theirs. Nothing is imported, formatted by a
   library's settings, drawn, or computed over all elements.
 - **It is bounded**: a few rows, items and characters each; in all `LIMIT` characters and `SECONDS` of the processor's
-  time. Frames come first, then figures, arrays, and the rest: what a budget leaves out is what says least.
+  time. Frames, figures, arrays and the rest take turns, so that thousands of one kind leave room for the others.
 - **Nothing that is called a secret**: neither a variable of such a name, nor a column, a row or an item.
 
 A preview has a MIME type: `text/plain`; `image/png`, in base64; or `TABLE`, which is JSON, all cells texts:
@@ -33,12 +33,12 @@ from . import beside
 from .describe import module_of, type_name
 from .model import TABLE, Preview
 from .taken import Taken
-from .thumbnail import thumbnail
+from .thumbnail import figure_of, thumbnail
 
 __all__ = ["LIMIT", "SECONDS", "SECRET", "of_taken", "preview", "previews"]
 
 LIMIT = 64_000  # characters in one snapshot
-SECONDS = 0.010
+SECONDS = 0.015
 ROWS, COLUMNS, CELL = 5, 8, 40
 CORNER = 3  # elements at either end of an array's axis
 ITEMS, INNER, DEPTH = 10, 4, 2
@@ -66,19 +66,20 @@ def previews(values: Iterable[tuple[str, object]]) -> tuple[Preview, ...]:
             turns[kind[0]].append((place, name, value, kind[1]))
     room = LIMIT
     made: dict[int, Preview] = {}
-    pictures: set[str] = set()  # a figure and each of its axes look alike
-    for place, name, value, look in itertools.chain.from_iterable(turns):
+    drawn: set[int] = set()
+    turns[1].sort(key=lambda one: "canvas" not in vars(one[2]))  # a figure before its axes, which look alike
+    for place, name, value, look in filter(None, itertools.chain.from_iterable(itertools.zip_longest(*turns))):
         if time.thread_time() > busy or time.perf_counter() > late:
             break
-        if SECRET.search(name) or (found := _safely(look, value)) is None or len(found[1]) > room:
+        if SECRET.search(name):
             continue
-        mime, text = found
-        if mime == "image/png":
-            if text in pictures:
+        if look is _picture:
+            if (figure := id(figure_of(value))) in drawn:
                 continue
-            pictures.add(text)
-        room -= len(text)
-        made[place] = Preview(name, mime, text)
+            drawn.add(figure)
+        if (found := _safely(look, value)) is not None and len(found[1]) <= room:
+            room -= len(found[1])
+            made[place] = Preview(name, *found)
     return tuple(made[place] for place in sorted(made))
 
 

@@ -1,7 +1,9 @@
-"""A figure of matplotlib as a small PNG: from what its canvas has drawn already, never by drawing.
+"""A figure of matplotlib as a small PNG: from what was drawn of it already, never by drawing.
 
-A canvas of Agg (what the inline backend and `savefig` use) keeps the picture that it drew last. It is scaled down by a
-whole number, laid on white, and written as a PNG by zlib alone. One that is too rich in detail becomes smaller still.
+A canvas of Agg (what the inline backend and `savefig` use) keeps the picture that it drew last; where pyplot has closed
+the figure and taken its canvas away, as the inline backend lets it after each cell, the titles still hold the renderer.
+The picture is scaled down by a whole number, laid on white, and written as a PNG by zlib alone. One that is too rich in
+detail becomes smaller still.
 """
 
 from __future__ import annotations
@@ -13,7 +15,7 @@ import sys
 import zlib
 from typing import Any
 
-__all__ = ["thumbnail"]
+__all__ = ["figure_of", "thumbnail"]
 
 WIDTH, HEIGHT = 320, 400
 LARGEST = 20_000  # bytes
@@ -39,6 +41,12 @@ def thumbnail(value: Any) -> str | None:
     return None
 
 
+def figure_of(value: Any) -> Any:
+    """Return the figure that is meant: the value, or the one that the axes are in."""
+    held = vars(value)
+    return value if "canvas" in held else held.get("_parent_figure", held.get("figure"))
+
+
 def png(pixels: Any) -> bytes:
     """Return an array of height × width × 3 bytes as a PNG."""
     numpy = sys.modules["numpy"]
@@ -53,17 +61,17 @@ def png(pixels: Any) -> bytes:
 
 
 def _drawn(value: Any) -> Any:
-    """Return what the canvas of a figure holds, or None. Asking for a renderer would make one."""
+    """Return what was drawn of a figure last, or None. Asking its canvas for a renderer would make one."""
     agg, numpy = sys.modules.get("matplotlib.backends.backend_agg"), sys.modules.get("numpy")
     if agg is None or numpy is None:
         return None
-    held = vars(value)
-    figure = held.get("_parent_figure", held.get("figure")) if "canvas" not in held else value
-    renderer = vars(vars(figure)["canvas"]).get("renderer")
-    if type(renderer) is not agg.RendererAgg:
-        return None
-    pixels = numpy.asarray(renderer.buffer_rgba())
-    return pixels if pixels.ndim == 3 and pixels.shape[2] == 4 and pixels.dtype == numpy.uint8 else None
+    figure = figure_of(value)
+    for holder in (vars(figure)["canvas"], *(vars(axes)["title"] for axes in figure.axes)):
+        renderer: Any = vars(holder).get("renderer") or vars(holder).get("_renderer")
+        if type(renderer) is agg.RendererAgg:
+            pixels = numpy.asarray(renderer.buffer_rgba())
+            return pixels if pixels.ndim == 3 and pixels.shape[2] == 4 and pixels.dtype == numpy.uint8 else None
+    return None
 
 
 def _averaged(pixels: Any, step: int) -> Any:
