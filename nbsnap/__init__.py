@@ -15,6 +15,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from nbsnap.answers import Explanation
     from nbsnap.errors import (
         DamageError,
         NbSnapError,
@@ -26,15 +27,25 @@ if TYPE_CHECKING:
         StrictError,
         VariableNotFound,
     )
-    from nbsnap.model import RerunReport, RestoreReport, Skip, SnapshotReport, Variable
+    from nbsnap.explaining import explain
+    from nbsnap.model import (
+        RerunReport,
+        RestoreReport,
+        Skip,
+        SnapshotReport,
+        Variable,
+        Verified,
+        VerifyReport,
+    )
     from nbsnap.placeholder import Placeholder, PlaceholderError
-    from nbsnap.session import rerun, restore, snapshot, undo, wait
+    from nbsnap.session import rerun, restore, snapshot, undo, verify, wait
     from nbsnap.store import Store
 
 __version__ = "0.1.0"
 
 __all__ = [
     "DamageError",
+    "Explanation",
     "NbSnapError",
     "Placeholder",
     "PlaceholderError",
@@ -51,13 +62,17 @@ __all__ = [
     "StrictError",
     "Variable",
     "VariableNotFound",
+    "Verified",
+    "VerifyReport",
     "__version__",
+    "explain",
     "load_ipython_extension",
     "rerun",
     "restore",
     "snapshot",
     "undo",
     "unload_ipython_extension",
+    "verify",
     "wait",
 ]
 
@@ -70,10 +85,13 @@ except OSError:  # removed under us
 fresh_random: object = None
 
 _HOME = {
+    "explain": "explaining",
+    "Explanation": "answers",
     "snapshot": "session",
     "rerun": "session",
     "restore": "session",
     "undo": "session",
+    "verify": "session",
     "wait": "session",
     "Store": "store",
     "SnapshotReport": "model",
@@ -81,6 +99,8 @@ _HOME = {
     "RestoreReport": "model",
     "Skip": "model",
     "Variable": "model",
+    "Verified": "model",
+    "VerifyReport": "model",
     "Placeholder": "placeholder",
     "PlaceholderError": "placeholder",
     "DamageError": "errors",

@@ -137,13 +137,13 @@ class FolderBackend:
 
     def path(self, name: str) -> str:
         """Return where `name` is; its folder is checked not to be a link that leads elsewhere."""
-        path = self.describe(check_name(name))
-        folder = os.path.dirname(path)
-        while len(folder) > len(self.place):
-            if os.path.islink(folder):
-                raise OSError(errno.ELOOP, "a link where a folder of the store should be", folder)
-            folder = os.path.dirname(folder)
-        return path
+        *folders, file = check_name(name).split("/")
+        path = self.place
+        for folder in folders:
+            path = f"{path}{os.sep}{folder}"
+            if os.path.islink(path):
+                raise OSError(errno.ELOOP, "a link where a folder of the store should be", path)
+        return f"{path}{os.sep}{file}"
 
     def prepare(self) -> None:
         if not os.path.isdir(self.place):

@@ -32,15 +32,21 @@ from nbsnap.firstline import written_out
 from nbsnap.model import BESIDE
 
 if TYPE_CHECKING:
+    from nbsnap.answers import Explanation
     from nbsnap.automatic import Automatic
     from nbsnap.layout import Sheet
     from nbsnap.lost import Lost
-    from nbsnap.model import RerunReport, RestoreReport, SnapshotReport
+    from nbsnap.model import RerunReport, RestoreReport, SnapshotReport, VerifyReport
 
 __all__ = ["NbSnap", "load", "unload"]
 
 _MAGICS = ("snapshot", "restore", "autosnapshot")
-_REPORTS = ("SnapshotReport", "RestoreReport")
+_REPORTS = {
+    "SnapshotReport": "nbsnap.model",
+    "RestoreReport": "nbsnap.model",
+    "VerifyReport": "nbsnap.model",
+    "Explanation": "nbsnap.answers",
+}
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 _Argument = tuple[tuple[str, ...], dict[str, Any]]
@@ -142,6 +148,9 @@ class NbSnap(Magics):
         help="Let %restore map big arrays from the store's files, where that is safe, instead of reading them.",
     ).tag(config=True)
 
+    verify_timeout = Float(120.0, help="Seconds that the fresh process of %snapshot --verify is given.").tag(
+        config=True
+    )
     autosnapshot = Float(
         0, min=0, help="Seconds between snapshots that are taken by themselves, after cells; 0 for none."
     ).tag(config=True)
@@ -172,10 +181,12 @@ class NbSnap(Magics):
         _argument("--dry-run", action="store_true", help="Say what would be saved, with sizes; write nothing."),
         _argument("--background", action="store_true", help="Return at once; a later line says when it is safe."),
         _argument("--rollback", action="store_true", help="With a cell: if it raises, go back to before it."),
+        _argument("--verify", action="store_true", help="Let a fresh process restore it, and say what came back."),
+        _argument("--explain", metavar="VARIABLE", help="Only say why this can or cannot be saved, and what it takes."),
         *_SHOW,
         kind=line_cell_magic,
     )
-    def snapshot(self, line: str, cell: str | None = None) -> SnapshotReport | None:
+    def snapshot(self, line: str, cell: str | None = None) -> SnapshotReport | Explanation | None:
         """Save the variables of this session, to have them back with %restore.
 
         All of the user's variables are saved: what %who lists, and _private names too. What cannot
@@ -187,11 +198,14 @@ class NbSnap(Magics):
             %snapshot                          everything
             %snapshot before-train -m "lr 0.1"
             %snapshot --only df model_*
+            %snapshot --explain df             saves nothing
 
         %%snapshot before a cell takes a snapshot and runs the cell. If that raises, a line says how to
         go back; with --rollback it goes back by itself.
         """
         args = self._parse(self.snapshot, line)
+        if args.explain is not None:
+            return self._explain(args, cell)
         if cell is not None or args.rollback:
             self._before_cell(args, cell)
             return None
@@ -215,12 +229,30 @@ class NbSnap(Magics):
                     background=args.background,
                     ended=partial(self._tell, quiet=args.quiet),
                     progress=progress,
+                    verify=args.verify,
+                    verify_timeout=self.verify_timeout,
                 )
             if self._automatic is not None and not args.dry_run:
                 self._automatic.saving.saved(report)
             if not args.quiet or report.skipped or report.notes:
                 self._show(report, render.snapshot_sheet(report, verbose=args.verbose))
+            if (verified := report.verified) is not None and not (args.quiet and verified.ok):
+                from nbsnap import sheets
+
+                self._show(verified, sheets.verify_sheet(verified, verbose=args.verbose))
+                self.shown = report
         return report if args.output else None
+
+    def _explain(self, args: Any, cell: str | None) -> Explanation | None:
+        """Print what there is to know of a variable; save nothing."""
+        if cell is not None or args.name:
+            raise UsageError("--explain saves nothing: it goes with no name of a snapshot, and before no cell")
+        with self._errors("nothing was saved", None, []):
+            from nbsnap import explaining, sheets
+
+            found = explaining.explain(namespace=self._ip.user_ns, name=args.explain, engine=self.engine)
+            self._show(found, sheets.explain_sheet(found, verbose=args.verbose))
+        return found if args.output else None
 
     def _before_cell(self, args: Any, cell: str | None) -> None:
         """Take a snapshot before a cell, and let an `Attempt` wait for how the cell ends."""
@@ -465,7 +497,7 @@ class NbSnap(Magics):
 
     # ---- the way out ----
 
-    def _show(self, report: SnapshotReport | RestoreReport, sheet: Sheet) -> None:
+    def _show(self, report: SnapshotReport | RestoreReport | VerifyReport | Explanation, sheet: Sheet) -> None:
         from nbsnap.layout import Shown
 
         self.shown = report
@@ -488,20 +520,24 @@ class NbSnap(Magics):
             _print(render.saved_line(came))
 
     def _sheet(self, report: Any) -> Sheet:
-        from nbsnap import render
-        from nbsnap.model import SnapshotReport
+        from nbsnap import render, sheets
 
-        if isinstance(report, SnapshotReport):
-            return render.snapshot_sheet(report)
-        return render.restore_sheet(report)
+        how: dict[str, Callable[[Any], Sheet]] = {
+            "SnapshotReport": render.snapshot_sheet,
+            "RestoreReport": render.restore_sheet,
+            "VerifyReport": sheets.verify_sheet,
+            "Explanation": sheets.explain_sheet,
+        }
+        return how[type(report).__name__](report)
 
     def _report_text(self, report: Any, printer: Any, cycle: bool) -> None:
         """Show a report that stands at the end of a cell: in full, unless the magic has printed it just now."""
-        from nbsnap import render
+        from nbsnap import render, sheets
         from nbsnap.layout import to_text
 
         if report is self.shown or cycle:
-            printer.text(render.brief(report))
+            said = type(report).__name__ in ("SnapshotReport", "RestoreReport")
+            printer.text(render.brief(report) if said else sheets.brief(report))
         else:
             printer.text(to_text(self._sheet(report)))
 
@@ -564,7 +600,7 @@ class NbSnap(Magics):
         option = next((word for word in reversed(before) if word.startswith("-")), "")
         if option == "--beside":
             return ["all", "none", *BESIDE]
-        if option in ("--only", "--exclude"):
+        if option in ("--only", "--exclude", "--explain"):
             return self._variable_names(magic, before[0] if before and not before[0].startswith("-") else "latest")
         return self._snapshot_names() if not before else sorted(parser._option_string_actions)
 
@@ -654,9 +690,9 @@ def load(shell: Any) -> None:
         shell.set_hook("complete_command", magics.complete_line, str_key=f"%{name}")
     shell.input_transformers_cleanup.append(written_out)
     formatters = shell.display_formatter.formatters
-    for report in _REPORTS:
-        formatters["text/plain"].for_type_by_name("nbsnap.model", report, magics._report_text)
-        formatters["text/html"].for_type_by_name("nbsnap.model", report, magics._report_html)
+    for report, module in _REPORTS.items():
+        formatters["text/plain"].for_type_by_name(module, report, magics._report_text)
+        formatters["text/html"].for_type_by_name(module, report, magics._report_html)
     if _heard(shell):
         magics.greet()
     else:
@@ -678,9 +714,9 @@ def unload(shell: Any) -> None:
         shell.input_transformers_cleanup.remove(written_out)
     if magics in shell.configurables:
         shell.configurables.remove(magics)
-    for report in _REPORTS:
+    for report, module in _REPORTS.items():
         for kind in ("text/plain", "text/html"):
-            shell.display_formatter.formatters[kind].pop(f"nbsnap.model.{report}", None)
+            shell.display_formatter.formatters[kind].pop(f"{module}.{report}", None)
     if magics.greet_before_cell in shell.events.callbacks["pre_run_cell"]:
         shell.events.unregister("pre_run_cell", magics.greet_before_cell)
     magics.stop_following()

@@ -25,6 +25,8 @@ __all__ = [
     "Snapshot",
     "SnapshotReport",
     "Variable",
+    "Verified",
+    "VerifyReport",
 ]
 
 
@@ -164,6 +166,41 @@ class Snapshot(Jsonable):
 
 
 @dataclass(frozen=True, slots=True)
+class Verified(Jsonable):
+    """What a fresh process found of one variable."""
+
+    name: str
+    type: str
+    result: str  # "identical" (the same pieces), "equal", "differs", "failed" (does not load), "unknown"
+    path: str = ""  # where inside it, for all but the first two
+    what: str = ""  # "has lost weights", "needs the package xgboost"
+    hint: str = ""  # "pip install xgboost"
+
+
+@dataclass(frozen=True, slots=True)
+class VerifyReport(Jsonable):
+    """What came back of a snapshot in a fresh process."""
+
+    id: str
+    name: str
+    store: str
+    variables: tuple[Verified, ...]
+    seconds: float
+    problem: str = ""  # why nothing could be said: it took too long, it crashed
+    notes: tuple[str, ...] = ()
+
+    @property
+    def ok(self) -> bool:
+        """True when everything came back, and nothing is known to differ."""
+        return not self.problem and not self.wrong
+
+    @property
+    def wrong(self) -> tuple[Verified, ...]:
+        """The variables that do not load, and those that are not what they were."""
+        return tuple(found for found in self.variables if found.result in ("failed", "differs"))
+
+
+@dataclass(frozen=True, slots=True)
 class SnapshotReport(Jsonable):
     """What `%snapshot` did, or with `dry_run` what it would do."""
 
@@ -182,6 +219,7 @@ class SnapshotReport(Jsonable):
     notes: tuple[str, ...] = ()  # lines for the user: the store's fallback place, …
     beside: tuple[str, ...] = ()  # what was kept beside the variables, in words: "random generators", "figure 1"
     background: bool = False  # another process is writing it: neither safe yet, nor with an id
+    verified: VerifyReport | None = None  # with `verify`: what came back of it in a fresh process
 
     @property
     def ok(self) -> bool:

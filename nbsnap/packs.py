@@ -65,7 +65,7 @@ class Piece(NamedTuple):
 class Index:
     """The records of one pack, kept as the bytes that they were read from."""
 
-    __slots__ = ("count", "data", "end", "pack", "whole")
+    __slots__ = ("_ids", "count", "data", "end", "pack", "whole")
 
     def __init__(self, pack: str, count: int, end: int, data: bytes) -> None:
         self.pack = pack
@@ -73,11 +73,14 @@ class Index:
         self.end = end
         self.data = data
         self.whole = True  # False once the pack was seen to be shorter than it should be
+        self._ids: list[bytes] | None = None
 
     def ids(self) -> list[bytes]:
         """Return the ids of all pieces, in the order of the records."""
-        records = memoryview(self.data)[_HEADER.size : -_TAIL.size]
-        return [record[0] for record in _IDS.iter_unpack(records)]
+        if self._ids is None:
+            records = memoryview(self.data)[_HEADER.size : -_TAIL.size]
+            self._ids = [record[0] for record in _IDS.iter_unpack(records)]
+        return self._ids
 
     def piece(self, number: int) -> Piece:
         """Return one record, or raise DamageError if it cannot be true."""

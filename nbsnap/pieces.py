@@ -30,9 +30,9 @@ __all__ = ["Pieces"]
 #: (pack, piece) found altered by this process, for each place: such a piece is stored again by the next writer.
 _BAD: dict[str, set[tuple[str, bytes]]] = {}
 
-#: Indexes that were read, for each place and pack: as many as `_MOST` records of 52 bytes take.
+#: Indexes that were read, for each place and pack: as many as hold `_MOST` records, of 130 bytes each.
 _READ: dict[tuple[str, str], Index] = {}
-_MOST = 1 << 20
+_MOST = 1 << 18
 _count = 0  # of their records
 
 
@@ -126,7 +126,8 @@ class Pieces:
         with self._guard:
             if packs is None:
                 try:
-                    packs = [pack for name in self.backend.list(PACKS) if (pack := parse_pack(name))]
+                    names = [name for name in self.backend.list(PACKS) if name.endswith(".pack")]
+                    packs = [pack for name in names if (pack := parse_pack(name))]
                 except OSError as error:
                     raise sentence(error, self.backend.place, writing=False) from error
                 self._forget(set(self._numbers).difference(packs))
@@ -206,7 +207,7 @@ class Pieces:
         base = number << 32
         places = zip(index.ids(), range(base, base + index.count), strict=True)
         whole = self._lengths[number] is not False
-        suspects = any(pack == index.pack for pack, _ in self._bad)
+        suspects = bool(self._bad) and any(pack == index.pack for pack, _ in self._bad)
         if whole and not suspects:
             self._where.update(places)
             return

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 
 from . import __version__, environment, wording
 from .errors import CannotLoad
-from .model import Head, RestoreReport, Skip, Snapshot, SnapshotReport
+from .model import Head, RestoreReport, Skip, Snapshot, SnapshotReport, VerifyReport
 from .taken import Taken
 
 
@@ -132,3 +132,12 @@ def refused(what: str, skips: tuple[Skip, ...]) -> str:
     first = "; ".join(f"{skip.name} ({skip.type}): {skip.reason}" for skip in skips[:3])
     more = f"; and {len(skips) - 3} more" if len(skips) > 3 else ""
     return f"nothing was {what}, because of {first}{more}"
+
+
+def not_verified(report: VerifyReport) -> str:
+    """Return why a snapshot is taken back that does not come back as it was."""
+    if report.problem:
+        return f"nothing was saved, because it could not be verified: {report.problem}"
+    found = "; ".join(f"{said.path}: {said.what}" for said in report.wrong[:3])
+    more = f"; and {len(report.wrong) - 3} more" if len(report.wrong) > 3 else ""
+    return f"nothing was saved, because it does not come back as it was: {found}{more}"

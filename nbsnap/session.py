@@ -17,12 +17,22 @@ from typing import Any, Literal
 
 from . import background as jobs
 from . import beside as state
-from . import cells, environment, host, later, living, provenance, reports, undoing, wording
+from . import cells, environment, host, later, living, provenance, reports, undoing, verifying, wording
 from .capture import take_apart
 from .describe import type_name
 from .errors import NbSnapError, NothingNew, SnapshotNotFound, StoreNotFound, StrictError
 from .folder import FolderBackend
-from .model import BESIDE, Head, RerunReport, RestoreReport, Skip, Snapshot, SnapshotReport, Step
+from .model import (
+    BESIDE,
+    Head,
+    RerunReport,
+    RestoreReport,
+    Skip,
+    Snapshot,
+    SnapshotReport,
+    Step,
+    VerifyReport,
+)
 from .namespace import Journal, matches_any, select, user_names
 from .pages import Look
 from .pickling import ENGINES
@@ -58,6 +68,8 @@ def snapshot(
     automatic: bool = False,
     ended: Callable[[SnapshotReport | NbSnapError], None] | None = None,
     progress: Progress | None = None,
+    verify: bool = False,
+    verify_timeout: float = verifying.TIMEOUT,
 ) -> SnapshotReport:
     """Save the variables of a namespace and report what was saved and what was not.
 
@@ -83,6 +95,9 @@ def snapshot(
         ended: called, in another thread, with the report of a snapshot that was written in the background, or with
             what went wrong. `nbsnap.wait()` gives the same.
         progress: is kept up to date, for whoever looks at it from another thread.
+        verify: let a fresh process restore the snapshot, and report what came back of each variable. With `strict`,
+            one that does not come back as it was is an error, and the snapshot is taken back.
+        verify_timeout: the seconds that the process is given.
 
     Raises:
         VariableNotFound: a pattern matches no variable.
@@ -94,6 +109,8 @@ def snapshot(
     started = time.perf_counter()
     if engine not in ENGINES:
         raise NbSnapError(f"no engine {engine!r}; there are {', '.join(ENGINES)}")
+    if verify and (dry_run or background):
+        raise NbSnapError("what is verified has to be written first: neither as a dry run nor in the background")
     _check_name(name)
     progress = progress or Progress()
     progress.begin("waiting for the snapshot before")
@@ -118,6 +135,9 @@ def snapshot(
     head = reports.new_head(book, name or "", message, taken, skips, "auto" if automatic else "", host.SESSION)
     place, notes = _place(store)
     notes += lost_beside
+    if verify:
+        _check_folder(place)
+        pictured = verifying.picture(taken.variables, names)
     if dry_run:
         return reports.saved(head, str(place), taken, skips, 0, started, dry_run=True, notes=notes)
     record = Snapshot(
@@ -156,9 +176,16 @@ def snapshot(
             saved = _write(opened, record, taken, Look(), started, progress)
         living.remember(saved, taken.classes)
         state.remember(saved.head.id, kept)
+        verified = None
+        if verify:
+            progress.begin("verifying in a fresh process")
+            verified = verifying.in_fresh_process(saved, where, pictured, engine, verify_timeout)
+            if strict and not verified.ok:
+                raise StrictError(reports.not_verified(verified))
         notes += _settled(namespace, taken, only, automatic)
-        return reports.saved(saved.head, where, taken, skips, saved.head.new_bytes, started, notes=notes)
-    except KeyboardInterrupt:
+        report = reports.saved(saved.head, where, taken, skips, saved.head.new_bytes, started, notes=notes)
+        return replace(report, verified=verified)
+    except (KeyboardInterrupt, StrictError):
         if saved is not None:  # too late to stop it, so it is taken back: interrupted means not done
             with uninterrupted(), _opened(place, create=False) as opened:
                 opened.remove(saved.head.id)
@@ -214,6 +241,37 @@ def _latest(opened: Store, book: str) -> Snapshot | None:
         return opened.find("latest", book)
     except NbSnapError:  # there is none yet, or none that can be read
         return None
+
+
+def verify(
+    snapshot: str = "latest",
+    *,
+    store: Place = None,
+    notebook: str | None = None,
+    engine: str = "auto",
+    verify_timeout: float = verifying.TIMEOUT,
+) -> VerifyReport:
+    """Let a fresh process restore a snapshot, and report what came back of each variable.
+
+    **It runs the code that the snapshot holds, as a restore does.** What came back is compared with the pieces in the
+    store, and where these differ, with what comes back of it when it is saved and loaded once more. Whether it is what
+    the session had can be asked only while the session is there: `snapshot(verify=True)`.
+
+    Args:
+        snapshot, store, notebook: as for `restore`.
+        engine: as for `snapshot`: the one that it was made with.
+        verify_timeout: the seconds that the process is given.
+
+    Raises:
+        SnapshotNotFound: there is no such snapshot, or several ids begin so.
+    """
+    jobs.wait()
+    book = notebook or host.default_notebook()
+    place, _ = _place(store, reading=True)
+    _check_folder(place)
+    with _opened(place, create=False, reading=book) as opened:
+        record, where = opened.find(snapshot, book), opened.place
+    return verifying.in_fresh_process(record, where, None, engine, verify_timeout)
 
 
 def _in_background(
@@ -541,6 +599,14 @@ def is_here(snapshot: str, *, store: Place = None, notebook: str | None = None) 
 # --- the namespace ----------------------------------------------------------------------------------------------------
 
 
+def look_at(namespace: dict[str, Any] | None) -> tuple[dict[str, Any], list[str], dict[str, tuple[int, str]]]:
+    """Return a namespace, by default the session's, with the names of its variables and the cells that bound them."""
+    names = _session(namespace)
+    seen = host.look(names)
+    made = provenance.binders(seen.code) if seen.hidden is not None else {}
+    return names, user_names(names, seen.hidden)[0], made
+
+
 def _session(names: dict[str, Any] | None) -> dict[str, Any]:
     if names is not None:
         if not isinstance(names, dict):
@@ -567,9 +633,12 @@ def _stages(entries: Iterable[str]) -> tuple[list[str], list[str]]:
 
 def _parted(record: Snapshot, here: Collection[str], names: Mapping[str, Any]) -> Iterator[str]:
     """Yield lines about variables that shared objects with some that were not restored with them, and are there."""
+    restored = set(here)
     for group in record.groups:
-        came = [name for name in group.variables if name in here]
-        stayed = [name for name in group.variables if name in names and name not in here]
+        if group.engine == "batch":  # these share nothing
+            continue
+        came = [name for name in group.variables if name in restored]
+        stayed = [name for name in group.variables if name in names and name not in restored]
         if came and stayed and state.item_of(came[0]) is None:
             yield (
                 f"{wording.listed(came)} shared objects with {wording.listed(stayed)}, now apart:"
@@ -659,6 +728,11 @@ def _opened(place: str | os.PathLike[str] | Store, *, create: bool, reading: str
         raise SnapshotNotFound(f"no snapshot of {reading} in {place} yet: %snapshot makes one") from error
     with opened:
         yield opened
+
+
+def _check_folder(place: Place) -> None:
+    if isinstance(place, Store) and not isinstance(place.backend, FolderBackend):
+        raise NbSnapError("only what is in a folder can be verified by another process")
 
 
 def _check_name(name: str | None) -> None:

@@ -59,6 +59,25 @@ class Taken:
     _groups: tuple[tuple[Group, bytes, list[pickle.PickleBuffer]], ...]
     _definitions: tuple[tuple[Definition, bytes], ...]
 
+    def entry(self, name: str) -> tuple[Group, int, int] | None:
+        """Return the group of a name, and the bytes of its stream and of its buffers; None for what was not taken."""
+        for group, stream, buffers in self._groups:
+            if name in group.variables:
+                return group, len(stream), sum(buffer.raw().nbytes for buffer in buffers)
+        return None
+
+    def classes_of(self, group: Group) -> set[str]:
+        """Return the keys of the session's classes that a group needs, directly or by way of others."""
+        needs = {definition.key: definition.needs for definition, _ in self._definitions}
+        found: set[str] = set()
+        todo = [*group.needs, *group.definitions]
+        while todo:
+            key = todo.pop()
+            if key not in found:
+                found.add(key)
+                todo.extend(needs.get(key, ()))
+        return found
+
     def buffers(self) -> Iterator[memoryview]:
         """Yield the memory of this process that `write` will put, in the order of the groups."""
         views = (buffer.raw() for _, _, buffers in self._groups for buffer in buffers)

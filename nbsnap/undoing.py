@@ -22,6 +22,7 @@ missing from it.
 
 from __future__ import annotations
 
+import contextlib
 import sys
 import time
 import weakref
@@ -31,7 +32,7 @@ from typing import Any
 
 from . import beside as state
 from . import host, living, provenance, wording
-from .describe import summary, type_name
+from .describe import module_of, summary, type_name
 from .errors import NbSnapError
 from .model import RestoreReport, Skip, Snapshot, Variable
 from .namespace import ABSENT, Journal, put_in_order, select, user_names
@@ -44,20 +45,28 @@ __all__ = ["add", "failed", "incomplete", "keep", "settle", "undo"]
 _SHARE = 2
 
 
+#: Libraries of which objects may be referred to weakly: on others, a weak reference is a mark that a snapshot sees.
+_MARKED = frozenset(["numpy", "pandas", "polars", "pyarrow", "scipy", "torch", "xarray"])
+
+
 class _Mark:
-    """What a name was bound to, without keeping that alive."""
+    """What a name was bound to, without keeping that alive.
+
+    By its address: what has taken the place of something of the same kind that is gone counts as the same. That is rare
+    (`x = []` is made before the old one goes, `del x` first is needed), and costs no value, only words about it.
+    """
 
     __slots__ = ("_id", "_reference")
 
     def __init__(self, value: object) -> None:
         self._id = id(value)
-        try:
-            self._reference: Any = weakref.ref(value)
-        except TypeError:  # a list, a number
-            self._reference = None
+        self._reference: Any = None
+        if module_of(type(value)).partition(".")[0] in _MARKED:
+            with contextlib.suppress(TypeError):
+                self._reference = weakref.ref(value)
 
     def is_of(self, value: object) -> bool:
-        """Tell whether this is it. A list that has taken the place of one that is gone counts as the same."""
+        """Tell whether this is it."""
         return id(value) == self._id and (self._reference is None or self._reference() is value)
 
 

@@ -6,7 +6,7 @@ outermost first, up to a number of objects: what is big lies near the surface, a
 
 from __future__ import annotations
 
-import contextlib
+import gc
 import itertools
 import sys
 from collections import deque
@@ -47,10 +47,9 @@ def weigh(values: Iterable[Any]) -> dict[str, int]:
                 todo.extend(itertools.islice(value, _LOOKED_AT))
             continue
         total["cuda" if issubclass(cls, tensor) and value.is_cuda else "cpu"] += _bytes(value, cls)
-        if made_in_python(cls) and cls is not type:
-            with contextlib.suppress(Exception):
-                held = object.__getattribute__(value, "__dict__")
-                todo.extend(itertools.islice(held.values(), _LOOKED_AT) if type(held) is dict else ())
+        if made_in_python(cls) and not issubclass(cls, type):
+            held = gc.get_referents(value)  # which makes no attribute dict where Python has not made one
+            todo.extend(inner for inner in itertools.islice(held, _LOOKED_AT) if inner is not cls)
     return {place: size for place, size in total.items() if size}
 
 

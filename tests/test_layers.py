@@ -22,11 +22,12 @@ PACKAGE = Path(nbsnap.__file__).parent
 LAYERS = """
     __init__ __main__
     magics
-    cli attempt automatic
+    cli attempt automatic explaining fresh
     session
-    reports undoing
-    environment living preview   | maintenance
-    capture rebuild remake        | store
+    reports undoing verifying
+    environment living portrait preview | maintenance
+    looking                      |
+    capture rebuild remake       | store
     losses taken batches         | writer later
     pickling                     | reader
     reducers definitions holes   | pieces folder line
@@ -36,10 +37,10 @@ LAYERS = """
     ordering namespace provenance placeholder cells abroad weight
     describe
     startup profile host meter autosave lost firstline
-    render
-    layout tree
-    wording manifest background
-    quiet pagemap remarks thumbnail
+    render sheets page
+    layout tree glance
+    wording manifest background answers
+    quiet outfile pagemap remarks thumbnail
     model digest progress
     errors
 """
@@ -145,7 +146,7 @@ def test_builders_import_only_the_library_that_they_are_for(path: Path) -> None:
     assert imports(path)[1] & HEAVY <= {path.stem}
 
 
-@pytest.mark.parametrize("front", ["cli", "store", "maintenance", "manifest", "render", "host"])
+@pytest.mark.parametrize("front", ["cli", "store", "maintenance", "manifest", "render", "page", "host"])
 def test_what_the_command_line_stands_on_cannot_unpickle(front: str) -> None:
     """The command line and all that it imports hold no pickler: they are safe on a store that nobody vouches for."""
     for module in below(front):

@@ -80,6 +80,15 @@ def take_path(_: Scene) -> dict[str, Any]:
     return {"": (tuple(found), host.began_in())} if added else {}
 
 
+def at_start() -> list[str]:
+    """Return `sys.path` without what the session has added."""
+    first, installed = _starts(), _installation()
+    entries: list[Any] = sys.path
+    return [
+        entry for entry in entries if isinstance(entry, str) and (entry in first or _is_installed(entry, installed))
+    ]
+
+
 def put_path(values: Mapping[str, Any], turn: Turn) -> None:
     """Add the entries that are missing: each behind what stood before it, if it exists."""
     present = list(sys.path)
