@@ -17,7 +17,7 @@ from nbsnap.wording import clean, count, cut, width_of
 __all__ = ["Grid", "Picture", "lines", "read"]
 
 COLUMNS, ROWS, CELL, LINES, TEXT = 12, 12, 60, 12, 4_000
-PICTURE = 200_000  # characters
+LONGEST = 200_000  # characters
 SIDE = 4096  # pixels
 _SIGNATURE = b"\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR"
 _NUMERIC = re.compile(r"u?int|float|decimal|complex|duration|timedelta", re.IGNORECASE)
@@ -45,6 +45,8 @@ class Picture(NamedTuple):
 
 def read(preview: Preview) -> Grid | Picture | str | None:
     """Return what a preview shows."""
+    if len(preview.text) > LONGEST:
+        return None
     if preview.mime == TABLE:
         return _grid(preview.text)
     if preview.mime == "image/png":
@@ -128,7 +130,7 @@ def _is_number(text: str) -> bool:
 
 
 def _picture(text: str) -> Picture | None:
-    if len(text) > PICTURE or not text.isascii():
+    if not text.isascii():
         return None
     try:
         data = binascii.a2b_base64(text, strict_mode=True)

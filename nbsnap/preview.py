@@ -58,12 +58,12 @@ _Look = Callable[[Any], Found]
 
 def previews(values: Iterable[tuple[str, object]]) -> tuple[Preview, ...]:
     """Return the previews of named values, in their order: as many as the budgets allow."""
-    busy, late = time.thread_time() + SECONDS, time.perf_counter() + 5 * SECONDS
     known = _looks()
     turns: list[list[tuple[int, str, object, _Look]]] = [[] for _ in range(4)]
     for place, (name, value) in enumerate(values):
         if (kind := known.get(type(value))) is not None:
             turns[kind[0]].append((place, name, value, kind[1]))
+    busy, late = time.thread_time() + SECONDS, time.perf_counter() + 10 * SECONDS
     room = LIMIT
     made: dict[int, Preview] = {}
     drawn: set[int] = set()

@@ -31,7 +31,6 @@ class Loud:
     __repr__ = __str__ = __len__ = __iter__ = __hash__ = __bool__ = __eq__ = __getitem__ = __format__ = _asked  # type: ignore[assignment]
 
 
-
 class LoudText(str):
     """A text that must not be asked anything."""
 
@@ -82,7 +81,11 @@ def test_plain_values(value: object, text: str) -> None:
     assert seen(value) == text
 
 
-@pytest.mark.parametrize("value", [1, None, "", [], {}, len, int, json, Loud(), LoudText("x"), LoudDict(a=1), iter([])], ids=lambda value: type(value).__name__)
+@pytest.mark.parametrize(
+    "value",
+    [1, None, "", [], {}, len, int, json, Loud(), LoudText("x"), LoudDict(a=1), iter([])],
+    ids=lambda value: type(value).__name__,
+)
 def test_nothing_to_see(value: object) -> None:
     """Numbers are in the summary; empty things, code and objects of unknown types have no preview."""
     assert preview(value) is None
@@ -98,7 +101,8 @@ def test_no_code_of_the_users_runs() -> None:
     assert seen([datetime.datetime(2025, 1, 1, tzinfo=zone)]) == "[<datetime.datetime>]"
 
 
-@pytest.mark.parametrize("name", ["password", "DB_PASSWD", "api_key", "ApiKey", "api-key", "hf_token", "auth", "Authorization", "private_key", "aws_secret_access_key"])  # fmt: skip
+@pytest.mark.parametrize("name", ["password", "DB_PASSWD", "api_key", "ApiKey", "api-key", "hf_token", "auth", "Authorization", 
+"private_key", "aws_secret_access_key"])  # fmt: skip
 def test_secrets_are_withheld(name: str) -> None:
     """Neither a variable of such a name, nor an item or a nested one, is shown."""
     assert previews([(name, "hunter2"), ("x", "visible")]) == (Preview("x", "text/plain", "visible"),)
@@ -216,24 +220,37 @@ def test_a_frame_is_not_changed_by_looking() -> None:
 def test_columns_that_another_library_keeps_are_not_asked() -> None:
     """An extension array of the user's own is not sliced: its dtype's name has to do."""
     pandas = pytest.importorskip("pandas")
-    from pandas.api.extensions import ExtensionDtype
-    from pandas.arrays import NumpyExtensionArray
+    from pandas.api.extensions import ExtensionArray, ExtensionDtype
+
+    asked: list[object] = []
 
     class Dtype(ExtensionDtype):
         name, type = "mine", int
-        __str__ = __repr__ = Loud._asked  # type: ignore[assignment]
 
-    class Array(NumpyExtensionArray):
+        def __str__(self) -> str:
+            asked.append("dtype")
+            return "mine"
+
+    class Array(ExtensionArray):
         dtype = Dtype()
+        nbytes = 0
+
+        def copy(self) -> Any:
+            return self
+
+        def __len__(self) -> int:
+            return 2
 
         def __getitem__(self, item: Any) -> Any:
-            raise AssertionError("the user's code was run")
+            asked.append(item)
+            return self
 
-    import numpy
-
-    frame = pandas.DataFrame({"a": [1, 2], "b": pandas.Series(Array(numpy.array([1, 2])))})
-    assert [row[0] for row in table(frame)["rows"]] == ["1", "2"]
-    assert {row[1] for row in table(frame)["rows"]} == {"…"}
+    frame = pandas.DataFrame({"a": [1, 2], "b": pandas.Series(Array())})
+    asked.clear()
+    found = table(frame)
+    assert found["rows"] == [["1", "…"], ["2", "…"]]
+    assert "Dtype" in found["dtypes"][1]
+    assert asked == []
 
 
 def test_frames_of_polars() -> None:
@@ -320,25 +337,29 @@ def test_closed_by_the_inline_backend() -> None:
 
 def test_kept_in_the_manifest(two_shells: Any, own_folder: Any) -> None:
     """Another process finds the previews in the record, none where they were not wanted, and the values are whole."""
-    two_shells.save("import nbsnap\nx = list(range(50))\npassword = 'hunter2'\nnbsnap.snapshot(name='with')\n"
-                    "nbsnap.snapshot(name='without', previews=False)")  # fmt: skip
-    store = Store.open(".nbsnap")
+    two_shells.save("x = list(range(50))\npassword = 'hunter2'", "nbsnap.snapshot(name='with')")
+    two_shells.save("x = list(range(50))", "nbsnap.snapshot(name='without', previews=False)")
+    store = Store.open(own_folder / ".nbsnap")
     kept = store.find("with").previews
     assert [(one.name, one.mime) for one in kept] == [("x", "text/plain")]
     assert kept[0].text.endswith("… 40 more]")
     assert store.find("without").previews == ()
-    two_shells.restore("import nbsnap\nnbsnap.restore('with')\nassert x == list(range(50)) and password == 'hunter2'")
+    report, wrong = two_shells.restore(
+        {"x": "x == list(range(50))", "it": "password == 'hunter2'"}, "nbsnap.restore('with')"
+    )
+    assert report["failed"] == []
+    assert wrong == {}
 
 
 def test_read_as_the_work_of_a_stranger() -> None:
     """What is no table, no picture and no text is nothing; what is too much is cut."""
-    for text in ("", "{", "[]", "7", '{"columns":7,"rows":[]}', '{"columns":["a"],"rows":[["b","c"]]}', "[" * 100_000,
+    for text in ("", "{", "[]", json.dumps({"columns": ["c" * 300_000], "rows": []}), "7", '{"columns":7,"rows":[]}', '{"columns":["a"],"rows":[["b","c"]]}', "[" * 100_000,
                  '{"columns":["a"],"rows":[["b"]],"index":["x","y"]}'):  # fmt: skip
         assert read(Preview("x", TABLE, text)) is None
     for data in ("", "aGVsbG8=", "\u00e4", "iVBORw0KGgo", 'x" onerror="alert(1)'):
         assert read(Preview("x", "image/png", data)) is None
     assert read(Preview("x", "text/html", "<b>")) is None
-    huge = {"columns": ["c"] * 1000, "rows": [["v" * 10_000] * 1000] * 1000, "shape": [10**6, 10**6]}
+    huge = {"columns": ["c"] * 30, "rows": [["v" * 100] * 30] * 30, "shape": [10**6, 10**6]}
     grid = read(Preview("x", TABLE, json.dumps(huge)))
     assert isinstance(grid, Grid)
     assert len(grid.columns) * len(grid.rows) < 200
