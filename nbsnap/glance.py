@@ -1,7 +1,7 @@
 """Previews as they were kept, made fit to be shown: read as the work of a stranger, and bounded.
 
-`read` returns a `Grid`, a `Picture` or a text, or None for what is none of them, or of a later nbsnap. Nothing is
-escaped yet: that is the business of whoever shows it.
+`read` returns a `Grid`, a `Picture` or a text, or None for what is none of them, or of a later nbsnap. Nothing in these
+is escaped yet. `lines` is what a terminal shows of them, and `markup` what a notebook does.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ from typing import Any, NamedTuple
 from nbsnap.model import TABLE, Preview
 from nbsnap.wording import clean, count, cut, width_of
 
-__all__ = ["Grid", "Picture", "lines", "read"]
+__all__ = ["ENTITIES", "Grid", "Picture", "escape", "lines", "markup", "read"]
 
-COLUMNS, ROWS, CELL, LINES, TEXT = 12, 12, 60, 12, 4_000
+COLUMNS, ROWS, WIDEST, LINES, TEXT = 12, 12, 60, 12, 4_000
 LONGEST = 200_000  # characters
 SIDE = 4096  # pixels
 _SIGNATURE = b"\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR"
@@ -68,6 +68,49 @@ def lines(preview: Preview) -> tuple[str, ...]:
             return ()
 
 
+ENTITIES = {ord("&"): "&amp;", ord("<"): "&lt;", ord(">"): "&gt;", ord('"'): "&quot;", ord("'"): "&#x27;"}
+
+
+def escape(text: str) -> str:
+    """Return a text as HTML, on one line, with all that is not plainly visible shown by its number."""
+    return clean(text).translate(ENTITIES)
+
+
+# Styles stand in the elements, for notebooks strip style sheets; colours are what surrounds them, for light and dark.
+_BOX = "overflow-x:auto;max-width:100%;font-size:var(--jp-code-font-size,12px)"
+_TABLE = "border-collapse:collapse;border:0;margin:0;font-size:inherit;color:inherit;background:transparent"
+_ROW = "background:transparent;border:0"
+_CELL = "padding:0 10px 0 0;border:0;white-space:nowrap;font-family:var(--jp-code-font-family,monospace)"
+_DIM = "opacity:.65"
+
+
+def markup(preview: Preview) -> str:
+    """Return a table or a picture as HTML with its styles; "" for any other."""
+    match read(preview):
+        case Picture(data, width, height):
+            style = "max-width:100%;height:auto;background:#fff"
+            return f'<img src="data:image/png;base64,{data}" width="{width}" height="{height}" alt="" style="{style}">'
+        case Grid() as grid:
+            return _html(grid)
+        case _:
+            return ""
+
+
+def _html(grid: Grid) -> str:
+    rows = []
+    names = grid.names or ("",) * len(grid.rows)
+    body = [("", *grid.columns), *((name, *row) for name, row in zip(names, grid.rows, strict=True))]
+    for at, row in enumerate(body):
+        cells = ""
+        for place, (cell, right) in enumerate(zip(row, (False, *grid.right), strict=True)):
+            align = "right" if right else "left"
+            dim = f";{_DIM}" if not at or not place else ""
+            cells += f'<td style="{_CELL};text-align:{align}{dim}">{escape(cell)}</td>' if place or grid.names else ""
+        rows.append(f'<tr style="{_ROW}">{cells}</tr>')
+    rest = f'<div style="{_DIM}">{escape(grid.rest)}</div>' if grid.rest else ""
+    return f'<div style="{_BOX}"><table style="{_TABLE}"><tbody>{"".join(rows)}</tbody></table>{rest}</div>'
+
+
 def _drawn(grid: Grid) -> tuple[str, ...]:
     index = grid.names or ("",) * len(grid.rows)
     body = [("", *grid.columns), *((name, *row) for name, row in zip(index, grid.rows, strict=True))]
@@ -108,7 +151,7 @@ def _rest(record: dict[str, Any], rows: int, columns: tuple[str, ...]) -> str:
     """Return what is not shown, in words."""
     at, shape = record.get("at"), record.get("shape")
     if type(at) is str:
-        return f"at {at[:CELL]}"
+        return f"at {at[:WIDEST]}"
     if type(shape) is not list or len(shape) != 2 or not all(type(one) is int and one >= 0 for one in shape):
         return ""
     more = []
@@ -122,7 +165,7 @@ def _rest(record: dict[str, Any], rows: int, columns: tuple[str, ...]) -> str:
 def _texts(value: Any) -> tuple[str, ...]:
     if type(value) is not list:
         return ()
-    return tuple(cut(one, CELL) if type(one) is str else "" for one in value[: max(COLUMNS, ROWS)])
+    return tuple(cut(one, WIDEST) if type(one) is str else "" for one in value[: max(COLUMNS, ROWS)])
 
 
 def _is_number(text: str) -> bool:

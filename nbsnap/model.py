@@ -96,6 +96,7 @@ class Variable(Jsonable):
     cell: int | None = None  # the execution count of the cell that bound it
     code: str = ""  # first line of the statement that bound it
     notes: tuple[str, ...] = ()  # what came along in another form: "holds a lock: comes back fresh"
+    source: str = ""  # where its text is, of a function or class: "FILE:12", "FILE:12:Point"; FILE is in `sources`
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 
-from nbsnap.glance import Grid, Picture, read
+from nbsnap.glance import ENTITIES, Grid, Picture, escape, read
 from nbsnap.model import Skip, Snapshot, Variable
 from nbsnap.wording import beside, clean, count, cut, short_id, size
 
@@ -56,7 +56,7 @@ def page(snapshot: Snapshot) -> str:
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <meta name="color-scheme" content="light dark">
 <meta name="referrer" content="no-referrer">
-<title>{_e(cut(name, 60))} · {_e(cut(head.notebook, 60))}</title>
+<title>{escape(cut(name, 60))} · {escape(cut(head.notebook, 60))}</title>
 <style>{_STYLE}</style>
 </head>
 <body>
@@ -64,7 +64,7 @@ def page(snapshot: Snapshot) -> str:
 {_header(snapshot, name)}
 <nav>{links}</nav>
 {sections}
-<footer>Made by {_e(head.tool)} without loading any of the values.</footer>
+<footer>Made by {escape(head.tool)} without loading any of the values.</footer>
 </main>
 </body>
 </html>
@@ -77,18 +77,18 @@ def page(snapshot: Snapshot) -> str:
 def _header(snapshot: Snapshot, name: str) -> str:
     head = snapshot.head
     facts = [
-        ("Notebook", _e(head.notebook)),
+        ("Notebook", escape(head.notebook)),
         ("Taken", _moment(head.time)),
         ("Holds", f"{count(head.variables, 'variable')}, {size(head.size)}"),
         ("New on disk", size(head.new_bytes)),
-        ("Python", f"{_e(head.python)} <i>{_e(head.platform)}</i>"),
-        ("Directory", f"<code>{_e(snapshot.cwd)}</code>" if snapshot.cwd else ""),
-        ("After", f"<code>{_e(short_id(head.parent))}</code>" if head.parent else ""),
-        ("Id", f"<code>{_e(head.id)}</code>"),
+        ("Python", f"{escape(head.python)} <i>{escape(head.platform)}</i>"),
+        ("Directory", f"<code>{escape(snapshot.cwd)}</code>" if snapshot.cwd else ""),
+        ("After", f"<code>{escape(short_id(head.parent))}</code>" if head.parent else ""),
+        ("Id", f"<code>{escape(head.id)}</code>"),
     ]
     rows = "".join(f"<div><dt>{term}</dt><dd>{said}</dd></div>" for term, said in facts if said)
-    message = f'<p class="message">{_e(cut(head.message, 1000))}</p>' if head.message else ""
-    return f'<header><p class="kind">Snapshot</p><h1>{_e(cut(name, 120))}</h1>{message}<dl>{rows}</dl></header>'
+    message = f'<p class="message">{escape(cut(head.message, 1000))}</p>' if head.message else ""
+    return f'<header><p class="kind">Snapshot</p><h1>{escape(cut(name, 120))}</h1>{message}<dl>{rows}</dl></header>'
 
 
 def _moment(time: str) -> str:
@@ -96,20 +96,20 @@ def _moment(time: str) -> str:
     try:
         moment = datetime.fromisoformat(time).astimezone(UTC)
     except (ValueError, OverflowError, OSError):
-        return _e(time)
+        return escape(time)
     return f"{moment:%Y-%m-%d %H:%M} <i>UTC</i>"
 
 
 def _skips(skips: Sequence[Skip], places: Mapping[int, int]) -> str:
     rows = []
     for skip in skips:
-        where = f" <code>{_e(cut(skip.path, 100, middle=True))}</code>" if skip.path not in ("", skip.name) else ""
-        hint = f'<p class="dim">{_e(cut(skip.hint, 300))}</p>' if skip.hint else ""
-        kind = f'<b class="tag">{_e(cut(skip.kind, 20))}</b>' if skip.kind != "skipped" else ""
+        where = f" <code>{escape(cut(skip.path, 100, middle=True))}</code>" if skip.path not in ("", skip.name) else ""
+        hint = f'<p class="dim">{escape(cut(skip.hint, 300))}</p>' if skip.hint else ""
+        kind = f'<b class="tag">{escape(cut(skip.kind, 20))}</b>' if skip.kind != "skipped" else ""
         rows.append(
-            f'<div class="row lost"><div class="line"><b class="name">{_e(cut(skip.name, 80))}</b>'
-            f'<span class="type">{_e(cut(skip.type, 60))}</span>{kind}{_cell_link(skip.cell, places)}</div>'
-            f"<p>{_e(cut(skip.reason, 400))}{where}</p>{hint}{_first_line(skip.code)}</div>"
+            f'<div class="row lost"><div class="line"><b class="name">{escape(cut(skip.name, 80))}</b>'
+            f'<span class="type">{escape(cut(skip.type, 60))}</span>{kind}{_cell_link(skip.cell, places)}</div>'
+            f"<p>{escape(cut(skip.reason, 400))}{where}</p>{hint}{_first_line(skip.code)}</div>"
         )
     return _list(rows)
 
@@ -118,13 +118,13 @@ def _figures(pictures: Mapping[str, Picture]) -> str:
     shown = []
     for name, picture in pictures.items():
         title = f"figure {name.removeprefix(_FIGURE)}" if name.startswith(_FIGURE) else name
-        shown.append(f"<figure>{_img(picture, title)}<figcaption>{_e(cut(title, 60))}</figcaption></figure>")
+        shown.append(f"<figure>{_img(picture, title)}<figcaption>{escape(cut(title, 60))}</figcaption></figure>")
     return f'<div class="figures">{"".join(shown)}</div>' if shown else ""
 
 
 def _img(picture: Picture, title: str) -> str:
     source = f"data:image/png;base64,{picture.data}"
-    return f'<img src="{source}" width="{picture.width}" height="{picture.height}" alt="{_e(cut(title, 60))}">'
+    return f'<img src="{source}" width="{picture.width}" height="{picture.height}" alt="{escape(cut(title, 60))}">'
 
 
 def _variables(
@@ -136,8 +136,8 @@ def _variables(
         look = looks.get(variable.name)
         said = "; ".join(part for part in (variable.summary, *variable.notes) if part)
         line = (
-            f'<div class="line"><b class="name">{_e(cut(variable.name, 80))}</b>'
-            f'<span class="type">{_e(cut(variable.type, 60))}</span><span class="said">{_e(cut(said, 300))}</span>'
+            f'<div class="line"><b class="name">{escape(cut(variable.name, 80))}</b>'
+            f'<span class="type">{escape(cut(variable.type, 60))}</span><span class="said">{escape(cut(said, 300))}</span>'
             f'<span class="size">{size(variable.size)}</span>{_cell_link(variable.cell, places)}</div>'
         )
         shown = _grid(look) if isinstance(look, Grid) else f"<pre>{_text(look)}</pre>" if isinstance(look, str) else ""
@@ -154,15 +154,15 @@ def _grid(grid: Grid) -> str:
     cells = zip(grid.columns, grid.dtypes, grid.right, strict=True)
     corner = "<th></th>" if grid.names else ""
     top = corner + "".join(
-        f"<th{_right(right)}>{_e(column)}{f'<i>{_e(dtype)}</i>' if dtypes else ''}</th>"
+        f"<th{_right(right)}>{escape(column)}{f'<i>{escape(dtype)}</i>' if dtypes else ''}</th>"
         for column, dtype, right in cells
     )
     body = []
     for at, row in enumerate(grid.rows):
-        name = f"<th>{_e(grid.names[at])}</th>" if grid.names else ""
-        cells_of_row = "".join(f"<td{_right(to)}>{_e(cell)}</td>" for cell, to in zip(row, grid.right, strict=True))
+        name = f"<th>{escape(grid.names[at])}</th>" if grid.names else ""
+        cells_of_row = "".join(f"<td{_right(to)}>{escape(cell)}</td>" for cell, to in zip(row, grid.right, strict=True))
         body.append(f"<tr>{name}{cells_of_row}</tr>")
-    rest = f'<p class="dim">{_e(grid.rest)}</p>' if grid.rest else ""
+    rest = f'<p class="dim">{escape(grid.rest)}</p>' if grid.rest else ""
     table = f"<table><thead><tr>{top}</tr></thead><tbody>{''.join(body)}</tbody></table>"
     return f'<div class="scroll">{table}</div>{rest}'
 
@@ -173,7 +173,7 @@ def _right(right: bool) -> str:
 
 def _beside(snapshot: Snapshot) -> str:
     said = beside(entry.name for entry in snapshot.beside)
-    return f'<ul class="chips">{"".join(f"<li>{_e(cut(one, 200))}</li>" for one in said)}</ul>' if said else ""
+    return f'<ul class="chips">{"".join(f"<li>{escape(cut(one, 200))}</li>" for one in said)}</ul>' if said else ""
 
 
 def _cells(
@@ -182,7 +182,7 @@ def _cells(
     rows = []
     for place, (number, code) in enumerate(history):
         names = bound.get(number, ()) if places[number] == place else ()
-        chips = "".join(f"<li>{_e(cut(name, 60))}</li>" for name in names[:40])
+        chips = "".join(f"<li>{escape(cut(name, 60))}</li>" for name in names[:40])
         more = f"<li>and {len(names) - 40:,} more</li>" if len(names) > 40 else ""
         made = f'<ul class="chips bound">{chips}{more}</ul>' if names else ""
         rows.append(
@@ -193,7 +193,7 @@ def _cells(
 
 
 def _packages(packages: Sequence[tuple[str, str]]) -> str:
-    rows = "".join(f"<li>{_e(cut(name, 60))} <i>{_e(cut(version, 40))}</i></li>" for name, version in packages)
+    rows = "".join(f"<li>{escape(cut(name, 60))} <i>{escape(cut(version, 40))}</i></li>" for name, version in packages)
     return f'<ul class="packages">{rows}</ul>' if rows else ""
 
 
@@ -216,19 +216,13 @@ def _first_line(code: str) -> str:
 
 # ---- text ------------------------------------------------------------------------------------------------------------
 
-_ENTITIES = {ord("&"): "&amp;", ord("<"): "&lt;", ord(">"): "&gt;", ord('"'): "&quot;", ord("'"): "&#x27;"}
-
-
-def _e(text: str) -> str:
-    return clean(text).translate(_ENTITIES)
-
 
 def _lines(text: str) -> str:
     return "\n".join(clean(line.expandtabs(4)) for line in text.splitlines())
 
 
 def _text(text: str) -> str:
-    return _lines(text).translate(_ENTITIES)
+    return _lines(text).translate(ENTITIES)
 
 
 _WORDS = (
@@ -249,13 +243,13 @@ def _code(code: str) -> str:
     """Return code with its words, texts and remarks in colour."""
     code = _lines(code)
     if len(code) > COLOURED:
-        return code.translate(_ENTITIES)
+        return code.translate(ENTITIES)
     parts, at = [], 0
     for match in _TOKENS.finditer(code):
-        parts.append(code[at : match.start()].translate(_ENTITIES))
-        parts.append(f'<span class="{match.lastgroup}">{match.group().translate(_ENTITIES)}</span>')
+        parts.append(code[at : match.start()].translate(ENTITIES))
+        parts.append(f'<span class="{match.lastgroup}">{match.group().translate(ENTITIES)}</span>')
         at = match.end()
-    return "".join(parts) + code[at:].translate(_ENTITIES)
+    return "".join(parts) + code[at:].translate(ENTITIES)
 
 
 # ---- looks -----------------------------------------------------------------------------------------------------------

@@ -101,7 +101,7 @@ def test_no_code_of_the_users_runs() -> None:
     assert seen([datetime.datetime(2025, 1, 1, tzinfo=zone)]) == "[<datetime.datetime>]"
 
 
-@pytest.mark.parametrize("name", ["password", "DB_PASSWD", "api_key", "ApiKey", "api-key", "hf_token", "auth", "Authorization", 
+@pytest.mark.parametrize("name", ["password", "DB_PASSWD", "api_key", "ApiKey", "api-key", "hf_token", "auth", "Authorization",
 "private_key", "aws_secret_access_key"])  # fmt: skip
 def test_secrets_are_withheld(name: str) -> None:
     """Neither a variable of such a name, nor an item or a nested one, is shown."""
