@@ -43,6 +43,7 @@ COMMANDS: dict[str, tuple[str, tuple[_Argument, ...]]] = {
             _argument(
                 "snapshot", metavar="SNAPSHOT", nargs="?", default="latest", help=f"{_SNAPSHOT} (default: latest)"
             ),
+            _argument("--html", metavar="FILE", default="", help="write it as a page that any browser opens"),
         ),
     ),
     "diff": (

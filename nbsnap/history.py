@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable
 from typing import NamedTuple
 
+from nbsnap import outfile
 from nbsnap.arguments import split
 from nbsnap.differences import names_of
 from nbsnap.errors import DamageError, SnapshotNotFound
@@ -19,6 +20,7 @@ from nbsnap.layout import Sheet
 from nbsnap.maintenance import check
 from nbsnap.model import Jsonable
 from nbsnap.namespace import wanted
+from nbsnap.page import page
 from nbsnap.records import DiffReport, ListReport
 from nbsnap.render import show_sheet
 from nbsnap.render_history import check_sheet, diff_sheet, list_sheet, prune_sheet
@@ -77,6 +79,9 @@ _EVERY = {"nbsnap": "nbsnap list", "%snapshots": "%snapshots list -v"}
 
 def _show(asked: Asked) -> Answer:
     snapshot = asked.store.find(asked.args.snapshot, asked.notebook)
+    if asked.args.html:
+        outfile.write(asked.args.html, page(snapshot))
+        return Answer(snapshot, Sheet("", "", "", (), asked.args.html))
     return Answer(snapshot, show_sheet(snapshot, verbose=asked.args.verbose, command=f"{asked.front} show"))
 
 

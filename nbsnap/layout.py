@@ -27,6 +27,7 @@ class Block(NamedTuple):
 
     title: str
     lines: tuple[str, ...]
+    markup: str = ""  # what HTML shows instead, escaped by whoever made it; without lines, text shows nothing
 
 
 class Table(NamedTuple):
@@ -87,6 +88,8 @@ def to_text(sheet: Sheet, width: int | None = None) -> str:
     for table in sheet.tables:
         lines += _text_table(table, width)
     for block in sheet.blocks:
+        if block.markup and not block.lines:
+            continue
         lines.append(f"  {cut(block.title, LAST if width is None else width - 2)}")
         lines += [f"    {cut(_tabless(line), LAST if width is None else width - 4)}".rstrip() for line in block.lines]
     for line in sheet.lines:
@@ -254,6 +257,10 @@ def _html_table(table: Table) -> str:
 
 
 def _html_block(block: Block) -> str:
+    if block.markup:
+        title = f'<div style="{_MONO}">{_escape(cut(block.title, LAST))}</div>'
+        side_by_side = "display:inline-block;vertical-align:top;max-width:100%;margin:4px 28px 8px 0"
+        return f'<div style="{side_by_side}">{title}{block.markup}</div>'
     lines = []
     for line in block.lines:
         colour = _SIGNS.get(line[:1], "")

@@ -141,6 +141,10 @@ class NbSnap(Magics):
         help="The pickler: auto (the fast one, dill where only dill can), or dill or cloudpickle for everything.",
     ).tag(config=True)
 
+    previews = Bool(
+        True, help="Keep the first rows of frames, small figures and the like, to be shown without loading anything."
+    ).tag(config=True)
+
     beside = List(
         Enum(BESIDE),
         default_value=list(BESIDE),
@@ -479,6 +483,7 @@ class NbSnap(Magics):
             "notebook": self.notebook or None,
             "engine": self.engine,
             "beside": self.beside,
+            "previews": self.previews,
         }
 
     @line_magic

@@ -28,7 +28,7 @@ import zstandard
 
 from nbsnap.digest import PIECE_SIZE, piece_id
 from nbsnap.errors import DamageError, StoreError, StoreVersionError
-from nbsnap.model import Content, Definition, Group, Head, Skip, Snapshot, Variable
+from nbsnap.model import Content, Definition, Group, Head, Preview, Skip, Snapshot, Variable
 
 __all__ = [
     "FORMAT",
@@ -211,6 +211,7 @@ _SKIP: Fields = (
 )
 _PACKAGE: Fields = (("name", _text_column, REQUIRED), ("version", _text_column, ""))
 _CELL: Fields = (("number", _number_column, REQUIRED), ("source", _text_column, ""))
+_PREVIEW: Fields = (("name", _text_column, REQUIRED), ("mime", _text_column, ""), ("text", _text_column, ""))
 _SOURCE: Fields = (("file", _text_column, REQUIRED), ("text", _text_column, ""))
 
 # the parts of the body: each a table
@@ -223,6 +224,7 @@ _TABLES: tuple[tuple[str, Callable[..., Any], Fields], ...] = (
     ("packages", lambda *pair: pair, _PACKAGE),
     ("history", lambda *pair: pair, _CELL),
     ("sources", lambda *pair: pair, _SOURCE),
+    ("previews", Preview, _PREVIEW),
 )
 _WRITERS: dict[Callable[[Value], Any], Callable[[Any], Value]] = {
     _content_column: _put_content,

@@ -13,11 +13,13 @@ from typing import Any
 
 __all__ = [
     "BESIDE",
+    "TABLE",
     "Content",
     "Definition",
     "Group",
     "Head",
     "Jsonable",
+    "Preview",
     "RestoreReport",
     "Skip",
     "Snapshot",
@@ -111,6 +113,19 @@ class Skip(Jsonable):
     code: str = ""
 
 
+#: The MIME type of a preview that is a table; see `nbsnap.preview` for what it holds.
+TABLE = "application/vnd.nbsnap.table+json"
+
+
+@dataclass(frozen=True, slots=True)
+class Preview(Jsonable):
+    """What is shown of a value without loading it."""
+
+    name: str  # of a variable, or the reserved name of what lies beside: "beside:figures:1"
+    mime: str  # "text/plain", "image/png" or TABLE
+    text: str  # a picture in base64
+
+
 @dataclass(frozen=True, slots=True)
 class Head(Jsonable):
     """What a listing shows of a snapshot: read without reading the rest of it."""
@@ -148,6 +163,7 @@ class Snapshot(Jsonable):
     cwd: str
     signature: str = ""  # reserved: "hmac-blake3:<hex>" over the head's bytes; "" is unsigned
     beside: tuple[Variable, ...] = ()  # the state beside the variables, by entry: "random:numpy", "figures:1"
+    previews: tuple[Preview, ...] = ()  # of some of the variables; none in a snapshot made without
 
 
 @dataclass(frozen=True, slots=True)

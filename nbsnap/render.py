@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 
-from nbsnap.layout import LAST, TABLE_ROWS, Sheet, Table, title
-from nbsnap.model import RerunReport, RestoreReport, Skip, Snapshot, SnapshotReport, Step, Variable
+from nbsnap import glance
+from nbsnap.layout import LAST, TABLE_ROWS, Block, Sheet, Table, title
+from nbsnap.model import Preview, RerunReport, RestoreReport, Skip, Snapshot, SnapshotReport, Step, Variable
 from nbsnap.wording import beside, clean, count, cut, seconds, short_id, size, when
 
 __all__ = [
@@ -25,6 +26,7 @@ __all__ = [
 ]
 
 ROWS = 20  # problems shown before "and 12 more"
+LOOKS = 12  # previews shown in a notebook without -v
 NAMES = 8  # names listed in a line
 _MUCH = 100_000_000  # bytes in memory that are worth a line
 _NAME, _TYPE, _MIDDLE = 32, 36, 44  # columns on the screen
@@ -166,7 +168,15 @@ def show_sheet(
     tables = [_variables(snapshot.variables, verbose, more), _problems(snapshot.skips, verbose, more)]
     if verbose and snapshot.packages:
         tables.append(Table(snapshot.packages, ("package", "version"), limits=(_MIDDLE, _NAME)))
-    return Sheet("Snapshot", head.name, short_id(head.id), facts, "", _filled(tables), tuple(lines))
+    blocks = _looks(snapshot.previews, verbose)
+    return Sheet("Snapshot", head.name, short_id(head.id), facts, "", _filled(tables), tuple(lines), blocks)
+
+
+def _looks(previews: Sequence[Preview], verbose: bool) -> tuple[Block, ...]:
+    """Return what can be seen of values: in a notebook tables and pictures, and with `verbose` lines for all."""
+    blocks = [Block(one.name, glance.lines(one) if verbose else (), glance.markup(one)) for one in previews]
+    shown = [block for block in blocks if block.markup or block.lines]
+    return tuple(shown if verbose else shown[:LOOKS])
 
 
 def brief(report: SnapshotReport | RestoreReport) -> str:

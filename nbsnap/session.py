@@ -31,6 +31,7 @@ from .model import (
 )
 from .namespace import Journal, matches_any, user_names
 from .pages import Look
+from .preview import of_taken
 from .progress import Progress
 from .quiet import unhurried, uninterrupted
 from .rebuild import Rebuilt, rebuild
@@ -58,6 +59,7 @@ def snapshot(
     notebook: str | None = None,
     engine: str = "auto",
     beside: Iterable[str] | None = None,
+    previews: bool = True,
     background: bool = False,
     automatic: bool = False,
     ended: Callable[[SnapshotReport | NbSnapError], None] | None = None,
@@ -80,6 +82,8 @@ def snapshot(
         engine: "auto", "dill" or "cloudpickle": who takes objects apart first.
         beside: what to keep beside the variables, of `model.BESIDE`, "all" or "none". By default all of it, but nothing
             of a namespace that is not the session's own, nor with `only`.
+        previews: keep with it what is shown of some values without loading them: the first rows of frames, figures in
+            small. Nothing whose name says that it is a secret.
         background: return as soon as the state is captured, and let another process write it (on Linux; elsewhere, and
             where memory is short, it is written before this returns, and a note says so). The report then has no `id`.
         automatic: nobody has asked for it: none is made where nothing has changed since the latest, and it counts as
@@ -119,6 +123,8 @@ def snapshot(
         pictured = verifying.picture(taken.variables, session_names(namespace))
     if dry_run:
         return reports.saved(head, str(place), taken, skips, 0, started, dry_run=True, notes=notes)
+    if previews:
+        record = replace(record, previews=of_taken(session_names(namespace), taken, kept))
     if background:
         with opened_store(place, create=True) as opened:
             where = opened.place

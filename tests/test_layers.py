@@ -26,7 +26,7 @@ LAYERS = """
     history session
     taking
     reports undoing verifying
-    environment living portrait  | maintenance
+    environment living portrait preview | maintenance
     looking                      |
     capture rebuild remake       | store
                                  | pruning
@@ -39,11 +39,11 @@ LAYERS = """
     ordering namespace provenance placeholder cells abroad weight
     describe
     startup profile host meter autosave lost firstline
-    render_history
+    render_history page
     render sheets differences
-    layout tree sources streams
+    glance layout tree sources streams
     wording manifest background answers keep
-    quiet pagemap remarks records
+    quiet outfile pagemap remarks records thumbnail
     model digest progress arguments
     errors
 """
@@ -150,7 +150,7 @@ def test_builders_import_only_the_library_that_they_are_for(path: Path) -> None:
     assert imports(path)[1] & HEAVY <= {path.stem}
 
 
-@pytest.mark.parametrize("front", ["cli", "store", "maintenance", "manifest", "render", "host"])
+@pytest.mark.parametrize("front", ["cli", "store", "maintenance", "manifest", "render", "page", "host"])
 def test_what_the_command_line_stands_on_cannot_unpickle(front: str) -> None:
     """The command line and all that it imports hold no pickler: they are safe on a store that nobody vouches for."""
     for module in below(front):
@@ -158,8 +158,8 @@ def test_what_the_command_line_stands_on_cannot_unpickle(front: str) -> None:
 
 
 def test_reports_are_made_from_records_alone() -> None:
-    """`render` reads the records, and says what it says by means of `layout` and `wording`, which read nothing."""
-    assert MODULES["render"][0] <= {"model", "errors", "layout", "wording"}
+    """`render` reads the records, and says what it says by means of `layout`, `glance` and `wording`, which read nothing."""
+    assert MODULES["render"][0] <= {"model", "errors", "layout", "wording", "glance"}
     assert MODULES["render_history"][0] <= {"model", "records", "layout", "wording"}
     assert not (MODULES["layout"][0] | MODULES["wording"][0]) - {"wording"}
 
