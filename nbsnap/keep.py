@@ -22,7 +22,7 @@ from datetime import datetime, tzinfo
 from nbsnap.errors import NbSnapError
 from nbsnap.model import Head
 
-__all__ = ["Rules", "parse_size", "protected", "rules_of", "staying", "too_many"]
+__all__ = ["AUTOMATIC", "Rules", "parse_size", "protected", "rules_of", "staying", "too_many"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +49,10 @@ class Rules:
     def by_time(self) -> bool:
         """Tell whether there is a rule of time."""
         return bool(self.last or self.hourly or self.daily)
+
+
+#: Which autosnapshots stay where no setting says anything else.
+AUTOMATIC = Rules(last=10, hourly=24, daily=7)
 
 
 def rules_of(keep: Mapping[str, int], max_size: str | int = 0, *, named: bool = False) -> Rules:

@@ -27,7 +27,8 @@ Rules, and why:
    finds nothing half done. `stop` lets threads finish the piece that they are at (milliseconds) and ends them.
 
 Threads are started when there is something for them: a session without any big value has none, and a buffer of one
-window is hashed in the caller's thread, which costs less than handing it over."""
+window is hashed in the caller's thread, which costs less than handing it over. Where none can be started, the caller's
+does it all."""
 
 from __future__ import annotations
 
@@ -282,12 +283,15 @@ class Line:
                 if task.count:
                     self._hash(task)
             else:
-                while len(self._hashers) < threads:
-                    self._start(self._hashing, self._hashers, "nbsnap-hash")
+                while len(self._hashers) < threads and self._start(self._hashing, self._hashers, "nbsnap-hash"):
+                    pass
+                threads = min(threads, len(self._hashers))
                 for _ in range(threads):
                     self._tasks.put(task)
                 for _ in range(threads):
                     _wait(task.left)
+                if not threads:
+                    self._hash(task)
         except BaseException as error:
             self.fail(error)
             raise
@@ -314,7 +318,9 @@ class Line:
         self._jobs.put(None)  # only now: a hashing thread may just have started the appending one
         self._end(self._appenders)
 
-    def _start(self, work: Callable[[], None], running: set[threading.Thread], name: str) -> None:
+    def _start(self, work: Callable[[], None], running: set[threading.Thread], name: str) -> bool:
+        """Start a thread; False where there can be none: for lack of memory, or at the end of the process."""
+
         def run() -> None:
             try:
                 work()
@@ -327,9 +333,13 @@ class Line:
             running.add(thread)
             try:
                 thread.start()
+            except RuntimeError:
+                running.discard(thread)
+                return False
             except BaseException:
                 running.discard(thread)
                 raise
+        return True
 
     def _end(self, running: set[threading.Thread]) -> None:
         """Wait for threads to end. `join` alone would not do: interrupted once, Python 3.11 takes them for ended."""
@@ -451,10 +461,13 @@ class Line:
                     self._free.put(first.buffer)
                     continue
                 self.new.update(piece.id for piece in pieces)
-                if not self._appenders:
-                    self._start(self._appending, self._appenders, "nbsnap-append")
+                there = self._appenders or self._start(self._appending, self._appenders, "nbsnap-append")
                 self._hand_over()  # by the caller's thread, or while it waits
-                self._jobs.put(first._replace(pieces=pieces))
+                if there:
+                    self._jobs.put(first._replace(pieces=pieces))
+                else:
+                    self.pack.big(first._replace(pieces=pieces))
+                    self._free.put(first.buffer)
         return row is not None
 
     # --- the appending thread --------------------------------------------------------------------------------

@@ -447,7 +447,7 @@ class NbSnap(Magics):
         if self._automatic is None:
             from nbsnap.automatic import Automatic
 
-            self._automatic = Automatic(self._ip, self._saving_options, _print)
+            self._automatic = Automatic(self._ip, self._automatic_options, _print)
         return self._automatic
 
     _automatic: Automatic | None = None
@@ -474,6 +474,12 @@ class NbSnap(Magics):
             self._automatic.close()
         if self._lost is not None:
             self._lost.close()
+
+    def _automatic_options(self) -> dict[str, Any]:
+        """Return what the settings say about snapshots that nobody asks for."""
+        from nbsnap.keep import AUTOMATIC, rules_of
+
+        return {**self._saving_options(), "keep": rules_of(self.keep, self.max_size) or AUTOMATIC}
 
     def _saving_options(self) -> dict[str, Any]:
         """Return what the settings say about every snapshot."""

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Collection, Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from nbsnap.backends import Hold, sentence
@@ -87,6 +87,24 @@ def choose(store: Store, notebook: str | None, rules: Rules) -> Choice:
         else:
             choice.gone.append(entry)
     return choice
+
+
+def spare(store: Store, notebook: str, rules: Rules) -> list[Entry]:
+    """Return the autosnapshots of a notebook that no rule keeps, oldest first.
+
+    What the user asked for is never among them. The last one of each session is not, for what a later session has not
+    restored is there alone, unless `max_size` asks for it.
+    """
+    choice = choose(store, notebook, replace(rules, max_size=0))
+    heads = {entry: store.head(entry) for entry in store.entries(notebook)}
+    last = {head.session: entry for entry, head in heads.items()}
+    gone = [entry for entry in choice.gone if heads[entry].kind == "auto" and last[heads[entry].session] != entry]
+    if rules.max_size:
+        left = [entry for entry in sorted(heads) if entry not in gone]
+        stay = {entry.id for entry in left if heads[entry].kind != "auto"} | {left[-1].id}
+        too_big = _over(store, left, rules.max_size, stay, choice)
+        gone += [entry for entry in left if entry.id in too_big]
+    return sorted(gone)
 
 
 def _over(store: Store, entries: list[Entry], limit: int, stay: set[str], choice: Choice) -> set[str]:

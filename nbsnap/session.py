@@ -20,6 +20,7 @@ from . import beside as state
 from . import cells, host, later, living, provenance, reports, undoing, verifying, wording
 from .errors import NbSnapError, NothingNew, SnapshotNotFound, StoreNotFound, StrictError
 from .folder import FolderBackend
+from .keep import AUTOMATIC, Rules
 from .model import (
     Head,
     RerunReport,
@@ -62,6 +63,7 @@ def snapshot(
     previews: bool = True,
     background: bool = False,
     automatic: bool = False,
+    keep: Rules = AUTOMATIC,
     ended: Callable[[SnapshotReport | NbSnapError], None] | None = None,
     progress: Progress | None = None,
     verify: bool = False,
@@ -88,6 +90,7 @@ def snapshot(
             where memory is short, it is written before this returns, and a note says so). The report then has no `id`.
         automatic: nobody has asked for it: none is made where nothing has changed since the latest, and it counts as
             one that may be thinned out.
+        keep: of an `automatic` one: which autosnapshots stay, once it is there.
         ended: called, in another thread, with the report of a snapshot that was written in the background, or with
             what went wrong. `nbsnap.wait()` gives the same.
         progress: is kept up to date, for whoever looks at it from another thread.
@@ -137,7 +140,7 @@ def snapshot(
             progress.begin("copying what another process would not have", needs)
             taken = taken.at_home(left)
             report = reports.saved(head, where, taken, skips, 0, started, notes=notes, background=True)
-            if _in_background(record, taken, kept, started, report, ended):
+            if _in_background(record, taken, kept, started, report, ended, keep):
                 return replace(report, notes=notes + _settled(namespace, taken, patterns(only), automatic))
             why = "there is no room for another process"
         notes += (f"{why}: it was written before you could go on",)
@@ -145,7 +148,7 @@ def snapshot(
     try:
         with opened_store(place, create=True) as opened:
             where = opened.place
-            saved = _write(opened, record, taken, Look(), started, progress)
+            saved = _write(opened, record, taken, Look(), started, progress, keep)
         living.remember(saved, taken.classes)
         state.remember(saved.head.id, kept)
         verified = None
@@ -171,7 +174,9 @@ def _settled(namespace: dict[str, Any] | None, taken: Taken, only: Collection[st
     return undoing.settle({variable.name for variable in taken.variables})
 
 
-def _write(opened: Store, record: Snapshot, taken: Taken, look: Look, started: float, progress: Progress) -> Snapshot:
+def _write(
+    opened: Store, record: Snapshot, taken: Taken, look: Look, started: float, progress: Progress, keep: Rules
+) -> Snapshot:
     """Put everything into the store; return the record as it stands there."""
     progress.begin("writing", taken.size)
     opened.progress = progress
@@ -185,7 +190,11 @@ def _write(opened: Store, record: Snapshot, taken: Taken, look: Look, started: f
             raise NothingNew(latest.head.id)
         progress.begin("flushing to the disk")
         head = replace(record.head, seconds=round(time.perf_counter() - started, 6))
-        return writer.commit(replace(record, head=head))
+        saved = writer.commit(replace(record, head=head))
+    if saved.head.kind == "auto":
+        with contextlib.suppress(NbSnapError):  # it is there, and those that may go can go another time
+            opened.thin(saved.head.notebook, keep)
+    return saved
 
 
 def left_behind(report: SnapshotReport) -> Head | None:
@@ -253,6 +262,7 @@ def _in_background(
     started: float,
     report: SnapshotReport,
     ended: Callable[[SnapshotReport | NbSnapError], None] | None,
+    keep: Rules,
 ) -> bool:
     """Let a child write it all; tell whether that has begun."""
     place, classes = report.store, taken.classes
@@ -263,7 +273,7 @@ def _in_background(
         with Store.open(place, create=True) as opened:
             before = mark()
             try:
-                came = {"id": _write(opened, record, taken, look, started, Progress()).head.id}
+                came = {"id": _write(opened, record, taken, look, started, Progress(), keep).head.id}
             except NothingNew as nothing:
                 came = {"nothing new since": nothing.id}
             return {**came, "seen": since(before), "named": look.named}

@@ -33,7 +33,7 @@ from nbsnap.model import Content, Head, Snapshot
 from nbsnap.pages import Look
 from nbsnap.pieces import Pieces
 from nbsnap.progress import Progress
-from nbsnap.pruning import Choice, choose, discard
+from nbsnap.pruning import Choice, choose, discard, spare
 from nbsnap.reader import Reader
 from nbsnap.records import DiffReport, ListReport, PruneReport
 from nbsnap.tree import (
@@ -58,6 +58,9 @@ HEAD_GUESS = 4096  # nearly all first lines are shorter
 
 _LATEST = re.compile(r"latest(?:~(\d{1,9}))?", re.ASCII)
 _PREFIX = re.compile(r"[0-9a-f]{4,64}")
+
+
+FEW = 5  # autosnapshots are removed when there are so many that no rule keeps: each time packs may be copied
 
 
 class Store:
@@ -401,6 +404,14 @@ class Store:
         return self._without(
             notebook, choose(self, notebook, rules), started, dry_run=dry_run, tight=bool(rules.max_size)
         )
+
+    def thin(self, notebook: str, rules: Rules) -> int:
+        """Remove autosnapshots that no rule keeps, some at a time; return how many."""
+        gone = spare(self, notebook, rules)
+        if len(gone) < FEW:
+            return 0
+        discard(self, gone, tight=bool(rules.max_size))
+        return len(gone)
 
     def _without(
         self, notebook: str | None, choice: Choice, started: float, *, dry_run: bool, tight: bool = False

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 import time
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -34,6 +35,7 @@ from nbsnap.backends import Backend, MemoryBackend
 from nbsnap.digest import PIECE_SIZE
 from nbsnap.errors import DamageError, NbSnapError, SnapshotNotFound
 from nbsnap.folder import FolderBackend
+from nbsnap.keep import Rules
 from nbsnap.maintenance import check
 from nbsnap.store import Store
 
@@ -650,3 +652,39 @@ def test_pieces_of_a_record_are_those_that_it_names(store: Store) -> None:
     for altered in (data[:-1], data + b"x", data.replace(b'"name":"all"', b'"name":"alt"'), b"", data[:100]):
         with pytest.raises(DamageError):
             manifest.pieces(altered)
+
+
+def at(hours: float) -> str:
+    """A time so many hours after a beginning."""
+    return (datetime(2026, 3, 1, 12, tzinfo=UTC) + timedelta(hours=hours)).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+def test_autosnapshots_thin_out_by_themselves(store: Store) -> None:
+    """What the user asked for stays, and the last one of each session; a few are removed at a time."""
+    mine = save(store, {"x": noise(200_000, 0)}, time=at(0))
+    for number in range(30):
+        session = "a" * 16 if number < 10 else "b" * 16
+        head = save(store, {"x": noise(200_000, number)}, time=at(0.1 + number / 60), kind="auto", session=session)
+        store.thin(head.notebook, Rules(last=4))
+    left = [(head.kind, head.session[:1]) for head in store.heads(head.notebook)]
+    assert left[0] == ("", "")
+    assert left.count(("auto", "a")) == 1
+    assert 4 <= left.count(("auto", "b")) < 4 + 5
+    assert store.thin(head.notebook, Rules(last=4)) == 0
+    assert restore(store, mine.id) == {"x": noise(200_000, 0)}
+    assert restore(store) == {"x": noise(200_000, 29)}
+    assert_clean(store)
+
+
+def test_autosnapshots_stay_within_a_size(store: Store) -> None:
+    """The oldest go, the last one of a session too; never the latest, nor what the user asked for."""
+    for number in range(20):
+        kind = "" if number == 3 else "auto"
+        head = save(store, {"x": noise(1_000_000, number)}, time=at(number), kind=kind, session=f"{number:016x}")
+        store.thin(head.notebook, Rules(max_size=5_500_000))
+    heads = store.heads(head.notebook)
+    assert [head.kind for head in heads].count("") == 1
+    assert heads[-1].id == head.id
+    assert 5 <= len(heads) < 5 + 5
+    assert store.backend.usage() < 11_000_000
+    assert_clean(store)
