@@ -3,8 +3,9 @@
 
     python3 dev.py example    set up, then run the main job on examples/quickstart.ipynb: snapshot, SIGKILL, restore
     python3 dev.py test       set up, then pass the tests: ruff, mypy, pytest, and the core on the other Pythons found
-    python3 dev.py ci         what else the continuous integration runs: slow tests, the built wheel, oldest versions,
-                              fronts on the other Pythons, objects of forty libraries, notebooks of other packages
+    python3 dev.py ci         what else the continuous integration runs: slow tests, JupyterLab in a browser, the built
+                              wheel, oldest versions, fronts on the other Pythons, objects of forty libraries, notebooks
+                              of other packages
     python3 dev.py bench …    set up, then measure nbsnap beside dill, cloudpickle and joblib; `bench --help` says more
 
 Virtual environments, the cache of downloads and every other file go into `.venv/` of this checkout, which git
@@ -33,8 +34,8 @@ VENVS = ROOT / ".venv"
 SUPPORTED = ("3.11", "3.12", "3.13")
 RUNNING = f"{sys.version_info[0]}.{sys.version_info[1]}"
 
-#: The tests of every day: without those that take long, or need libraries that nobody else needs.
-QUICK = "not slow and not heavy and not foreign"
+#: The tests of every day: without those that take long, need libraries that nobody else needs, a browser, or a GPU.
+QUICK = "not slow and not heavy and not foreign and not browser and not cuda"
 CORE_SUITES = ("tests/core", "tests/storage", "tests/test_messy.py", "tests/endtoend/test_plain.py")
 
 # The lower bounds of pyproject.toml, and the oldest front end that is supported.
@@ -189,7 +190,8 @@ def ci() -> None:
     """Slow tests, the wheel as a user has it, oldest versions, the rest on the other Pythons, libraries, notebooks."""
     python = make_venv(f"dev-{RUNNING}", sys.executable, "-e", ".[dev]")
     say("the slow tests")
-    run(python, "-m", "pytest", "-q", "-m", "slow and not heavy and not foreign")
+    run(python, "-m", "pytest", "-q", "-m", "slow and not heavy and not foreign and not browser and not cuda")
+    check_browser()
     check_wheel(python)
     oldest = make_venv(f"oldest-{RUNNING}", sys.executable, "-e", ".[test]", *OLDEST)
     say("the oldest versions promised: " + " ".join(OLDEST))
@@ -206,6 +208,21 @@ def bench(arguments: Sequence[str] = ()) -> None:
     """Measure, in an environment that limits nothing: neither the threads of NumPy nor the caches of imports."""
     python = make_venv(f"bench-{RUNNING}", sys.executable, "-e", ".[bench]")
     run(python, "-m", "benchmarks", *arguments)
+
+
+def check_browser() -> None:
+    """Run a notebook through JupyterLab's page, if there is a Chromium, or one can be installed."""
+    known = ("chromium", "chromium-browser", "google-chrome", "chrome")
+    if not any(map(shutil.which, known)) and shutil.which("apt-get") and os.geteuid() == 0:
+        say("installing Chromium")
+        for command in (["update"], ["install", "-y", "--no-install-recommends", "chromium"]):
+            subprocess.run(["apt-get", "-q", *command], stdout=subprocess.DEVNULL, check=False)
+    if not any(map(shutil.which, known)):
+        say("no Chromium was found: JupyterLab's page is NOT tested")
+        return
+    python = make_venv(f"browser-{RUNNING}", sys.executable, "-e", ".[browser]")
+    say("JupyterLab in a browser")
+    run(python, "-m", "pytest", "-q", "-m", "browser")
 
 
 def check_libraries() -> None:

@@ -15,6 +15,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from nbsnap.answers import Explanation
     from nbsnap.errors import (
         DamageError,
         NbSnapError,
@@ -26,10 +27,19 @@ if TYPE_CHECKING:
         StrictError,
         VariableNotFound,
     )
-    from nbsnap.model import RestoreReport, Skip, SnapshotReport, Variable
+    from nbsnap.explaining import explain
+    from nbsnap.model import (
+        RerunReport,
+        RestoreReport,
+        Skip,
+        SnapshotReport,
+        Variable,
+        Verified,
+        VerifyReport,
+    )
     from nbsnap.placeholder import Placeholder, PlaceholderError
     from nbsnap.records import Change, DiffReport, Kept, ListReport, PruneReport
-    from nbsnap.session import restore, snapshot, wait
+    from nbsnap.session import rerun, restore, snapshot, undo, verify, wait
     from nbsnap.since import diff
     from nbsnap.store import Store
 
@@ -39,12 +49,14 @@ __all__ = [
     "Change",
     "DamageError",
     "DiffReport",
+    "Explanation",
     "Kept",
     "ListReport",
     "NbSnapError",
     "Placeholder",
     "PlaceholderError",
     "PruneReport",
+    "RerunReport",
     "RestoreReport",
     "Skip",
     "SnapshotNotFound",
@@ -57,12 +69,18 @@ __all__ = [
     "StrictError",
     "Variable",
     "VariableNotFound",
+    "Verified",
+    "VerifyReport",
     "__version__",
     "diff",
+    "explain",
     "load_ipython_extension",
+    "rerun",
     "restore",
     "snapshot",
+    "undo",
     "unload_ipython_extension",
+    "verify",
     "wait",
 ]
 
@@ -75,8 +93,13 @@ except OSError:  # removed under us
 fresh_random: object = None
 
 _HOME = {
+    "explain": "explaining",
+    "Explanation": "answers",
     "snapshot": "session",
+    "rerun": "session",
     "restore": "session",
+    "undo": "session",
+    "verify": "session",
     "wait": "session",
     "diff": "since",
     "Change": "records",
@@ -86,9 +109,12 @@ _HOME = {
     "PruneReport": "records",
     "Store": "store",
     "SnapshotReport": "model",
+    "RerunReport": "model",
     "RestoreReport": "model",
     "Skip": "model",
     "Variable": "model",
+    "Verified": "model",
+    "VerifyReport": "model",
     "Placeholder": "placeholder",
     "PlaceholderError": "placeholder",
     "DamageError": "errors",

@@ -9,7 +9,9 @@ The contract, each rule with its reason:
 3. `create(name)` gives a sink. What is written into it can be seen by nobody until `publish()`, which makes all of
    it durable and visible under the name at once, or not at all. `abandon()`, or death, leaves nothing under the
    name. (A folder: a temporary file, flushed and renamed. A bucket: a multipart upload, completed.) Publishing a
-   name that exists replaces it: the store only does so with equal bytes.
+   name that exists replaces it: the store only does so with equal bytes. Of several sinks, `settle` of each before
+   the first is published saves waiting; `publish(last=False)` leaves it to the next one, which has to be in the same
+   folder, to make both names durable.
 4. A missing name is FileNotFoundError in `read`, `read_into` and `size`; `delete` of it is nothing; `list` of a
    missing folder is empty. So two that clean up at once do not fail each other.
 5. What was published before `create` was called stays readable while others write.
@@ -40,7 +42,10 @@ class Sink(Protocol):
     def write(self, data: Bytes) -> None:
         """Append `data`, all of it. The buffer may be used again when this returns."""
 
-    def publish(self) -> None:
+    def settle(self) -> None:
+        """Make what was written durable. Nobody sees it yet."""
+
+    def publish(self, *, last: bool = True) -> None:
         """Make everything written durable, then visible under the name. The sink is closed afterwards."""
 
     def abandon(self) -> None:
@@ -246,7 +251,10 @@ class _MemorySink:
     def write(self, data: Bytes) -> None:
         self.data += data
 
-    def publish(self) -> None:
+    def settle(self) -> None:
+        pass
+
+    def publish(self, *, last: bool = True) -> None:
         self.backend.files[self.name] = bytes(self.data)
 
     def abandon(self) -> None:

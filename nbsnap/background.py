@@ -44,16 +44,21 @@ _SPARE = 256 << 20  # bytes of memory that have to be free: pages that the sessi
 class Job:
     """One child. `wait` returns when it is over, and `ended` has been called with what came of it."""
 
-    def __init__(self, name: str, pid: int, pipe: int, ended: Callable[[Mapping[str, Any]], None]) -> None:
+    def __init__(self, name: str, pipe: int, ended: Callable[[Mapping[str, Any]], None]) -> None:
         self.name = name  # what it is about, for people
-        self.pid = pid
+        self.pid = 0
         self._pipe = pipe
         self._ended = ended
+        self._begun = threading.Event()
         self._thread = threading.Thread(target=self._watch, name="nbsnap-background", daemon=True)
+        self._thread.start()  # before the fork: right after it, all that a new thread touches is copied first
 
-    def watch(self) -> None:
-        """Begin to watch it, in a thread."""
-        self._thread.start()
+    def begin(self, pid: int) -> None:
+        """Watch this child; 0: there is none."""
+        if pid:
+            self.pid = pid
+            _jobs.append(self)
+        self._begun.set()
 
     def wait(self, timeout: float | None = None) -> bool:
         """Wait for the end, `timeout` seconds at most; tell whether it is over. Ctrl-C interrupts the waiting only."""
@@ -66,6 +71,10 @@ class Job:
         return True
 
     def _watch(self) -> None:
+        self._begun.wait()
+        if not self.pid:
+            os.close(self._pipe)
+            return
         try:
             told = self._read()
         finally:
@@ -103,11 +112,11 @@ class Job:
 _jobs: list[Job] = []
 
 
-def refusal() -> str:
-    """Return why nothing can be done in the background now, or ""."""
+def refusal(needs: int = 0) -> str:
+    """Return why nothing can be done in the background now, with `needs` bytes of memory copied before, or ""."""
     if sys.platform != "linux" or not hasattr(os, "fork"):
         return "this system cannot write in the background"
-    if (free := _free_memory()) is not None and free < _SPARE:
+    if (free := free_memory()) is not None and free < _SPARE + needs:
         return f"only {free >> 20} MiB of memory are free, too little to write in the background"
     return ""
 
@@ -120,19 +129,23 @@ def start(name: str, work: Callable[[], dict[str, Any]], ended: Callable[[Mappin
     reading, writing = os.pipe()
     with uninterrupted():
         try:
+            job = Job(name, reading, ended)
+        except RuntimeError:  # no more threads
+            os.close(reading)
+            os.close(writing)
+            return False
+        pid = 0
+        try:
             with warnings.catch_warnings():
-                warnings.simplefilter("ignore", DeprecationWarning)  # of threads: the child does not use what they hold
+                warnings.simplefilter("ignore")  # Python's and JAX's of threads: the child does not use what they hold
                 pid = os.fork()
             if not pid:
                 _child(writing, work)
         except OSError:
-            os.close(reading)
             return False
         finally:
             os.close(writing)
-        job = Job(name, pid, reading, ended)
-        _jobs.append(job)
-        job.watch()
+            job.begin(pid)
     return True
 
 
@@ -200,7 +213,7 @@ def _reap(pid: int) -> None:
         os.waitpid(pid, 0)
 
 
-def _free_memory() -> int | None:
+def free_memory() -> int | None:
     """Return the bytes of memory that can still be had: of the machine, or what a cgroup leaves; None if unknown."""
     found = [*_in_meminfo(), *_in_cgroup()]
     return min(found) if found else None

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import gc
 import io
 import pickle
 import types
@@ -29,7 +30,7 @@ from .losses import Losses
 from .memory import Memory
 from .model import Content, Definition, Skip, Variable
 from .origins import origin
-from .pickling import Desk, Hole, Record, pickler, reason, write_table
+from .pickling import BUFFER_MINIMUM, Desk, Hole, Record, pickler, reason, write_table
 from .quiet import unhurried
 from .sharing import LEAVES, Ownership, Team, Touch
 from .taken import Pickled, Taken, TakenClass, batch_record, closure, group_record, reachable
@@ -107,9 +108,10 @@ class _Capture:
         self.small = batches.take(self.values, {id(namespace)}) if self.engines[0] == "pickle" else {}
         self.values.update((reserved, entries[entry]) for reserved, entry in self.entries.items())
         self.order = {name: place for place, name in enumerate(self.values)}
-        self.queue: deque[Team] = deque(Team(names, []) for names in _by_identity(self.values, self.small))
+        self.queue: deque[Team] = deque(Team(names, []) for names in _together(self.values, self.small))
         self.done: dict[Team, Pickled] = {}
         self.touching: dict[Team, object] = {}  # those that have touched others, and what keeps their claims true
+        self.met: dict[Team, Memory] = {}
         self.classes: dict[str, TakenClass] = {}
         self.keys: dict[int, str] = {}
         self.refused: dict[str, str] = {}
@@ -149,8 +151,8 @@ class _Capture:
         first: _Failed | None = None
         for engine in self.engines:
             try:
-                done = self.attempt_with(engine, team, None)
-                if shared := done.desk.memory.shared():
+                done = self.attempt_with(engine, team, Memory(team.memory))
+                if not done.desk.memory.holds(shared := done.desk.memory.shared()):
                     self.ownership.release(team)
                     del done  # its memo holds attribute dicts, which would count as shared
                     done = self.attempt_with(engine, team, Memory(shared))
@@ -194,6 +196,10 @@ class _Capture:
         value = self.values[name]
         if value is self.namespace or not (type(value) in plain.KINDS or self.accepts(type(value))):
             return None
+        if type(value) in plain.LONG and len(value) >= BUFFER_MINIMUM:
+            if type(value) is bytearray:
+                self.ownership.claim(value, team)
+            return Pickled(team, "pickle", *plain.write_long(("var", name), value), self.idle, {}, {}, None)
         if (found := plain.survey([value], self.accepts)) is None:
             return None
         desk = self.desk(team, None) if found.classes else self.idle
@@ -216,6 +222,7 @@ class _Capture:
 
     def attempt_with(self, engine: str, team: Team, memory: Memory | None) -> Pickled:
         desk = self.desk(team, self.ownership, memory, self.losses.holes)
+        self.met[team] = desk.memory
         file = io.BytesIO()
         buffers: list[pickle.PickleBuffer] = []
         records = self.records(team)
@@ -316,14 +323,17 @@ class _Capture:
         """Merge the teams that are linked, and queue what comes of it."""
         for teams in self.ownership.linked():
             there = [team for team in teams if team in self.touching or team in self.done or self.is_small(team)]
+            memory = Memory.of(self.met[team] for team in there if team in self.met)
             for team in there:
+                self.met.pop(team, None)
                 self.done.pop(team, None)
                 self.ownership.release(team)
                 for name in team.variables:
                     self.small.pop(name, None)
             variables = sorted((name for team in there for name in team.variables), key=self.order.__getitem__)
             # by key, so that the same classes give the same stream whichever was met first (`living` compares streams)
-            self.queue.append(Team(variables, sorted(key for team in there for key in team.definitions)))
+            classes = sorted(key for team in there for key in team.definitions)
+            self.queue.append(Team(variables, classes, memory.shared()))
         self.touching.clear()
 
     def is_small(self, team: Team) -> bool:
@@ -480,18 +490,53 @@ class _Capture:
         return f"{file}:{line}:{describe.qualname_of(value)}"
 
 
-def _by_identity(values: Mapping[str, Any], small: Collection[str]) -> Iterable[list[str]]:
+def _together(values: Mapping[str, Any], small: Collection[str]) -> Iterable[list[str]]:
     """Return the names but the small ones, those together that are bound to one tuple, frozenset, or text.
 
-    Nothing else ties these.
+    Nothing else ties these. Those of objects that have each other as attributes come together too: a figure and its
+    axes would find that out by being pickled, and be pickled once more.
     """
     found: dict[object, list[str]] = {}
+    objects: dict[int, list[str]] = {}
     for name, value in values.items():
         if name in small:
             continue
         shortest = _ALIASED.get(type(value))
-        found.setdefault(name if shortest is None or len(value) < shortest else id(value), []).append(name)
-    return found.values()
+        if _has_attributes(value):
+            objects.setdefault(id(value), []).append(name)
+        else:
+            found.setdefault(name if shortest is None or len(value) < shortest else id(value), []).append(name)
+    for key, names in list(objects.items()):
+        for other in map(id, _attributes(values[names[0]])):
+            into, more = objects[key], objects.get(other)
+            if more is not None and more is not into:
+                into += more
+                objects.update((id(values[name]), into) for name in more)
+    place = {name: place for place, name in enumerate(values)}
+    tied = {id(names): sorted(names, key=place.__getitem__) for names in objects.values()}
+    return sorted([*found.values(), *tied.values()], key=lambda names: place[names[0]])
+
+
+def _has_attributes(value: Any) -> bool:
+    cls = type(value)
+    return cls.__dictoffset__ != 0 and not issubclass(cls, _ALONE) and cls.__reduce_ex__ == _own_reduce
+
+
+_own_reduce: Any = object.__reduce_ex__
+#: What is saved by its name, or has the whole session as an attribute.
+_ALONE = (type, types.FunctionType, types.ModuleType, functools.partial, BaseException)
+
+
+def _attributes(value: Any) -> Iterable[Any]:
+    """Return the attributes of an object, without asking it."""
+    for part in gc.get_referents(value):
+        if type(part) is dict and len(part) <= _MANY:
+            yield from part.values()
+        else:
+            yield part  # from Python 3.12 on there may be no dict yet
+
+
+_MANY = 256
 
 
 #: What cannot change and yet is worth being one object again, from what length on: short texts Python shares by itself.

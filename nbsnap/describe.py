@@ -14,7 +14,7 @@ import types
 from typing import Any
 
 #: Libraries whose objects may be asked for `shape` and `dtype`: attributes there are cheap and have no side effects.
-_SHAPED = frozenset(["numpy", "pandas", "polars", "scipy", "torch", "xarray", "pyarrow"])
+_SHAPED = frozenset(["cupy", "jaxlib", "numpy", "pandas", "polars", "scipy", "torch", "xarray", "pyarrow"])
 
 
 #: By these a class says itself how its objects are pickled.
@@ -163,7 +163,16 @@ def _shape(value: Any) -> str:
     dtype = getattr(value, "dtype", None)
     text = " × ".join(f"{n:,}" for n in shape) or "scalar"
     kind = "" if dtype is None else str(dtype).removeprefix("torch.")
-    return f"{text} {kind}" if dtype is not None and len(kind) < 40 else text
+    text = f"{text} {kind}" if dtype is not None and len(kind) < 40 else text
+    return text + _on_device(value)
+
+
+def _on_device(value: Any) -> str:
+    """Return " on cuda:0" of a tensor that is not in main memory."""
+    if module_of(type(value)).partition(".")[0] != "torch":
+        return ""
+    device = str(value.device)
+    return f" on {device}" if device != "cpu" and len(device) < 20 else ""
 
 
 def _frame(value: Any) -> str:

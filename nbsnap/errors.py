@@ -82,6 +82,14 @@ class StrictError(NbSnapError):
     exit_code = 7
 
 
+class NothingNew(NbSnapError):
+    """Nothing has changed since the latest snapshot, so that none was made."""
+
+    def __init__(self, id: str) -> None:
+        super().__init__(f"nothing has changed since snapshot {id[:7]}")
+        self.id = id
+
+
 class CannotSave(NbSnapError):
     """An object that cannot be taken apart; `culprit` is that object, `reason` is for the report."""
 

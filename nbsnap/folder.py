@@ -158,13 +158,13 @@ class FolderBackend:
 
     def path(self, name: str) -> str:
         """Return where `name` is; its folder is checked not to be a link that leads elsewhere."""
-        parts = check_name(name).split("/")
-        folder = self.place
-        for part in parts[:-1]:
-            folder = f"{folder}{os.sep}{part}"
-            if os.path.islink(folder):
-                raise OSError(errno.ELOOP, "a link where a folder of the store should be", folder)
-        return f"{folder}{os.sep}{parts[-1]}"
+        *folders, file = check_name(name).split("/")
+        path = self.place
+        for folder in folders:
+            path = f"{path}{os.sep}{folder}"
+            if os.path.islink(path):
+                raise OSError(errno.ELOOP, "a link where a folder of the store should be", path)
+        return f"{path}{os.sep}{file}"
 
     def prepare(self) -> None:
         if not os.path.isdir(self.place):
@@ -372,6 +372,7 @@ class _FileSink:
     def __init__(self, backend: FolderBackend, path: str, own: _Own) -> None:
         self.backend, self.target, self.temporary, self.own = backend, path, own.path, own
         self.written = self.begun = 0
+        self.settled = -1  # so many bytes are known to be on the disk
         self.guard = threading.Lock()  # one thread may abandon what another still writes: never into a closed file
 
     def write(self, data: Bytes) -> None:
@@ -396,8 +397,13 @@ class _FileSink:
                 os.posix_fadvise(self.fd, self.begun, self.written - self.begun, os.POSIX_FADV_DONTNEED)
         self.begun = self.written
 
-    def publish(self) -> None:
-        _flush(self.fd)
+    def settle(self) -> None:
+        if self.settled != self.written:
+            _flush(self.fd)
+            self.settled = self.written
+
+    def publish(self, *, last: bool = True) -> None:
+        self.settle()
         folder = os.path.dirname(self.target)
         if not os.path.isdir(folder):
             parent = os.path.dirname(folder)
@@ -408,7 +414,8 @@ class _FileSink:
             self._close()  # an open file cannot be renamed there
         os.replace(self.temporary, self.target)
         self._close()
-        _flush_folder(folder)
+        if last:
+            _flush_folder(folder)
 
     def abandon(self) -> None:
         if sys.platform == "win32":

@@ -21,6 +21,9 @@ STORE_NAME = ".nbsnap"
 
 _started_in = began_in_directory or os.getcwd()
 
+#: What this process's snapshots have in common: which of them came before a restart is told by it.
+SESSION = os.urandom(8).hex()
+
 
 @dataclass(frozen=True)
 class Host:

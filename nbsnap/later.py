@@ -1,10 +1,10 @@
 """What a restore has mapped is verified after it: in a thread of its own, which reads the files and never the memory.
 
 A restore hands out mapped arrays before anybody has looked at their bytes (`reader`). The thread begins when the
-restore has succeeded, and takes its time: the session's own work goes first, what is not used any more is passed over,
-and the end of the interpreter stops it. What it finds is told once for each group of variables; the pieces count as
-damaged from then on, so a second restore refuses them by name, and the next snapshot of the right values stores them
-anew.
+restore has succeeded, and takes its time: the session's own work goes first, what is not used any more is passed over
+(but not what is gone when the restore ends: an object has copied that, to a GPU perhaps), and the end of the
+interpreter stops it. What it finds is told once for each group of variables; the pieces count as damaged from then on,
+so a second restore refuses them by name, and the next snapshot of the right values stores them anew.
 
 A forked child has no such thread."""
 
@@ -16,7 +16,7 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Sequence, Set
 
 from nbsnap import pages
 from nbsnap.mapping import address
@@ -39,7 +39,8 @@ def verify(pieces: Pieces, laid: Sequence[Laid], tell: Tell) -> None:
     """Verify, from now on, what a restore has mapped; `tell` is called in the thread that does so."""
     if not laid:
         return
-    thread = threading.Thread(target=_work, args=(pieces, laid, tell), name="nbsnap-verify", daemon=True)
+    copied = {id(part) for part in laid if part.region() is None}
+    thread = threading.Thread(target=_work, args=(pieces, laid, copied, tell), name="nbsnap-verify", daemon=True)
     try:
         thread.start()
     except RuntimeError:  # the interpreter is ending, or there are too many threads
@@ -57,7 +58,7 @@ def wait(timeout: float | None = None) -> bool:
     return not any(thread.is_alive() for thread in _threads)
 
 
-def _work(pieces: Pieces, laid: Sequence[Laid], tell: Tell) -> None:
+def _work(pieces: Pieces, laid: Sequence[Laid], copied: Set[int], tell: Tell) -> None:
     if sys.platform == "linux":  # where a thread has a priority of its own
         with contextlib.suppress(OSError):
             os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICE)
@@ -67,7 +68,7 @@ def _work(pieces: Pieces, laid: Sequence[Laid], tell: Tell) -> None:
     for part in laid:
         if _ending.is_set():
             return
-        if part.region() is None:
+        if part.region() is None and id(part) not in copied:
             continue
         found = damaged(pieces, part, scratch)
         if not found:

@@ -32,8 +32,11 @@ window is hashed in the caller's thread, which costs less than handing it over."
 from __future__ import annotations
 
 import contextlib
+import ctypes
+import mmap
 import os
 import queue
+import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple, TypeVar
@@ -42,7 +45,7 @@ from nbsnap import pages, seen
 from nbsnap.backends import Sink
 from nbsnap.digest import PIECE_SIZE, Bytes, digest, quick
 from nbsnap.model import Content
-from nbsnap.packs import BIG_PAYS, RAW, ZSTD, Piece, compress
+from nbsnap.packs import ARRAY_PAYS, RAW, STREAM_PAYS, ZSTD, Piece, compress
 from nbsnap.progress import Progress
 from nbsnap.quiet import uninterrupted
 
@@ -62,6 +65,20 @@ T = TypeVar("T")
 
 def _cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _memory() -> mmap.mmap:
+    """Return memory for a window. Of a bytearray, all pages would be written before the first is used."""
+    try:
+        if sys.platform == "win32":
+            return mmap.mmap(-1, WINDOW)
+        memory = mmap.mmap(-1, WINDOW, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+    except OSError as error:
+        raise MemoryError from error
+    if hasattr(mmap, "MADV_HUGEPAGE"):
+        with contextlib.suppress(OSError):  # a kernel without
+            memory.madvise(mmap.MADV_HUGEPAGE)
+    return memory
 
 
 class _Small(NamedTuple):
@@ -87,7 +104,7 @@ class _Row(NamedTuple):
 
     pieces: list[_Big]
     memory: memoryview  # of the buffer, or of `bytes`
-    buffer: bytearray
+    buffer: mmap.mmap
 
 
 class _Task:
@@ -96,6 +113,7 @@ class _Task:
     def __init__(self, view: memoryview, told: list[bytes]) -> None:
         self.view = view
         self.fixed = type(view.obj) is bytes
+        self.most = STREAM_PAYS if self.fixed or isinstance(view.obj, ctypes.Array) else ARRAY_PAYS  # or a text's own
         self.ids = told or [b""] * -(-len(view) // PIECE_SIZE)
         todo = (at * PIECE_SIZE for at in range(0, len(self.ids), PIECES) if b"" in self.ids[at : at + PIECES])
         self.windows = list(todo)
@@ -186,25 +204,33 @@ class Line:
     """Content in, ids out, what is new into a pack. Used by one thread; `stop` must be called in the end."""
 
     def __init__(
-        self, pack: Pack, stored: Callable[[bytes], bool], *, compressing: bool, progress: Progress | None = None
+        self,
+        pack: Pack,
+        stored: Callable[[bytes], bool],
+        all_stored: Callable[[list[bytes]], bool],
+        *,
+        compressing: bool,
+        progress: Progress | None = None,
+        look: pages.Look | None = None,
     ) -> None:
         self.pack = pack
         self.progress = progress or Progress()
         self.new: set[bytes] = set()  # ids of what goes into the pack
         self.error: BaseException | None = None
         self._stored = stored
+        self._all_stored = all_stored  # the same of many, and much faster; False may be wrong
         self._compressing = compressing
         self._live = seen.anything()  # the last piece was known by its quick hash: the next may be too, so no copy yet
         self._batch: list[_Small] = []
         self._batched = 0
-        self._look = pages.Look()
+        self._look = look or pages.Look()
         self._order = threading.Lock()
         self._hashers: set[threading.Thread] = set()
         self._appenders: set[threading.Thread] = set()  # one, or none yet
         self._ended: queue.SimpleQueue[None] = queue.SimpleQueue()
         self._tasks: queue.SimpleQueue[_Task | None] = queue.SimpleQueue()
         self._jobs: queue.SimpleQueue[list[_Small] | _Row | None] = queue.SimpleQueue()
-        self._free: queue.SimpleQueue[bytearray] = queue.SimpleQueue()
+        self._free: queue.SimpleQueue[mmap.mmap] = queue.SimpleQueue()
         self._made = 0
 
     # --- the caller's thread ---------------------------------------------------------------------------------
@@ -214,19 +240,20 @@ class Line:
         """How many bytes of small content wait to be appended."""
         return self._batched
 
-    def put(self, data: Bytes) -> Content:
-        """Take any contiguous buffer of bytes or native numbers; return what stands for it."""
+    def put(self, data: Bytes) -> tuple[Content, list[bytes]]:
+        """Take any contiguous buffer of bytes or native numbers; return what stands for it, and the pieces' ids."""
         if type(data) is bytes and 0 < len(data) < ALIGNED:
-            return Content(len(data), (self.small(data).hex(),))
+            ids = [self.small(data)]
+            return Content(len(data), (ids[0].hex(),)), ids
         with memoryview(data) as view:
             if not view.c_contiguous:
                 raise ValueError("only contiguous memory can be put into a store")
             size = view.nbytes
             if not size:
-                return Content(0)
+                return Content(0), []
             with view.cast("B") if view.format != "B" or view.ndim != 1 else view as flat:
                 ids = self.big(flat) if size >= ALIGNED else [self.small(bytes(flat))]
-        return Content(size, tuple(id.hex() for id in ids))
+        return Content(size, tuple(id.hex() for id in ids)), ids
 
     def small(self, raw: bytes) -> bytes:
         """Take content that is one small piece; return its id."""
@@ -244,12 +271,16 @@ class Line:
 
     def big(self, view: memoryview) -> list[bytes]:
         """Take a big buffer; return the ids of its pieces. All of it has been read when this returns."""
-        told = [id if id and self._known(id) else b"" for id in self._look.known(view)]
+        told = self._look.known(view)
+        if not self._all_stored(list(filter(None, told))):
+            told = [id if id and self._known(id) else b"" for id in told]
         task = _Task(view, told)
+        self.progress.done += len(view) - sum(min(WINDOW, len(view) - base) for base in task.windows)  # what is known
         threads = min(4, _cores(), task.count)
         try:
             if threads < 2:
-                self._hash(task)
+                if task.count:
+                    self._hash(task)
             else:
                 while len(self._hashers) < threads:
                     self._start(self._hashing, self._hashers, "nbsnap-hash")
@@ -349,7 +380,7 @@ class Line:
         if buffer is not None:
             self._free.put(buffer)
 
-    def _buffer(self) -> bytearray | None:
+    def _buffer(self) -> mmap.mmap | None:
         """Return a free buffer; while there is none, wait for the appending thread. None: the line was stopped."""
         while self.error is None:
             try:
@@ -357,10 +388,10 @@ class Line:
             except queue.Empty:
                 if self._made < BUFFERS:
                     self._made += 1
-                    return bytearray(WINDOW)
+                    return _memory()
         return None
 
-    def _window(self, task: _Task, number: int, buffer: bytearray) -> bool:
+    def _window(self, task: _Task, number: int, buffer: mmap.mmap) -> bool:
         """Hash the pieces of a window, and have the new ones appended. Tell whether the buffer went along with them."""
         base = task.windows[number]
         fresh: dict[bytes, tuple[int, int]] = {}
@@ -377,9 +408,9 @@ class Line:
                 task.ids[(base + start) // PIECE_SIZE] = id
                 if not self._known(id):
                     fresh.setdefault(id, (start, stop))
-            pays = bool(fresh) and self._compressing and _pays(window)
+            pays = bool(fresh) and self._compressing and _pays(window, task.most)
         pieces = [
-            _Big(id, start, stop, compress(memory[start:stop], BIG_PAYS) if pays else None)
+            _Big(id, start, stop, compress(memory[start:stop], task.most) if pays else None)
             for id, (start, stop) in fresh.items()
         ]
         return self._arrive(task, number, _Row(pieces, memory, buffer) if pieces else None)
@@ -412,7 +443,7 @@ class Line:
             while task.arrived in task.early:
                 first = task.early.pop(task.arrived)
                 task.arrived += 1
-                self.progress.done += min(WINDOW, len(task.view) - (task.arrived - 1) * WINDOW)
+                self.progress.done += min(WINDOW, len(task.view) - task.windows[task.arrived - 1])
                 if first is None:
                     continue
                 pieces = [piece for piece in first.pieces if piece.id not in self.new]  # or a window before it has it
@@ -452,10 +483,10 @@ class Line:
                     return None
 
 
-def _pays(window: memoryview) -> bool:
-    """Tell whether compressing pays, by a sample from the middle."""
+def _pays(window: memoryview, most: float) -> bool:
+    """Tell whether compressing pays, by a sample from the middle: it must get to `most` of its length."""
     start = max(0, (len(window) - SAMPLE) // 2)
-    return compress(bytes(window[start : start + SAMPLE]), BIG_PAYS) is not None
+    return compress(bytes(window[start : start + SAMPLE]), most) is not None
 
 
 def _wait(left: queue.SimpleQueue[None]) -> None:

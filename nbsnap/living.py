@@ -29,12 +29,30 @@ _Origin = tuple[Any, ...]
 _known: weakref.WeakValueDictionary[_Origin, type] = weakref.WeakValueDictionary()
 
 
-def remember(record: Snapshot, classes: Mapping[str, type]) -> None:
-    """Note which live classes a snapshot's definitions are."""
+#: By the origin of a class, its key in front: the live class that it is, or none.
+Known = dict[_Origin, type | None]
+
+
+def remember(record: Snapshot, classes: Mapping[str, type]) -> Known:
+    """Note which live classes a snapshot's definitions are; return what was known of these before."""
     groups = {group.id: group for group in record.groups}
-    for spec in record.definitions:
-        if (cls := classes.get(spec.key)) is not None:
-            _known[_origin(spec, groups[spec.group])] = cls
+    return exchange(
+        {
+            _origin(spec, groups[spec.group]): classes[spec.key]
+            for spec in record.definitions
+            if classes.get(spec.key) is not None
+        }
+    )
+
+
+def exchange(known: Known) -> Known:
+    """Note which live classes these are; return what was known of them before."""
+    before: Known = {}
+    for origin, cls in known.items():
+        before[origin] = _known.pop(origin, None)
+        if cls is not None:
+            _known[origin] = cls
+    return before
 
 
 def _origin(spec: Definition, group: Group) -> _Origin:

@@ -23,23 +23,27 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from IPython.core.error import UsageError
-from IPython.core.magic import Magics, line_magic, magics_class
+from IPython.core.magic import Magics, line_cell_magic, line_magic, magics_class
 from IPython.core.magic_arguments import MagicArgumentParser, MagicHelpFormatter, argument, magic_arguments
-from traitlets import Bool, Dict, Enum, List, TraitError, Unicode, validate
+from traitlets import Bool, Dict, Enum, Float, List, TraitError, Unicode, observe, validate
 
 from nbsnap import host
 from nbsnap.arguments import COMMANDS, add
 from nbsnap.arguments import split as _split
 from nbsnap.errors import NbSnapError, StoreNotFound, VariableNotFound
+from nbsnap.firstline import written_out
 from nbsnap.model import BESIDE
 
 if TYPE_CHECKING:
+    from nbsnap.answers import Explanation
+    from nbsnap.automatic import Automatic
     from nbsnap.layout import Sheet
-    from nbsnap.model import RestoreReport, SnapshotReport
+    from nbsnap.lost import Lost
+    from nbsnap.model import RerunReport, RestoreReport, SnapshotReport
 
 __all__ = ["NbSnap", "load", "unload"]
 
-_MAGICS = ("snapshot", "restore", "snapshots")
+_MAGICS = ("snapshot", "restore", "snapshots", "autosnapshot")
 _REPORTS = (
     ("model", "SnapshotReport"),
     ("model", "RestoreReport"),
@@ -48,6 +52,8 @@ _REPORTS = (
     ("records", "DiffReport"),
     ("records", "PruneReport"),
     ("records", "CheckReport"),
+    ("model", "VerifyReport"),
+    ("answers", "Explanation"),
 )
 _AS_THEY_WERE = "store and variables are as they were"
 
@@ -84,11 +90,14 @@ _SHOW = (
 )
 
 
-def _magic(*arguments: _Argument) -> Callable[[_F], _F]:
-    """Make a method a line magic that has these arguments; its help text is made from them."""
+def _magic(*arguments: _Argument, kind: Any = line_magic) -> Callable[[_F], _F]:
+    """Make a method a magic that has these arguments; its help text is made from them.
+
+    `magic_x` is the magic x of which there is a setting x, too.
+    """
 
     def make(function: _F) -> _F:
-        function = cast(_F, line_magic(function))
+        function = cast(_F, kind(function.__name__.removeprefix("magic_"))(function))
         for flags, meaning in reversed(arguments):
             function = _declare_argument(*flags, **meaning)(function)
         function = _declare()(function)
@@ -96,7 +105,7 @@ def _magic(*arguments: _Argument) -> Callable[[_F], _F]:
         parser.allow_abbrev = False
         parser.usage = _usage(parser)
         parser.formatter_class = partial(MagicHelpFormatter, width=96)
-        text = parser.format_help().replace("<PATTERN [PATTERN ...]>", "PATTERN…")
+        text = parser.format_help().replace("<PATTERN [PATTERN ...]>", "PATTERN…").replace("<NAME [NAME ...]>", "NAME…")
         function.__doc__ = text.replace("<PART [PART ...]>", "PART…")
         return function
 
@@ -146,6 +155,27 @@ class NbSnap(Magics):
         help="Let %restore map big arrays from the store's files, where that is safe, instead of reading them.",
     ).tag(config=True)
 
+    verify_timeout = Float(120.0, help="Seconds that the fresh process of %snapshot --verify is given.").tag(
+        config=True
+    )
+    autosnapshot = Float(
+        0, min=0, help="Seconds between snapshots that are taken by themselves, after cells; 0 for none."
+    ).tag(config=True)
+    autosnapshot_share = Float(
+        0.02, min=0.0001, max=1, help="How much of the session's time autosnapshots may take at most."
+    ).tag(config=True)
+    snapshot_on_exit = Bool(
+        False, help="Take a snapshot when the kernel or the shell ends, in the time that Jupyter grants (2 seconds)."
+    ).tag(config=True)
+    autorestore = Enum(
+        ["ask", "never", "always"],
+        default_value="ask",
+        help="What a session does that begins where there is a snapshot: say so, nothing, or restore it.",
+    ).tag(config=True)
+
+    taken: SnapshotReport | None = None  # the snapshot before the cell that runs: what `%%snapshot -o` returns
+    came: SnapshotReport | NbSnapError | None = None  # of the latest snapshot in the background
+
     keep = Dict(
         help="What stays when the history is thinned: {'last': 10, 'hourly': 24, 'daily': 7}; empty: all of it.",
     ).tag(config=True)
@@ -176,9 +206,13 @@ class NbSnap(Magics):
         _argument("--strict", action="store_true", help="If anything would be lost, fail and write nothing."),
         _argument("--dry-run", action="store_true", help="Say what would be saved, with sizes; write nothing."),
         _argument("--background", action="store_true", help="Return at once; a later line says when it is safe."),
+        _argument("--rollback", action="store_true", help="With a cell: if it raises, go back to before it."),
+        _argument("--verify", action="store_true", help="Let a fresh process restore it, and say what came back."),
+        _argument("--explain", metavar="VARIABLE", help="Only say why this can or cannot be saved, and what it takes."),
         *_SHOW,
+        kind=line_cell_magic,
     )
-    def snapshot(self, line: str) -> SnapshotReport | None:
+    def snapshot(self, line: str, cell: str | None = None) -> SnapshotReport | Explanation | None:
         """Save the variables of this session, to have them back with %restore.
 
         All of the user's variables are saved: what %who lists, and _private names too. What cannot
@@ -190,8 +224,20 @@ class NbSnap(Magics):
             %snapshot                          everything
             %snapshot before-train -m "lr 0.1"
             %snapshot --only df model_*
+            %snapshot --explain df             saves nothing
+
+        %%snapshot before a cell takes a snapshot and runs the cell. If that raises, a line says how to
+        go back; with --rollback it goes back by itself.
         """
         args = self._parse(self.snapshot, line)
+        if args.explain is not None:
+            return self._explain(args, cell)
+        if cell is not None or args.rollback:
+            self._before_cell(args, cell)
+            return None
+        return self._snapshot(args)
+
+    def _snapshot(self, args: Any) -> SnapshotReport | None:
         with self._errors(f"nothing was saved, {_AS_THEY_WERE}", args.name, [*args.only, *args.exclude]):
             from nbsnap import meter, render, session
 
@@ -203,20 +249,60 @@ class NbSnap(Magics):
                     message=args.message,
                     only=_split(args.only),
                     exclude=_split(args.exclude),
-                    ignore=self.exclude,
                     strict=args.strict,
                     dry_run=args.dry_run,
-                    store=self._place(),
-                    notebook=self.notebook or None,
-                    engine=self.engine,
-                    beside=self._parts(args, partly=bool(args.only)),
+                    **{**self._saving_options(), "beside": self._parts(args, partly=bool(args.only))},
                     background=args.background,
                     ended=partial(self._tell, quiet=args.quiet),
                     progress=progress,
+                    verify=args.verify,
+                    verify_timeout=self.verify_timeout,
                 )
+            if self._automatic is not None and not args.dry_run:
+                self._automatic.saving.saved(report)
             if not args.quiet or report.skipped or report.notes:
                 self._show(report, render.snapshot_sheet(report, verbose=args.verbose))
+            if (verified := report.verified) is not None and not (args.quiet and verified.ok):
+                from nbsnap import sheets
+
+                self._show(verified, sheets.verify_sheet(verified, verbose=args.verbose))
+                self.shown = report
         return report if args.output else None
+
+    def _explain(self, args: Any, cell: str | None) -> Explanation | None:
+        """Print what there is to know of a variable; save nothing."""
+        if cell is not None or args.name:
+            raise UsageError("--explain saves nothing: it goes with no name of a snapshot, and before no cell")
+        with self._errors("nothing was saved", None, []):
+            from nbsnap import explaining, sheets
+
+            found = explaining.explain(namespace=self._ip.user_ns, name=args.explain, engine=self.engine)
+            self._show(found, sheets.explain_sheet(found, verbose=args.verbose))
+        return found if args.output else None
+
+    def _before_cell(self, args: Any, cell: str | None) -> None:
+        """Take a snapshot before a cell, and let an `Attempt` wait for how the cell ends."""
+        from nbsnap import attempt
+        from nbsnap.namespace import user_names
+
+        if cell is None or args.dry_run:
+            raise UsageError("--rollback is for cells: %%snapshot" if cell is None else "no --dry-run before a cell")
+        quiet, args.output, self.taken = args.quiet, True, None
+        if user_names(self._ip.user_ns, self._ip.user_ns_hidden)[0]:
+            try:
+                self.taken = self._snapshot(args)
+            except UsageError as error:
+                raise UsageError(f"{error}; the cell was not run") from None
+        elif not quiet:
+            _print("nbsnap: there is nothing to save yet, so there is no snapshot before this cell")
+        back = {"store": self._place(), "notebook": self.notebook or None, "map": self.map}
+        attempt.begin(
+            attempt.Attempt(
+                self._ip, self.taken, _print, lambda: self.came, args.rollback, bool(args.only or args.exclude),
+                self._parts(args, partly=bool(args.only)), back,
+            ),
+            cell,
+        )  # fmt: skip
 
     @_magic(
         _argument(
@@ -231,6 +317,15 @@ class NbSnap(Magics):
         _argument("--exact", action="store_true", help="Also remove the variables that the snapshot does not have."),
         _argument("--strict", action="store_true", help="If anything cannot be restored, fail and change nothing."),
         _argument("--dry-run", action="store_true", help="Say what would be restored, with sizes; change nothing."),
+        _argument("--undo", action="store_true", help="Take the last restore back; once more: do it again."),
+        _argument(
+            "--rerun",
+            metavar="NAME",
+            nargs="+",
+            action="extend",
+            default=[],
+            help="Make these again, which were not saved: show and run the statements that had made them.",
+        ),
         _argument("--no-map", action="store_true", help="Read and verify all of it now; map no array from a file."),
         *_SHOW,
     )
@@ -248,8 +343,12 @@ class NbSnap(Magics):
             %restore                           the latest
             %restore before-train --only df
             %restore latest~1 --dry-run
+            %restore --undo                    as it was before the last %restore
+            %restore --rerun rows db
         """
         args = self._parse(self.restore, line)
+        if args.rerun:
+            return self._rerun(args)  # type: ignore[return-value]
         named = None if args.snapshot == "latest" else args.snapshot
         with self._errors(f"nothing was restored, {_AS_THEY_WERE}", named, [*args.only, *args.exclude]):
             from nbsnap import meter, render, session
@@ -261,7 +360,9 @@ class NbSnap(Magics):
                     self._ip.user_ns,
                     only=_split(args.only),
                     exclude=_split(args.exclude),
+                    ignore=self.exclude,
                     exact=args.exact,
+                    undo=args.undo,
                     strict=args.strict,
                     dry_run=args.dry_run,
                     store=self._place(),
@@ -272,9 +373,113 @@ class NbSnap(Magics):
                     progress=progress,
                 )
             _wake_figures(self._ip)
+            if not args.dry_run:
+                self.lost.note(report)
             if not args.quiet or report.failed or report.not_saved or report.notes:
                 self._show(report, render.restore_sheet(report, verbose=args.verbose))
         return report if args.output else None
+
+    def _rerun(self, args: Any) -> RerunReport | None:
+        """Run again what had made the names; after a restore, if the session does not have the snapshot yet."""
+        named = None if args.snapshot == "latest" else args.snapshot
+        where = {"store": self._place(), "notebook": self.notebook or None}
+        with self._errors("nothing more was run", named, []):
+            from nbsnap import render, session
+
+            if not (args.dry_run or session.is_here(args.snapshot, **where)):
+                self.restore(f"{shlex.quote(args.snapshot)}{' -q' if args.quiet else ''}")
+            report: RerunReport = session.rerun(
+                _split(args.rerun),
+                named or "",
+                self._ip.user_ns,
+                dry_run=args.dry_run,
+                show=None if args.quiet else lambda step: _print(render.step_text(step)),
+                run=self._run_code,
+                python=self._ip.transform_cell,
+                **where,
+            )
+            self.lost.found(report.made)
+            if text := render.rerun_text(report):
+                _print(text)
+        return report if args.output else None
+
+    def _run_code(self, code: str) -> str:
+        error = self._ip.run_cell(code, store_history=False).error_in_exec
+        return "" if error is None else f"{type(error).__name__}: {error}"
+
+    @property
+    def lost(self) -> Lost:
+        """The names that a restore did not bring back."""
+        if self._lost is None:
+            from nbsnap.lost import Lost
+
+            self._lost = Lost(self._ip, _print)
+        return self._lost
+
+    _lost: Lost | None = None
+
+    @_magic(_argument("seconds", metavar="SECONDS", nargs="?", type=float, help="The interval; 0 turns it off."))
+    def magic_autosnapshot(self, line: str) -> None:
+        """Take a snapshot by itself after a cell, in the background, when something has changed.
+
+        Without SECONDS it says how it stands: when the last one was taken, what it cost, and why there was none since.
+        To have it in every session, put c.NbSnap.autosnapshot = 60 into ipython_config.py.
+
+            %autosnapshot 60
+            %autosnapshot 0
+            %autosnapshot
+        """
+        args = self._parse(self.magic_autosnapshot, line)
+        if args.seconds is not None:
+            try:
+                self.autosnapshot = args.seconds
+            except TraitError:
+                raise UsageError(f"an interval is a number of seconds, or 0, not {args.seconds:g}") from None
+        _print(self.automatic.saving.status())
+
+    @property
+    def automatic(self) -> Automatic:
+        """What is done without being asked."""
+        if self._automatic is None:
+            from nbsnap.automatic import Automatic
+
+            self._automatic = Automatic(self._ip, self._saving_options, _print)
+        return self._automatic
+
+    _automatic: Automatic | None = None
+
+    @observe("autosnapshot", "autosnapshot_share", "snapshot_on_exit")
+    def _follow_settings(self, change: Any) -> None:
+        if self._following:
+            self.automatic.saving.share = self.autosnapshot_share
+            self.automatic.turn(self.autosnapshot)
+            self.automatic.on_exit(self.snapshot_on_exit)
+
+    _following = False
+
+    def follow_settings(self) -> None:
+        """From now on, do as the settings say."""
+        self._following = True
+        if self.autosnapshot or self.snapshot_on_exit:
+            self._follow_settings(None)
+
+    def stop_following(self) -> None:
+        """Do nothing without being asked any more."""
+        self._following = False
+        if self._automatic is not None:
+            self._automatic.close()
+        if self._lost is not None:
+            self._lost.close()
+
+    def _saving_options(self) -> dict[str, Any]:
+        """Return what the settings say about every snapshot."""
+        return {
+            "ignore": self.exclude,
+            "store": self._place(),
+            "notebook": self.notebook or None,
+            "engine": self.engine,
+            "beside": self.beside,
+        }
 
     @line_magic
     def snapshots(self, line: str) -> Any:
@@ -412,30 +617,39 @@ class NbSnap(Magics):
         from nbsnap import render
         from nbsnap.wording import clean
 
+        self.came = came
         if isinstance(came, NbSnapError):
             _print(f"nbsnap: {clean(str(came))}")
         elif not quiet:
             _print(render.saved_line(came))
 
     def _sheet(self, report: Any) -> Sheet:
-        from nbsnap import render, render_history
+        from nbsnap import render, render_history, sheets
 
-        name = type(report).__name__.removesuffix("Report").lower()
-        if name == "snapshot":
-            return (render.show_sheet if type(report).__name__ == "Snapshot" else render.snapshot_sheet)(report)
-        if name == "restore":
-            return render.restore_sheet(report)
-        sheet: Sheet = getattr(render_history, f"{name}_sheet")(report)
+        how: dict[str, Callable[[Any], Sheet]] = {
+            "Snapshot": render.show_sheet,
+            "SnapshotReport": render.snapshot_sheet,
+            "RestoreReport": render.restore_sheet,
+            "VerifyReport": sheets.verify_sheet,
+            "Explanation": sheets.explain_sheet,
+        }
+        name = type(report).__name__
+        if name in how:
+            return how[name](report)
+        sheet: Sheet = getattr(render_history, f"{name.removesuffix('Report').lower()}_sheet")(report)
         return sheet
 
     def _report_text(self, report: Any, printer: Any, cycle: bool) -> None:
         """Show a report that stands at the end of a cell: in full, unless the magic has printed it just now."""
-        from nbsnap import render
+        from nbsnap import render, sheets
         from nbsnap.layout import to_text
 
         if report is self.shown or cycle:
-            known = type(report).__name__ in ("SnapshotReport", "RestoreReport")
-            printer.text(render.brief(report) if known else f"<{type(report).__name__}>")
+            name = type(report).__name__
+            if name in ("SnapshotReport", "RestoreReport"):
+                printer.text(render.brief(report))
+            else:
+                printer.text(sheets.brief(report) if name in ("VerifyReport", "Explanation") else f"<{name}>")
         else:
             printer.text(to_text(self._sheet(report)))
 
@@ -463,17 +677,24 @@ class NbSnap(Magics):
         except Exception:
             return ""  # a broken store is told about by whoever uses it, not by every start of a shell
 
-    def hint_now(self) -> None:
-        """Print the hint, if there is one."""
-        line = self.hint()
-        if line:
+    def greet(self) -> None:
+        """Print the hint, if there is one, or do what it would tell, as the setting says."""
+        line = self.hint() if self.autorestore != "never" else ""
+        if not line:
+            return
+        if self.autorestore == "always":
+            try:
+                self.restore("")
+            except UsageError as error:
+                _print(f"nbsnap: not restored: {error}")
+        else:
             _print(line)
 
-    def hint_before_cell(self, info: Any) -> None:
-        """Print the hint before the first cell of a kernel, unless that cell restores already; then never again."""
-        self._ip.events.unregister("pre_run_cell", self.hint_before_cell)
+    def greet_before_cell(self, info: Any) -> None:
+        """Do so before the first cell of a kernel, unless that cell restores already; then never again."""
+        self._ip.events.unregister("pre_run_cell", self.greet_before_cell)
         if "restore" not in str(getattr(info, "raw_cell", "")):
-            self.hint_now()
+            self.greet()
 
     # ---- completion ----
 
@@ -485,13 +706,15 @@ class NbSnap(Magics):
         words = event.text_until_cursor.split()[1:]
         typed = event.symbol
         before = words[:-1] if words and not event.text_until_cursor[-1].isspace() else words
-        parser = getattr(self, magic).parser
+        parser = _line_magic(self, magic).parser
+        if magic == "autosnapshot":
+            return ["0", "60", "300"] if not before else []
         if typed.startswith("-"):
             return sorted(parser._option_string_actions)
         option = next((word for word in reversed(before) if word.startswith("-")), "")
         if option == "--beside":
             return ["all", "none", *BESIDE]
-        if option in ("--only", "--exclude"):
+        if option in ("--only", "--exclude", "--explain"):
             return self._variable_names(magic, before[0] if before and not before[0].startswith("-") else "latest")
         return self._snapshot_names() if not before else sorted(parser._option_string_actions)
 
@@ -539,6 +762,10 @@ class NbSnap(Magics):
         from nbsnap.store import Store
 
         return Store.open(place)
+
+
+def _line_magic(magics: NbSnap, name: str) -> Any:
+    return getattr(magics, f"magic_{name}", None) or getattr(magics, name)
 
 
 def _wake_figures(shell: Any) -> None:
@@ -600,16 +827,18 @@ def load(shell: Any) -> None:
         print(f"nbsnap: not loaded: {error}", file=sys.stderr)
         return
     shell.register_magics(magics)
-    for name in _MAGICS:
+    for name in (*_MAGICS, "%snapshot"):
         shell.set_hook("complete_command", magics.complete_line, str_key=f"%{name}")
+    shell.input_transformers_cleanup.append(written_out)
     formatters = shell.display_formatter.formatters
     for module, report in _REPORTS:
         formatters["text/plain"].for_type_by_name(f"nbsnap.{module}", report, magics._report_text)
         formatters["text/html"].for_type_by_name(f"nbsnap.{module}", report, magics._report_html)
     if _heard(shell):
-        magics.hint_now()
+        magics.greet()
     else:
-        shell.events.register("pre_run_cell", magics.hint_before_cell)
+        shell.events.register("pre_run_cell", magics.greet_before_cell)
+    magics.follow_settings()
 
 
 def unload(shell: Any) -> None:
@@ -617,15 +846,18 @@ def unload(shell: Any) -> None:
     magics = shell.magics_manager.registry.pop("NbSnap", None)
     if magics is None:
         return
-    line_magics = shell.magics_manager.magics["line"]
-    for name in _MAGICS:
-        if getattr(line_magics.get(name), "__self__", None) is magics:
-            del line_magics[name]
+    for name in (*_MAGICS, "%snapshot"):
+        for known in shell.magics_manager.magics.values():
+            if getattr(known.get(name), "__self__", None) is magics:
+                del known[name]
         shell.strdispatchers["complete_command"].strs.pop(f"%{name}", None)
+    if written_out in shell.input_transformers_cleanup:
+        shell.input_transformers_cleanup.remove(written_out)
     if magics in shell.configurables:
         shell.configurables.remove(magics)
     for module, report in _REPORTS:
         for kind in ("text/plain", "text/html"):
             shell.display_formatter.formatters[kind].pop(f"nbsnap.{module}.{report}", None)
-    if magics.hint_before_cell in shell.events.callbacks["pre_run_cell"]:
-        shell.events.unregister("pre_run_cell", magics.hint_before_cell)
+    if magics.greet_before_cell in shell.events.callbacks["pre_run_cell"]:
+        shell.events.unregister("pre_run_cell", magics.greet_before_cell)
+    magics.stop_following()

@@ -166,7 +166,11 @@ _HEAD: Fields = (
     ("python", _text, ""),
     ("platform", _text, ""),
     ("tool", _text, ""),
+    ("kind", _text, ""),
+    ("session", _text, ""),
 )
+#: Of the head: left out where it is empty.
+_LATER = frozenset({"kind", "session"})
 _VARIABLE: Fields = (
     ("name", _text_column, REQUIRED),
     ("type", _text_column, ""),
@@ -309,7 +313,7 @@ def encode(snapshot: Snapshot, packs: Iterable[str] = ()) -> tuple[Snapshot, byt
     plain = _dumps(body)
     if len(plain) > MAX_BODY:
         raise StoreError(f"the record of this snapshot is too long ({len(plain):,} bytes; the limit is {MAX_BODY:,})")
-    line = {name: getattr(snapshot.head, name) for name, _, _ in _HEAD}
+    line = {name: value for name, _, _ in _HEAD if (value := getattr(snapshot.head, name)) or name not in _LATER}
     line = {name: _joined(value) if type(value) is str else value for name, value in line.items()}
     line |= {"format": FORMAT, "body": piece_id(plain), "body_size": len(plain), "seconds": float(line["seconds"])}
     line |= {"id": _id_of(line), "signature": snapshot.signature}

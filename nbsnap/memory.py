@@ -1,7 +1,8 @@
 """NumPy arrays that look at the same memory come back looking at the same memory.
 
 Pickle saves each array by itself, and what was a view becomes a copy. Here a team that turns out to hold several
-arrays over one memory is pickled a second time, and then those arrays refer to one carrier:
+arrays over one memory is pickled a second time (unless this could be told before, from what its parts had met), and
+then those arrays refer to one carrier:
 
 - the array that owns the memory, if it is itself a part of the session: then `view.base is owner` holds again; after a
   restore no array owns memory, and the one that shows all of it stands for the owner: so the bytes are the same again;
@@ -17,6 +18,7 @@ from __future__ import annotations
 import ctypes
 import pickle
 import sys
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -38,20 +40,25 @@ class _Carrier:
     array: Any
     start: int
     end: int
+    whole: bool  # the array is what owns the memory, not a block of bytes that was made for this
+
+
+#: For the id of what owns a memory: what arrays refer to that look at it.
+Carriers = dict[int, tuple[_Carrier, ...]]
 
 
 class Memory:
-    """The memories that one pickler meets, and those that are known to be shared."""
+    """The memories that one pickler meets, and those that are known to be shared, or taken to be."""
 
-    def __init__(self, shared: dict[int, tuple[_Carrier, ...]] | None = None) -> None:
+    def __init__(self, shared: Carriers | None = None) -> None:
         self.carriers = dict(shared or {})
+        self.taken = dict(self.carriers)
         self._seen: dict[int, _Seen] = {}
         self.starts: set[int] = set()  # where the memories begin that objects of another library look at
 
     def reduce(self, array: Any, root: Any) -> Any:
         """Return how to save an array over the memory of `root`: NotImplemented leaves it to NumPy."""
-        seen = self._seen.setdefault(id(root), _Seen(root))
-        seen.arrays[id(array)] = array
+        self.meet(array, root)
         carriers = self.carriers.get(id(root), ())
         start, end = reach(array)
         for carrier in carriers:
@@ -69,7 +76,25 @@ class Memory:
             carrier.array, offset, array.shape, array.strides, array.dtype, writeable(array),
         )  # fmt: skip
 
-    def shared(self) -> dict[int, tuple[_Carrier, ...]]:
+    def meet(self, array: Any, root: Any) -> None:
+        """Note that an array looks at the memory of `root`."""
+        self._seen.setdefault(id(root), _Seen(root)).arrays[id(array)] = array
+
+    def holds(self, shared: Carriers) -> bool:
+        """Tell whether what was taken to be shared is what was seen to be."""
+        return _spans(self.taken) == _spans(shared)
+
+    @staticmethod
+    def of(memories: Iterable[Memory]) -> Memory:
+        """Return what several picklers have met, as far as it can be told before one pickler meets it all."""
+        together = Memory()
+        for memory in memories:
+            together.starts |= memory.starts
+            for key, seen in memory._seen.items():
+                together._seen.setdefault(key, _Seen(seen.root)).arrays.update(seen.arrays)
+        return together
+
+    def shared(self) -> Carriers:
         """Return carriers for each memory that more than one array was seen to look at."""
         found = {}
         for key, seen in self._seen.items():
@@ -81,6 +106,10 @@ class Memory:
     def _met(self, seen: _Seen) -> bool:
         """Tell whether something else looks at this memory too."""
         return bool(self.starts) and any(address(array) in self.starts for array in seen.arrays.values())
+
+
+def _spans(carriers: Carriers) -> dict[int, list[tuple[int, int, bool]]]:
+    return {key: [(each.start, each.end, each.whole) for each in parts] for key, parts in carriers.items()}
 
 
 def root_of(array: Any) -> Any:
@@ -122,14 +151,14 @@ def _is_spread(array: Any) -> bool:
     return bool(array.nbytes > end - start or (gaps and not writeable(array) and end - start <= 2 * array.nbytes))
 
 
-def upon_buffer(array: Any) -> Any:
+def upon_buffer(array: Any, write: bool | None = None) -> Any:
     """Return how to save a contiguous array as one that lies right upon a buffer.
 
     NumPy would put a hidden array between it and its memory, and has no buffer for some types of elements.
     """
     order = "C" if array.flags.c_contiguous else "F"
     data = pickle.PickleBuffer(array.ravel(order).view("u1"))
-    return builders.array, (data, array.shape, array.dtype, order, writeable(array))
+    return builders.array, (data, array.shape, array.dtype, order, writeable(array) if write is None else write)
 
 
 def _from_the_larger(found: tuple[int, int, Any]) -> tuple[int, int]:
@@ -165,10 +194,10 @@ def _carrier(seen: _Seen) -> _Carrier:
     root = seen.root
     whole = id(root) in seen.arrays and type(root) is numpy.ndarray and root.size
     if whole and (root.flags.c_contiguous or root.flags.f_contiguous):
-        return _Carrier(root, *reach(root))
+        return _Carrier(root, *reach(root), whole=True)
     reaches = [reach(array) for array in seen.arrays.values()]
     start, end = min(start for start, _ in reaches), max(end for _, end in reaches)
     if not issubclass(type(root), numpy.ndarray) and (array := _covering(seen, start, end)) is not None:
-        return _Carrier(array, start, end)
+        return _Carrier(array, start, end, whole=True)
     block = numpy.frombuffer((ctypes.c_char * (end - start)).from_address(start), dtype="u1")
-    return _Carrier(block, start, end)
+    return _Carrier(block, start, end, whole=False)

@@ -23,6 +23,8 @@ __all__ = [
     "Snapshot",
     "SnapshotReport",
     "Variable",
+    "Verified",
+    "VerifyReport",
 ]
 
 
@@ -127,6 +129,8 @@ class Head(Jsonable):
     python: str  # "3.11.7"
     platform: str  # "linux-x86_64"
     tool: str  # "nbsnap 0.1.0"
+    kind: str = ""  # "auto": taken by itself, and thinned out by itself
+    session: str = ""  # 16 hexadecimal digits for the process that took it
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,6 +148,41 @@ class Snapshot(Jsonable):
     cwd: str
     signature: str = ""  # reserved: "hmac-blake3:<hex>" over the head's bytes; "" is unsigned
     beside: tuple[Variable, ...] = ()  # the state beside the variables, by entry: "random:numpy", "figures:1"
+
+
+@dataclass(frozen=True, slots=True)
+class Verified(Jsonable):
+    """What a fresh process found of one variable."""
+
+    name: str
+    type: str
+    result: str  # "identical" (the same pieces), "equal", "differs", "failed" (does not load), "unknown"
+    path: str = ""  # where inside it, for all but the first two
+    what: str = ""  # "has lost weights", "needs the package xgboost"
+    hint: str = ""  # "pip install xgboost"
+
+
+@dataclass(frozen=True, slots=True)
+class VerifyReport(Jsonable):
+    """What came back of a snapshot in a fresh process."""
+
+    id: str
+    name: str
+    store: str
+    variables: tuple[Verified, ...]
+    seconds: float
+    problem: str = ""  # why nothing could be said: it took too long, it crashed
+    notes: tuple[str, ...] = ()
+
+    @property
+    def ok(self) -> bool:
+        """True when everything came back, and nothing is known to differ."""
+        return not self.problem and not self.wrong
+
+    @property
+    def wrong(self) -> tuple[Verified, ...]:
+        """The variables that do not load, and those that are not what they were."""
+        return tuple(found for found in self.variables if found.result in ("failed", "differs"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,11 +204,42 @@ class SnapshotReport(Jsonable):
     notes: tuple[str, ...] = ()  # lines for the user: the store's fallback place, …
     beside: tuple[str, ...] = ()  # what was kept beside the variables, in words: "random generators", "figure 1"
     background: bool = False  # another process is writing it: neither safe yet, nor with an id
+    verified: VerifyReport | None = None  # with `verify`: what came back of it in a fresh process
 
     @property
     def ok(self) -> bool:
         """True when nothing was skipped."""
         return not self.skipped
+
+
+@dataclass(frozen=True, slots=True)
+class Step(Jsonable):
+    """Statements of one cell that are run again."""
+
+    cell: int  # the cell's execution count
+    code: str
+    makes: tuple[str, ...]  # the names that are made again by it
+    rebinds: tuple[str, ...] = ()  # names that it binds besides: they keep the values that they have
+
+
+@dataclass(frozen=True, slots=True)
+class RerunReport(Jsonable):
+    """What `%restore --rerun` did, or with `dry_run` what it would do."""
+
+    id: str  # of the snapshot that knows the cells
+    name: str
+    time: str
+    steps: tuple[Step, ...]
+    made: tuple[str, ...]  # the names that are there now
+    unknown: tuple[str, ...]  # names asked for that no cell makes
+    failed: str  # the error that ended it: "OperationalError: no such table"; "" for none
+    seconds: float
+    dry_run: bool = False
+
+    @property
+    def ok(self) -> bool:
+        """True when everything asked for is there again."""
+        return not self.failed and not self.unknown
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,6 +261,8 @@ class RestoreReport(Jsonable):
     dry_run: bool = False
     notes: tuple[str, ...] = ()
     beside: tuple[str, ...] = ()  # what was put back beside the variables, in words
+    undo: str = ""  # "undone": it took back the restore of this snapshot; "redone": it took back that
+    held: int = 0  # bytes, about, of what was replaced: kept in memory for `--undo`
 
     @property
     def ok(self) -> bool:

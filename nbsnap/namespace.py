@@ -131,7 +131,8 @@ def _are(count: int) -> str:
     return "are none" if count == 0 else "is 1 variable" if count == 1 else f"are {count} variables"
 
 
-_ABSENT = object()
+#: What a name is bound to that is not there.
+ABSENT: Any = object()
 
 
 class Journal:
@@ -148,21 +149,38 @@ class Journal:
     def bind(self, values: Mapping[str, Any]) -> None:
         """Bind all of `values`."""
         for name in values:
-            self._before.setdefault(name, self.namespace.get(name, _ABSENT))
+            self._before.setdefault(name, self.namespace.get(name, ABSENT))
         self.namespace.update(values)
 
     def remove(self, names: Iterable[str]) -> None:
         """Remove the names that are there."""
         for name in names:
-            self._before.setdefault(name, self.namespace.get(name, _ABSENT))
+            self._before.setdefault(name, self.namespace.get(name, ABSENT))
             self.namespace.pop(name, None)
+
+    def replaced(self) -> dict[str, Any]:
+        """Return what the names were bound to before that are bound to something else now; `ABSENT` for nothing."""
+        now = self.namespace
+        return {name: value for name, value in self._before.items() if now.get(name, ABSENT) is not value}
 
     def undo(self) -> None:
         """Put everything back as it was."""
         with uninterrupted():
             for name, value in self._before.items():
-                if value is _ABSENT:
+                if value is ABSENT:
                     self.namespace.pop(name, None)
                 else:
                     self.namespace[name] = value
             self._before.clear()
+
+
+def put_in_order(namespace: dict[str, Any], order: Sequence[str], names: Iterable[str]) -> None:
+    """Let `names` stand in a namespace as in `order`, and those that are not in there behind them, as they stand."""
+    wanted = set(names)
+    present = [name for name in namespace if name in wanted]
+    known = set(order)
+    target = [name for name in order if name in wanted and name in namespace]
+    target += [name for name in present if name not in known]
+    first = next((at for at, (one, other) in enumerate(zip(present, target, strict=True)) if one != other), len(target))
+    for name in target[first:]:
+        namespace[name] = namespace.pop(name)

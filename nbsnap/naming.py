@@ -17,7 +17,7 @@ class Namer:
     """Takes content like a `Writer`; a context manager, used by one thread. Streams that it was given can be read."""
 
     def __init__(self, progress: Progress | None = None) -> None:
-        self._line = Line(Pack(_Nowhere()), lambda id: True, compressing=False, progress=progress)
+        self._line = Line(Pack(_Nowhere()), lambda id: True, lambda ids: True, compressing=False, progress=progress)
         self._streams: dict[Content, bytes] = {}
 
     def __enter__(self) -> Namer:
@@ -28,7 +28,7 @@ class Namer:
 
     def put(self, data: Bytes) -> Content:
         """Return what stands for `data`."""
-        content = self._line.put(data)
+        content, _ = self._line.put(data)
         if type(data) is bytes:
             self._streams[content] = data
         return content
@@ -44,7 +44,10 @@ class _Nowhere:
     def write(self, data: Bytes) -> None:
         raise AssertionError("what is compared is not written")
 
-    def publish(self) -> None:
+    def settle(self) -> None:
+        raise AssertionError("what is compared is not written")
+
+    def publish(self, *, last: bool = True) -> None:
         raise AssertionError("what is compared is not written")
 
     def abandon(self) -> None:

@@ -23,8 +23,9 @@ from nbsnap.digest import DIGEST_SIZE, PIECE_SIZE, Bytes, digest
 from nbsnap.errors import DamageError, StoreVersionError
 
 __all__ = [
-    "BIG_PAYS",
+    "ARRAY_PAYS",
     "RAW",
+    "STREAM_PAYS",
     "TAIL_SIZE",
     "ZSTD",
     "Index",
@@ -40,7 +41,8 @@ __all__ = [
 RAW, ZSTD = 0, 1
 SHORT = 1 << 13  # up to here setting the compressor up costs more than compressing: level -1 has smaller tables
 PAYS = 0.9  # compressed bytes are kept when they are at most this part of the raw ones
-BIG_PAYS = 0.75  # ... and of a big buffer, which is slower to save and cannot be mapped when it is compressed
+STREAM_PAYS = 0.5  # ... and of a long stream, which is read through in any case
+ARRAY_PAYS = 0.05  # ... and of an array: else zstd takes ten times as long as a good disk, and nothing can be mapped
 
 _MAGIC = b"nbsnapIX"
 _VERSION = 1
@@ -64,7 +66,7 @@ class Piece(NamedTuple):
 class Index:
     """The records of one pack, kept as the bytes that they were read from."""
 
-    __slots__ = ("count", "data", "end", "pack", "whole")
+    __slots__ = ("_ids", "count", "data", "end", "pack", "whole")
 
     def __init__(self, pack: str, count: int, end: int, data: bytes) -> None:
         self.pack = pack
@@ -72,11 +74,14 @@ class Index:
         self.end = end
         self.data = data
         self.whole = True  # False once the pack was seen to be shorter than it should be
+        self._ids: list[bytes] | None = None
 
     def ids(self) -> list[bytes]:
         """Return the ids of all pieces, in the order of the records."""
-        records = memoryview(self.data)[_HEADER.size : -_TAIL.size]
-        return [record[0] for record in _IDS.iter_unpack(records)]
+        if self._ids is None:
+            records = memoryview(self.data)[_HEADER.size : -_TAIL.size]
+            self._ids = [record[0] for record in _IDS.iter_unpack(records)]
+        return self._ids
 
     def piece(self, number: int) -> Piece:
         """Return one record, or raise DamageError if it cannot be true."""

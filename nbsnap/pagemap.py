@@ -6,15 +6,30 @@ from __future__ import annotations
 
 import bisect
 import contextlib
+import functools
 import mmap
 import os
 import re
 import struct
 import sys
-from collections.abc import Iterator
-from typing import NamedTuple
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, NamedTuple
 
-__all__ = ["LINUX", "Area", "Kernel", "areas", "covering", "down", "is_plain", "pinning", "up"]
+__all__ = [
+    "LINUX",
+    "Area",
+    "Kernel",
+    "areas",
+    "covering",
+    "down",
+    "inherited",
+    "is_plain",
+    "pinning",
+    "reading",
+    "up",
+    "where",
+]
 
 PAGE = mmap.PAGESIZE
 SCAN = 0xC0606610  # _IOWR('f', 16, struct pm_scan_arg)
@@ -23,6 +38,7 @@ ALLOWED, WRITTEN, FILE, PRESENT, SWAPPED = 1, 2, 4, 8, 16
 WP_UNPOPULATED, WP_ASYNC = 1 << 13, 1 << 15
 USER_MODE_ONLY = 1
 SYSCALL = {"x86_64": 323, "aarch64": 282}  # userfaultfd(2). On other machines even ioctls are numbered differently
+STEP = 1 << 26  # bytes that are marked in one call: meanwhile nobody can map or unmap memory
 REGIONS = 4096  # that one call tells; if four calls do not suffice, the memory is too torn to be worth it
 
 _LINE = re.compile(rb"^([0-9a-f]+)-([0-9a-f]+) (\S+) ([0-9a-f]+) (\S+) (\d+) *(.*)$", re.M)
@@ -33,6 +49,9 @@ _HARMLESS = re.compile(
     r"|anon_inode:(\[(eventpoll|eventfd|timerfd|signalfd|pidfd|userfaultfd|fanotify|perf_event)\]|inotify)"
 )
 
+
+#: Calls that fill memory of the caller: read and pread64, which name it, then readv, preadv and preadv2, which do not.
+_READS = {"x86_64": ((0, 17), (19, 295, 327)), "aarch64": ((63, 67), (65, 69, 286))}
 
 LINUX = sys.platform == "linux" and sys.maxsize > 1 << 32 and os.uname().machine in SYSCALL
 
@@ -53,18 +72,7 @@ class Kernel:
     def __init__(self, *, tracks: bool) -> None:
         import ctypes  # not for those who only list snapshots
 
-        class Buffer(ctypes.Structure):
-            _fields_ = [  # Py_buffer
-                ("buf", ctypes.c_void_p),
-                ("obj", ctypes.py_object),
-                ("len", ctypes.c_ssize_t),
-                ("itemsize", ctypes.c_ssize_t),
-                ("readonly", ctypes.c_int),
-                ("ndim", ctypes.c_int),
-                ("rest", ctypes.c_void_p * 5),
-            ]
-
-        self._ctypes, self._Buffer = ctypes, Buffer
+        self._ctypes = ctypes
         self.pid = os.getpid()
         self.tracks = tracks
         self._regions = (ctypes.c_uint64 * (3 * REGIONS))()
@@ -82,16 +90,6 @@ class Kernel:
             if fd >= 0:
                 os.close(fd)
         self._pagemap = self._tracker = -1
-
-    def address(self, view: memoryview) -> int:
-        """Return where the memory of a view begins."""
-        buffer, python = self._Buffer(), self._ctypes.pythonapi
-        if python.PyObject_GetBuffer(self._ctypes.py_object(view), self._ctypes.byref(buffer), 0) != 0:
-            raise BufferError
-        try:
-            return int(buffer.buf or 0)
-        finally:
-            python.PyBuffer_Release(self._ctypes.byref(buffer))
 
     def scan(self, start: int, stop: int, *, of: int, none: int, any: int, tell: int) -> Iterator[tuple[int, int]]:
         """Yield the ranges of pages (begin, end), around these addresses, that have all of `of`, but none of `none`.
@@ -146,7 +144,40 @@ class Kernel:
         """Mark pages, or take their marks away."""
         import fcntl
 
-        fcntl.ioctl(self._tracker, PROTECT, bytearray(struct.pack("=3Q", start, stop - start, on)))
+        for at in range(start, stop, STEP):
+            part = struct.pack("=3Q", at, min(STEP, stop - at), on)
+            fcntl.ioctl(self._tracker, PROTECT, bytearray(part))
+
+
+@functools.cache
+def _buffer() -> Any:
+    import ctypes  # not for those who only list snapshots
+
+    class Buffer(ctypes.Structure):
+        _fields_ = [  # Py_buffer
+            ("buf", ctypes.c_void_p),
+            ("obj", ctypes.py_object),
+            ("len", ctypes.c_ssize_t),
+            ("itemsize", ctypes.c_ssize_t),
+            ("readonly", ctypes.c_int),
+            ("ndim", ctypes.c_int),
+            ("rest", ctypes.c_void_p * 5),
+        ]
+
+    return Buffer
+
+
+def where(view: memoryview) -> int:
+    """Return where the memory of a view begins."""
+    import ctypes
+
+    buffer, python = _buffer()(), ctypes.pythonapi
+    if python.PyObject_GetBuffer(ctypes.py_object(view), ctypes.byref(buffer), 0) != 0:
+        raise BufferError
+    try:
+        return int(buffer.buf or 0)
+    finally:
+        python.PyBuffer_Release(ctypes.byref(buffer))
 
 
 # --- what /proc says ---------------------------------------------------------------------------------------------
@@ -181,12 +212,67 @@ def is_plain(area: Area) -> bool:
     return area.access == b"rw-p" and area.file[:2] == (b"00:00", b"0") and named
 
 
+def inherited() -> Callable[[memoryview], bool]:
+    """Return a function that tells of memory whether a forked child has a copy of it: as it was, to read as it likes.
+
+    It has not of mappings that are shared (it would see what the parent writes), nor of those that a driver or a
+    library has marked as not to be copied (`MADV_DONTFORK`), which `smaps` shows. That file costs a walk over all page
+    tables, so it is read only where a device is in use.
+    """
+    lines = areas()
+    kept = _not_copied() if pinning() else set()
+
+    def tell(view: memoryview) -> bool:
+        start = where(view)
+        found = covering(lines, start, start + view.nbytes)
+        return bool(found) and all(area.access.endswith(b"p") and area.start not in kept for area in found)
+
+    return tell
+
+
+def _not_copied() -> set[int]:
+    """Return where the mappings begin that a fork leaves out."""
+    found = set()
+    with open("/proc/self/smaps", "rb") as file:
+        start = 0
+        for line in file:
+            if (head := _LINE.match(line)) is not None:
+                start = int(head[1], 16)
+            elif line.startswith(b"VmFlags:") and b" dc " in line:
+                found.add(start)
+    return found
+
+
 def _status(field: str) -> int:
     with open("/proc/self/status", encoding="ascii", errors="replace") as file:
         for line in file:
             if line.startswith(field + ":"):
                 return int(line.split()[1])
     return -1
+
+
+def reading(places: Iterable[tuple[int, int]]) -> bool:
+    """Tell whether another thread may be in the midst of a read into this memory (address, length)."""
+    named, unnamed = _READS[os.uname().machine]
+    own = threading.get_native_id()
+    for task in map(int, os.listdir("/proc/self/task")):
+        if task == own:
+            continue
+        try:
+            with open(f"/proc/self/task/{task}/syscall", "rb") as file:
+                words = file.read().split()
+        except (FileNotFoundError, ProcessLookupError):  # it has ended
+            continue
+        if words[0] == b"running":  # perhaps in such a call: that is not told
+            return True
+        call = int(words[0])
+        if call in unnamed:
+            return True
+        if call in named:
+            start, length = int(words[2], 16), int(words[3], 16)
+            if any(start < address + size and address < start + length for address, size in places):
+                return True
+    return False
 
 
 def pinning() -> bool:

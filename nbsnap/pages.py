@@ -4,9 +4,9 @@ Two things can be known, without reading the memory, both by PAGEMAP_SCAN (an io
 
 (a) **Restored memory is still its file's.** A restore maps packs privately. A page of such a mapping that was written
     is anonymous from then on; every other page is the file's, or not there yet. Whoever maps says so (`mapped`).
-(b) **Quiet memory was not written.** A big buffer that hashing has found unchanged PATIENCE times is write-protected
-    for *tracking*: the first write to a page clears a mark on it, in the kernel and without anybody's help
-    (userfaultfd(2) with UFFD_FEATURE_WP_ASYNC: nothing is ever delivered, no read(2) into the memory fails).
+(b) **Quiet memory was not written.** A big buffer is write-protected for *tracking* before it is hashed: the first
+    write to a page clears a mark on it, in the kernel and without anybody's help (userfaultfd(2) with
+    UFFD_FEATURE_WP_ASYNC: nothing is ever delivered, no read(2) into the memory fails).
 
 Rules, and why each is needed:
 
@@ -16,7 +16,9 @@ Rules, and why each is needed:
    40de8160ca7f.) For (a), where untouched pages are not listed by anything, /proc/self/maps must say that the file is
    still mapped there, at the same offset.
 2. **Marked first, hashed later**: an id is believed if the piece was hashed while it was marked, and is marked still.
-   A write in between is seen at the next look.
+   A write in between is seen at the next look. What is hashed may be the state at a fork, if the mark is older: every
+   write since the mark was set, by this process, is seen, on whichever side of the fork it was. A mark that is younger
+   than what was hashed (`afterwards`) says nothing of it; the next look hashes again.
 3. **Nobody else's mark counts.** Pages are marked for one buffer; who marks them for another (a view, a new array in
    the place of an old one, a neighbour on the same page) makes the first one's pieces unknown. Memory is registered
    by whole mappings, and all marks in it are cleared first: a kernel before 6.13 moves marks along with mremap(2).
@@ -24,14 +26,16 @@ Rules, and why each is needed:
 4. **Devices write past the page tables.** A driver that holds pages pinned (CUDA's registered memory, RDMA, io_uring's
    registered buffers) writes without a fault. To pin is to write, for the kernel, so pins that come after the mark are
    seen; those that were there before are not. So while the process has a device open that may pin, or pinned pages
-   are counted, nothing is marked and no new id believed; and one is believed only SETTLED seconds after the
-   mark, when direct reads that were under way then are over. (a) needs no such care: such a page is not the file's.
-5. **Never against the program.** A write to a marked page costs a fault, once. So memory is marked late, as one hires
-   before one buys; later by the factor 4 each time that most of a buffer was rewritten after all; and in the end never.
+   are counted, nothing is marked and no new id believed. A direct read pins for as long as it lasts: if another thread
+   is in one, or may be, what is hashed is believed only SETTLED seconds after the mark. (a) needs no such care: such a
+   page is not the file's.
+5. **Never against the program.** A write to a marked page costs a fault, once. Most big buffers are never written
+   again, so a new one has CREDIT; what was written is marked when it was unchanged PATIENCE times; that grows by the
+   factor 4 each time that most of a buffer was rewritten, and in the end it is never marked.
    Under a seccomp filter userfaultfd(2) is not even tried: a filter may kill who asks. Huge pages stay whole while they
    are marked, and are split by a write to them.
 6. Whatever fails, or is not what it should be, means that nothing is known, and `line` hashes. A forked child knows
-   nothing of (b), and looks by itself for (a). NBSNAP_PAGES=0 turns all of it off.
+   of (b) what its parent has asked before (`ahead`), and looks by itself for (a). NBSNAP_PAGES=0 turns all of it off.
 
 Documented in Documentation/admin-guide/mm/pagemap.rst and userfaultfd.rst of Linux; PAGEMAP_SCAN(2const),
 ioctl_userfaultfd(2). `docs/format.md` tells what it means for a store: nothing, ids are what they always were."""
@@ -46,7 +50,7 @@ import time
 from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
-from nbsnap.digest import PIECE_SIZE
+from nbsnap.digest import DIGEST_SIZE, PIECE_SIZE
 from nbsnap.pagemap import (
     ALLOWED,
     FILE,
@@ -61,16 +65,22 @@ from nbsnap.pagemap import (
     down,
     is_plain,
     pinning,
+    reading,
     up,
+    where,
 )
 
 __all__ = ["Look", "forget", "mapped"]
 
 SMALLEST = 8 << 20  # smaller buffers are hashed in a millisecond
 PATIENCE = 3  # so often unchanged, and a piece is marked
+CREDIT = 3  # so often every piece of a new buffer is taken to have been unchanged
 GIVEN_UP = 100  # that would be a patience without end
 SETTLED = 1.0
 MOST = 1 << 18  # pieces that are remembered, in all
+
+
+Place = tuple[int, int]  # address and length
 
 
 class Part(NamedTuple):
@@ -85,13 +95,20 @@ class Part(NamedTuple):
 class Quiet:
     """A buffer that may be quiet. Of each piece: its id, how often it was unchanged, whether it is marked."""
 
-    def __init__(self, ids: list[bytes]) -> None:
-        self.ids = ids
-        self.calm = [0] * len(ids)
-        self.marked: list[float | None] = [None] * len(ids)  # since when
-        self.clean = bytearray(len(ids))  # as the last look found it
-        self.sure = bytearray(len(ids))  # the id was hashed under the mark
+    def __init__(self, count: int) -> None:
+        self.ids = [b""] * count  # b"" as long as it is not known
+        self.calm = [CREDIT] * count
+        self.marked: list[float | None] = [None] * count  # who looks from then on may believe what it hashes
+        self.clean = bytearray(count)  # as the last look found it
+        self.sure = bytearray(count)  # the id was hashed under the mark
         self.patience = PATIENCE
+
+    def ripe(self) -> list[int]:
+        """Return which pieces are to be marked."""
+        if self.patience >= GIVEN_UP:
+            return []
+        pieces = enumerate(zip(self.marked, self.calm, strict=True))
+        return [number for number, (since, calm) in pieces if since is None and calm >= self.patience]
 
 
 #: Parts of files that were mapped, by address. Whoever maps and unmaps does single operations of a dict on it.
@@ -127,13 +144,34 @@ def forget(start: int, length: int) -> None:
 
 
 class Look:
-    """One look at memory, for one snapshot: buffers that are held, so that none is unmapped meanwhile."""
+    """One look at memory, for one snapshot: buffers that are held, so that none is unmapped meanwhile.
+
+    Asked `ahead` about all of them, it has looked before the first is hashed; so it can be handed to a forked child,
+    for which its answers hold as well. Its parent then learns `afterwards` what the child has hashed.
+    """
 
     def __init__(self) -> None:
         self._kernel: _Kernel | None = None
+        self._pid = os.getpid()
         self._sorted: list[Part] | None = None  # what is mapped, by address
         self._devices: bool | None = None
-        self._asked: dict[tuple[int, int], float] = {}
+        self._asked: dict[Place, float] = {}
+        self._told: dict[Place, list[bytes]] = {}  # answers that nobody has called for yet
+        self.asked = False  # ahead
+        self.named: list[tuple[int, int, str]] = []  # what this child was told: places, and the ids of their pieces
+
+    def ahead(self, views: Iterable[memoryview], *, forking: bool = False) -> None:
+        """Look at all buffers of a snapshot. `forking`: only at marks, for a child will look at restored memory."""
+        self.asked = True
+        if not _supported():
+            return
+        with contextlib.suppress(*_UNKNOWN):
+            self._kernel = kernel = _kernel()
+            with kernel.turn():
+                big = (view for view in views if view.nbytes >= SMALLEST)
+                places = list(dict.fromkeys((where(view), view.nbytes) for view in big))
+                answers = self._ask(kernel, places, forking=forking)
+                self._told.update(zip(places, answers, strict=True))
 
     def known(self, view: memoryview) -> list[bytes]:
         """Return the ids of a buffer's pieces, b"" for those that must be hashed; [] if nothing is known."""
@@ -143,12 +181,14 @@ class Look:
         try:
             self._kernel = kernel = _kernel()
             with kernel.turn():
-                address = kernel.address(view)
-                told = [b""] * -(-size // PIECE_SIZE)
-                if _parts:
-                    self._restored(kernel, address, size, told)
-                if size >= SMALLEST:
-                    self._quiet(kernel, address, size, told)
+                place = where(view), size
+                told = self._told.pop(place, None)
+                if told is None:
+                    (told,) = self._ask(kernel, [place])
+                elif kernel.pid != self._pid and _parts:
+                    mine = [b""] * len(told)
+                    self._restored(kernel, *place, mine)
+                    told = [own or id for own, id in zip(mine, told, strict=True)]
         except _UNKNOWN:
             return []
         return told
@@ -156,10 +196,70 @@ class Look:
     def learn(self, view: memoryview, ids: list[bytes]) -> None:
         """Be told the ids of all pieces of a buffer, after `known` was asked about it and the rest was hashed."""
         kernel, size = self._kernel, len(view)
-        if kernel is None or not kernel.tracks or size < SMALLEST or kernel.pid != os.getpid():
+        if kernel is None or size < SMALLEST or kernel.pid != os.getpid():
             return
         with contextlib.suppress(*_UNKNOWN), kernel.turn():
-            self._learn(kernel, kernel.address(view), size, ids)
+            if kernel.pid != self._pid:
+                self.named.append((where(view), size, b"".join(ids).hex()))
+            elif kernel.tracks:
+                self._learn(kernel, (where(view), size), ids)
+
+    def afterwards(self, named: Iterable[tuple[int, int, str]]) -> None:
+        """Be told what a child has `named` of the buffers that were asked about ahead, and mark what is ripe.
+
+        Nobody holds the memory any more. If something else is there now, its marks are as good as none: what is marked
+        is hashed before it is believed.
+        """
+        kernel = self._kernel
+        if kernel is None or not kernel.tracks:
+            return
+        with contextlib.suppress(*_UNKNOWN), kernel.turn():
+            for address, size, digits in named:
+                ids = bytes.fromhex(digits)
+                self._learn(
+                    kernel, (address, size), [ids[at : at + DIGEST_SIZE] for at in range(0, len(ids), DIGEST_SIZE)]
+                )
+            ripe = [(place, quiet.ripe()) for place in self._asked if (quiet := kernel.quiet.get(place)) is not None]
+            if any(numbers for _, numbers in ripe) and kernel.open() and not pinning():
+                for place, numbers in ripe:
+                    kernel.mark(place, numbers)
+
+    def _ask(self, kernel: _Kernel, places: list[Place], *, forking: bool = False) -> list[list[bytes]]:
+        answers = []
+        ripe = []
+        now = time.monotonic()
+        for place in places:
+            address, size = place
+            told = [b""] * -(-size // PIECE_SIZE)
+            if _parts and not forking:
+                self._restored(kernel, address, size, told)
+            if size >= SMALLEST and kernel.tracks:
+                self._asked.setdefault(place, now)
+                quiet = self._quiet(kernel, place, told)
+                if not forking and not all(told) and (numbers := [n for n in quiet.ripe() if not told[n]]):
+                    ripe.append((place, numbers))
+            answers.append(told)
+        if ripe and kernel.open():
+            self._mark(kernel, ripe, now)
+        return answers
+
+    def _mark(self, kernel: _Kernel, ripe: list[tuple[Place, list[int]]], now: float) -> None:
+        """Mark pieces that are about to be hashed. Rule 4 says when that hash may be believed."""
+        if self._devices is None:
+            self._devices = pinning()
+        if self._devices:
+            return
+        for place, numbers in ripe:
+            kernel.mark(place, numbers)
+        self._devices = pinning()
+        settled = not self._devices and not reading([place for place, _ in ripe])
+        for place, numbers in ripe:
+            quiet = kernel.quiet[place]
+            for number in numbers:
+                if quiet.marked[number] is not None:
+                    quiet.clean[number] = 1
+                    if settled:
+                        quiet.marked[number] = now
 
     # --- (a) -------------------------------------------------------------------------------------------------
 
@@ -188,15 +288,17 @@ class Look:
 
     # --- (b) -------------------------------------------------------------------------------------------------
 
-    def _quiet(self, kernel: _Kernel, address: int, size: int, told: list[bytes]) -> None:
-        self._asked.setdefault((address, size), time.monotonic())
-        quiet = kernel.quiet.get((address, size))
+    def _quiet(self, kernel: _Kernel, place: Place, told: list[bytes]) -> Quiet:
+        address, size = place
+        quiet = kernel.quiet.get(place)
         if quiet is None:
-            return
+            quiet = Quiet(len(told))
+            kernel.remember(place, quiet)
+            return quiet
         count = len(quiet.ids)
         quiet.clean = bytearray(count)
         if not any(quiet.marked):
-            return
+            return quiet
         unsure = (since and not sure for since, sure in zip(quiet.marked, quiet.sure, strict=True))
         if self._devices is None and any(unsure):
             self._devices = pinning()  # before the hashing: who lets go of pages later has written by then
@@ -208,7 +310,7 @@ class Look:
                 quiet.clean[first:last] = b"\1" * (last - first)
         if all(quiet.clean) and all(quiet.sure):
             told[:] = quiet.ids
-            return
+            return quiet
         written = 0
         for number, since in enumerate(quiet.marked):
             if since is None:
@@ -220,38 +322,30 @@ class Look:
                 told[number] = told[number] or quiet.ids[number]
         if written > count // 2:
             quiet.patience = min(4 * quiet.patience, GIVEN_UP)
+        return quiet
 
-    def _learn(self, kernel: _Kernel, address: int, size: int, ids: list[bytes]) -> None:
-        asked = self._asked.get((address, size), 0.0)
+    def _learn(self, kernel: _Kernel, place: Place, ids: list[bytes]) -> None:
+        asked = self._asked.get(place, 0.0)
         if not asked:  # never asked about, or learned already
             return
-        self._asked[address, size] = 0.0
-        quiet = kernel.quiet.pop((address, size), None)
-        if quiet is None or len(quiet.ids) != len(ids):
-            kernel.remember(address, size, Quiet(ids))
+        self._asked[place] = 0.0
+        quiet = kernel.quiet.pop(place, None)
+        if quiet is None:
             return
-        kernel.remember(address, size, quiet)
+        kernel.remember(place, quiet)
         if all(quiet.clean) and all(quiet.sure) and ids == quiet.ids:
             return
-        ripe = []
-        for number, id in enumerate(ids):
-            same = id == quiet.ids[number]
+        for number, (id, before) in enumerate(zip(ids, quiet.ids, strict=True)):
+            same = id == before or not before
             since = quiet.marked[number]
             if since is not None:
                 if not same:  # written while it was hashed, or by a device: from the beginning
                     quiet.marked[number], quiet.sure[number], quiet.calm[number] = None, 0, 0
-                elif quiet.clean[number] and self._devices is False and asked - since >= SETTLED:
+                elif quiet.clean[number] and self._devices is False and asked >= since:
                     quiet.sure[number] = 1
-            else:
+            elif before:
                 quiet.calm[number] = quiet.calm[number] + 1 if same else 0
-                if quiet.calm[number] >= quiet.patience and quiet.patience < GIVEN_UP:
-                    ripe.append(number)
         quiet.ids = ids
-        if ripe and kernel.open():
-            if self._devices is None:
-                self._devices = pinning()
-            if not self._devices:
-                kernel.mark(address, size, quiet, ripe)
 
 
 _UNKNOWN = (OSError, ValueError, TypeError, AttributeError, BufferError)
@@ -262,7 +356,7 @@ class _Kernel(Kernel):
 
     def __init__(self, *, tracks: bool) -> None:
         super().__init__(tracks=tracks)
-        self.quiet: dict[tuple[int, int], Quiet] = {}  # the last used one is the last
+        self.quiet: dict[Place, Quiet] = {}  # the last used one is the last
         self._lock = threading.Lock()
 
     @contextlib.contextmanager
@@ -277,9 +371,9 @@ class _Kernel(Kernel):
 
     # --- tracking --------------------------------------------------------------------------------------------
 
-    def remember(self, address: int, size: int, quiet: Quiet) -> None:
+    def remember(self, place: Place, quiet: Quiet) -> None:
         """Put a buffer at the end of those that are watched, and let go of the first ones if they are too many."""
-        self.quiet[address, size] = quiet
+        self.quiet[place] = quiet
         count = sum(len(each.ids) for each in self.quiet.values())
         while count > MOST and len(self.quiet) > 1:
             (start, length), old = next(iter(self.quiet.items()))
@@ -289,16 +383,17 @@ class _Kernel(Kernel):
                 with contextlib.suppress(OSError):
                     self.protect(down(start), up(start + length), 0)
 
-    def mark(self, address: int, size: int, quiet: Quiet, numbers: list[int]) -> None:
+    def mark(self, place: Place, numbers: list[int]) -> None:
         """Mark pieces of a buffer. What is not plain private memory is left alone, for ever."""
         lines = areas()
+        (address, size), quiet = place, self.quiet[place]
         plain = []
         for number in numbers:
             start = address + number * PIECE_SIZE
             inside = covering(lines, start, min(start + PIECE_SIZE, address + size))
             if inside and all(map(is_plain, inside)):
                 plain.append(number)
-            else:
+            elif inside:
                 quiet.calm[number] = -(1 << 60)
         for first, last in _runs(plain):
             start, stop = address + first * PIECE_SIZE, min(address + last * PIECE_SIZE, address + size)
@@ -318,7 +413,7 @@ class _Kernel(Kernel):
             except OSError:
                 quiet.patience = GIVEN_UP
                 return
-            quiet.marked[first:last] = [time.monotonic()] * (last - first)
+            quiet.marked[first:last] = [time.monotonic() + SETTLED] * (last - first)
 
     def _take(self, area: Area) -> None:
         self._lost(area.start, area.stop)

@@ -17,22 +17,23 @@ from typing import Any
 from .describe import is_a, made_in_python
 from .sharing import LEAVES, VIEWS
 
-_LIMIT = 500_000  # objects looked at before the search gives up
-_STEPS = 16  # of a way that are told
+LIMIT = 500_000  # objects looked at before the search gives up
+STEPS = 16  # of a way that are told
 _LEAVES = frozenset({*LEAVES, bytearray, types.ModuleType, types.CodeType})
 
 
 def walk(
-    value: object, closed: Set[int] = frozenset(), *, classes: bool = True
+    value: object, closed: Set[int] = frozenset(), *, classes: bool = True, limit: int = LIMIT
 ) -> Iterator[tuple[object, str, object]]:
     """Yield (holder, step, child) for everything that can be reached from a value, breadth first, each holder once.
 
-    Objects whose ids are in `closed` are not looked into, nor are classes below the value if `classes` is false.
+    Objects whose ids are in `closed` are not looked into, nor are classes below the value if `classes` is false. After
+    `limit` objects the search gives up.
     """
     seen = {id(value)}
     keep: list[object] = []
     queue: deque[object] = deque([value])
-    while queue and len(seen) < _LIMIT:
+    while queue and len(seen) < limit:
         holder = queue.popleft()
         if not classes and holder is not value and is_a(holder, type):
             continue
@@ -81,8 +82,8 @@ class Ways:
             steps.append(step)
             at, step = self._before[at]
         steps.reverse()
-        if len(steps) > _STEPS:
-            steps[_STEPS // 2 : -_STEPS // 2] = [f"[… {len(steps) - _STEPS:,} steps …]"]
+        if len(steps) > STEPS:
+            steps[STEPS // 2 : -STEPS // 2] = [f"[… {len(steps) - STEPS:,} steps …]"]
         return name + "".join(steps)
 
 
@@ -96,10 +97,10 @@ def children(value: Any) -> Iterator[tuple[str, object]]:
     cls = type(value)
     named = is_a(value, dict, list, tuple, set, frozenset, deque) or cls in _OWN
     if is_a(value, dict):
-        for i, (key, child) in enumerate(list(dict.items(value))):
-            yield f"[{_key(key)}]", child
-            if type(key) not in (str, int):
-                yield f".keys()[{i}]", key
+        for i, (name, child) in enumerate(list(dict.items(value))):
+            yield f"[{as_key(name)}]", child
+            if type(name) not in (str, int):
+                yield f".keys()[{i}]", name
     elif (sequence := next((kind for kind in _SEQUENCES if is_a(value, kind)), None)) is not None:
         for i, child in enumerate(list(sequence.__iter__(value))):
             yield f"[{i}]", child
@@ -125,6 +126,8 @@ def children(value: Any) -> Iterator[tuple[str, object]]:
         yield ".func", value.func
         yield ".args", value.args
         yield ".keywords", value.keywords
+        if sum(type(part) is dict for part in gc.get_referents(value)) < 2:
+            return  # asked for its attributes, it would get a dict for them, and be saved with that
     elif cls is types.MappingProxyType or cls in VIEWS:
         for child in gc.get_referents(value):
             yield ".mapping" if cls in VIEWS else "", child
@@ -171,8 +174,8 @@ def _is_object_array(value: Any) -> bool:
     return numpy is not None and type(value) is numpy.ndarray and value.dtype == object
 
 
-def _key(key: object) -> str:
-    if type(key) in (str, int, float, bool, type(None)):
-        text = repr(key)
+def as_key(value: object) -> str:
+    if type(value) in (str, int, float, bool, type(None)):
+        text = repr(value)
         return text if len(text) <= 40 else text[:39] + "…"
     return "…"

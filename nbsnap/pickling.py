@@ -88,6 +88,7 @@ class Desk:
         self.claim: Callable[[object], None] = ownership.claimer(team) if ownership is not None else _claim_nothing
         self._copies = ownership.copies if ownership is not None else {}
         self._places = ownership.places if ownership is not None else {}
+        self._once = ownership.once if ownership is not None else {}
         self._live = {
             id(vars(builtins)): "builtins",
             id(vars(sys.modules["__main__"])): "main",
@@ -113,6 +114,12 @@ class Desk:
     def place(self, address: int) -> object:
         """Return what stands for the memory at an address, to be claimed where objects do not lead to each other."""
         return self._places.setdefault(address, object())
+
+    def once(self, value: object, make: Callable[[Any], Any]) -> Any:
+        """Return what `make` makes of a value, once for all attempts: for what takes long and depends on it alone."""
+        if (found := self._once.get(id(value))) is None:
+            found = self._once[id(value)] = (value, make(value))
+        return found[1]
 
     def define(self, cls: type) -> str:
         """Return the key of a class of the session, after having taken it into the snapshot."""
@@ -144,6 +151,39 @@ def _claim_nothing(value: object) -> None:
     """Watch nothing: what is pickled is a part of a class, or only being looked at."""
 
 
+def _looker(desk: Desk) -> Callable[[Any], Any]:
+    """Return the `persistent_id` of a pickler. It is called for each object, atoms too, and sees most of them only."""
+    claim, holes = desk.claim, desk.holes
+    sets: dict[int, Unordered | None] = {}
+
+    def look(value: Any) -> Any:
+        cls = type(value)
+        if cls not in _LOOKED_AT and not holes:
+            return None
+        if holes and (hole := holes.get(id(value))) is not None:
+            desk.left_out[id(value)] = None
+            return ("hole", *hole)
+        if cls in PLAIN:
+            if cls is dict and (live := desk.live(value)) is not None:
+                return ("namespace", live)
+            try:
+                claim(value)
+            except Touch:
+                desk.touched = True
+                return ("touched",)
+        if cls is set or cls is frozenset:  # written in an order of its own, if it has one
+            if (key := id(value)) not in sets:
+                sets[key] = ordered(value)
+            found = sets[key]
+            return None if found is None else ("same", found)
+        return None
+
+    return look
+
+
+_LOOKED_AT = PLAIN | {frozenset}
+
+
 class _Guard:
     """The two hooks, as a mixin before a pickler class."""
 
@@ -158,9 +198,9 @@ class _Guard:
         self._desk = desk
         self._plans = plans
         self._native = native
-        self._claim = desk.claim
-        self._holes = desk.holes
-        self._sets: dict[int, Unordered | None] = {}
+        self._look = _looker(desk)
+        if type(self).persistent_id is _Guard.persistent_id:  # the pickler calls a function sooner than a method
+            self.persistent_id = self._look  # type: ignore[method-assign,assignment]
 
         def take(buffer: pickle.PickleBuffer) -> bool:
             """Keep a buffer out of the stream; true leaves it in."""
@@ -172,27 +212,7 @@ class _Guard:
         super().__init__(file, protocol=5, buffer_callback=take)  # type: ignore[call-arg]
 
     def persistent_id(self, value: Any) -> Any:
-        cls = type(value)
-        if self._holes and (hole := self._holes.get(id(value))) is not None:
-            self._desk.left_out[id(value)] = None
-            return ("hole", *hole)
-        if cls in PLAIN:
-            if cls is dict and (live := self._desk.live(value)) is not None:
-                return ("namespace", live)
-            try:
-                self._claim(value)
-            except Touch:
-                self._desk.touched = True
-                return ("touched",)
-            return self._set(value) if cls is set else None
-        return self._set(value) if cls is frozenset else None
-
-    def _set(self, value: Any) -> Any:
-        """Return a reference to a set that is written in an order of its own, or None."""
-        if (key := id(value)) not in self._sets:
-            self._sets[key] = ordered(value)
-        found = self._sets[key]
-        return None if found is None else ("same", found)
+        return self._look(value)
 
     def reducer_override(self, value: Any) -> Any:
         cls = type(value)

@@ -6,12 +6,16 @@ files open.
 
 Nothing that is read is believed: every piece is hashed before it is handed out, and lengths are compared before
 memory is taken. A piece that is not what its id says is looked for in the other packs, and counts as absent for the
-next writer, which then stores it again."""
+next writer, which then stores it again. So does all of a pack that is not as long as its index says; that is asked of
+the packs that are used, once for each snapshot.
+
+An index never changes under its name, so this process reads it once, and a snapshot costs the same however many were
+made before it. Whether a pack is still there is asked each time."""
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 from nbsnap.backends import Backend, sentence
 from nbsnap.digest import PIECE_SIZE, digest
@@ -26,6 +30,21 @@ __all__ = ["Pieces"]
 #: (pack, piece) found altered by this process, for each place: such a piece is stored again by the next writer.
 _BAD: dict[str, set[tuple[str, bytes]]] = {}
 
+#: Indexes that were read, for each place and pack: as many as hold `_MOST` records, of 130 bytes each.
+_READ: dict[tuple[str, str], Index] = {}
+_MOST = 1 << 18
+_count = 0  # of their records
+
+
+def _keep(place: str, index: Index) -> None:
+    global _count
+    if (place, index.pack) not in _READ:
+        _count += index.count
+        if _count > _MOST:
+            _READ.clear()
+            _count = index.count
+        _READ[place, index.pack] = index
+
 
 class Pieces:
     """All pieces of a store that can be found through an index."""
@@ -35,6 +54,7 @@ class Pieces:
         self.ruins: dict[str, str] = {}  # pack -> why it cannot be used
         self._guard = threading.RLock()
         self._indexes: list[Index | None] = []
+        self._lengths: list[bool | None] = []  # of each index's pack: whether it is whole; None: not asked yet
         self._numbers: dict[str, int] = {}  # pack -> number of its index
         self._where: dict[bytes, int] = {}  # piece -> number of the index << 32 | number of the record
         self._hinted: list[str] = []  # packs whose indexes are read when a piece is looked for in vain
@@ -43,12 +63,25 @@ class Pieces:
     # --- what is there ---------------------------------------------------------------------------------------
 
     def has(self, id: bytes) -> bool:
-        """Tell whether a piece need not be written again: a pack that looked whole has it."""
+        """Tell whether a piece need not be written again: a pack that looks whole has it."""
         location = self._where.get(id)
         if location is None:
             return False
-        index = self._indexes[location >> 32]
-        return index is not None and index.whole and (index.pack, id) not in self._bad
+        number = location >> 32
+        if not (self._lengths[number] or self._is_whole(number)):
+            return self._where[id] != location and self.has(id)  # a pack that is whole may have it, too
+        return not self._bad or (self._pack(number), id) not in self._bad
+
+    def has_all(self, ids: Collection[bytes]) -> bool:
+        """Tell whether none of these pieces needs to be written again; False may mean that it takes a closer look."""
+        if self._bad:
+            return False
+        where = self._where
+        try:
+            numbers = {where[id] >> 32 for id in ids}
+        except KeyError:
+            return False
+        return all(self._lengths[number] or self._is_whole(number) for number in numbers)
 
     def suspect(self, pack: str, id: bytes) -> None:
         """Remember that a pack's piece was found altered, so that the next writer that is given it stores it again."""
@@ -58,11 +91,31 @@ class Pieces:
         """Tell whether any of a pack's pieces was found altered before."""
         return bool(self._bad) and any((pack, piece.id) in self._bad for piece in pieces)
 
-    def pack_of(self, id: bytes) -> str | None:
-        """Return the pack that holds a piece, as far as the indexes read so far tell."""
-        location = self._where.get(id)
-        index = None if location is None else self._indexes[location >> 32]
-        return None if index is None else index.pack
+    def packs_of(self, ids: Iterable[bytes]) -> set[str]:
+        """Return the packs that hold these pieces, as far as the indexes read so far tell; KeyError: one is in none."""
+        where = self._where
+        return {self._pack(number) for number in {where[id] >> 32 for id in ids}}
+
+    def _pack(self, number: int) -> str:
+        index = self._indexes[number]
+        return "" if index is None else index.pack
+
+    def _is_whole(self, number: int) -> bool:
+        """Tell whether a pack is as long as it should be. If not, other packs that hold its pieces are preferred."""
+        index = self._indexes[number]
+        if index is None or self._lengths[number] is False:
+            return False
+        try:
+            whole = self.backend.size(pack_file(index.pack)) == index.end + len(index.data)
+        except OSError:
+            whole = False
+        with self._guard:
+            self._lengths[number] = whole
+            if not whole:
+                for other, index in enumerate(self._indexes):
+                    if index is not None and self._lengths[other] is not False:
+                        self._place(other, index)
+        return whole
 
     def hint(self, packs: Iterable[str]) -> None:
         """Take note of packs to look into before all others. One piece is often found in the first of many."""
@@ -73,20 +126,30 @@ class Pieces:
         with self._guard:
             if packs is None:
                 try:
-                    packs = [pack for name in self.backend.list(PACKS) if (pack := parse_pack(name))]
+                    names = [name for name in self.backend.list(PACKS) if name.endswith(".pack")]
+                    packs = [pack for name in names if (pack := parse_pack(name))]
                 except OSError as error:
                     raise sentence(error, self.backend.place, writing=False) from error
                 self._forget(set(self._numbers).difference(packs))
+                self._lengths = [whole and None for whole in self._lengths]
             for pack in packs:
                 if pack not in self._numbers:
                     try:
-                        self.add(self.index(pack))
+                        self._look_into(pack)
                     except DamageError as error:
                         self.ruins[pack] = str(error)
                     except StoreError as error:
                         self.ruins[pack] = f"{self.backend.describe(index_file(pack))}: {error}"
                     except OSError as error:
                         self.ruins[pack] = str(sentence(error, self.backend.place, writing=False))
+
+    def _look_into(self, pack: str) -> None:
+        known = _READ.get((self.backend.place, pack))
+        if known is not None:
+            self.add(known, whole=None)
+        else:
+            index = self.index(pack)
+            self.add(index, whole=index.whole)
 
     def index(self, pack: str) -> Index:
         """Return a pack's index from the file beside it, or where that is damaged from the pack's own end."""
@@ -127,37 +190,45 @@ class Pieces:
         except DamageError as error:
             raise DamageError(f"{self.backend.describe(file)}: {error}") from None
 
-    def add(self, index: Index) -> None:
+    def add(self, index: Index, *, whole: bool | None = True) -> None:
         """Take up an index that was read or just written."""
         with self._guard:
             number = len(self._indexes)
-            base = number << 32
             self._indexes.append(index)
+            self._lengths.append(whole)
             self._numbers[index.pack] = number
             self.ruins.pop(index.pack, None)
-            places = zip(index.ids(), range(base, base + index.count), strict=True)
-            suspects = any(pack == index.pack for pack, _ in self._bad)
-            if index.whole and not suspects:
-                self._where.update(places)
-                return
-            for id, place in places:
-                if index.whole and (index.pack, id) not in self._bad:
-                    self._where[id] = place
-                else:
-                    self._where.setdefault(id, place)
+            self._place(number, index)
+            if whole is not None:
+                _keep(self.backend.place, index)
+
+    def _place(self, number: int, index: Index) -> None:
+        """Have pieces be found in this pack, but for those that are there in name only."""
+        base = number << 32
+        places = zip(index.ids(), range(base, base + index.count), strict=True)
+        whole = self._lengths[number] is not False
+        suspects = bool(self._bad) and any(pack == index.pack for pack, _ in self._bad)
+        if whole and not suspects:
+            self._where.update(places)
+            return
+        for id, place in places:
+            if whole and (index.pack, id) not in self._bad:
+                self._where[id] = place
+            else:
+                self._where.setdefault(id, place)
 
     def indexes(self) -> list[Index]:
         """Return the indexes read so far, of packs that were there when they were last looked for."""
         return [index for index in self._indexes if index is not None]
 
     def _forget(self, packs: set[str]) -> None:
-        gone = {self._numbers.pop(pack) for pack in packs}
-        if gone:
+        if packs:
             self.ruins |= {pack: f"{self.backend.describe(pack_file(pack))} is missing" for pack in packs}
-            rest = [index for number, index in enumerate(self._indexes) if index is not None and number not in gone]
-            self._indexes, self._numbers, self._where = [], {}, {}
-            for index in rest:
-                self.add(index)
+            held = zip(self._indexes, self._lengths, strict=True)
+            rest = [(index, whole) for index, whole in held if index is not None and index.pack not in packs]
+            self._indexes, self._lengths, self._numbers, self._where = [], [], {}, {}
+            for index, whole in rest:
+                self.add(index, whole=whole)
 
     # --- reading ---------------------------------------------------------------------------------------------
 

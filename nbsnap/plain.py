@@ -19,8 +19,10 @@ process to process, are made empty before and filled in order. These records sta
 from __future__ import annotations
 
 import copyreg
+import ctypes
 import datetime
 import gc
+import io
 import operator
 import pickle
 import sys
@@ -30,6 +32,7 @@ from collections.abc import Callable, Iterable, Mapping
 from itertools import chain, compress, count, islice, repeat
 from typing import Any
 
+from . import builders
 from .ordering import NUMBERS
 from .quiet import Interruptible
 from .sharing import LEAVES
@@ -260,6 +263,36 @@ def write(record: tuple[str, ...], value: Any, found: Survey, calls: Mapping[typ
         writer.dump((found.lengths, found.elements))
     writer.dump(value)
     return file.getvalue()
+
+
+def write_long(record: tuple[str, ...], value: Any) -> tuple[bytes, list[pickle.PickleBuffer]]:
+    """Return the stream of a long text, `bytes` or `bytearray`, and what it holds as a buffer.
+
+    A pickler would copy it into the stream, which grows under it.
+    """
+    data = _utf8(value) if type(value) is str else value
+    buffers = [pickle.PickleBuffer(data)]
+    file = io.BytesIO()
+    writer = pickle.Pickler(file, protocol=5, buffer_callback=lambda buffer: None)
+    writer.dispatch_table = {_Call: tuple}
+    pickle.dump((record,), file, 5)
+    writer.dump(_Call((builders.long, (type(value), buffers[0]))))
+    return file.getvalue(), buffers
+
+
+LONG = frozenset({str, bytes, bytearray})
+
+
+def _utf8(text: str) -> Any:
+    """Return a text's bytes; of an ASCII text those that it is made of, since it holds UTF-8 already."""
+    if not text.isascii():
+        return text.encode("utf-8", "surrogatepass")
+    memory: Any = (ctypes.c_char * len(text)).from_address(_address_of_utf8(text))
+    memory.text = text  # keeps it alive
+    return memory
+
+
+_address_of_utf8 = ctypes.PYFUNCTYPE(ctypes.c_void_p, ctypes.py_object)(("PyUnicode_AsUTF8", ctypes.pythonapi))
 
 
 def _empty_sets(number: int) -> bytes:

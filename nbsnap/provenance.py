@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import ast
 import functools
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from .model import Variable
 
@@ -43,13 +43,27 @@ def class_text(name: str, history: Sequence[tuple[int, str]]) -> tuple[str, int]
     return told
 
 
-def binders(history: Iterable[tuple[int, str]]) -> dict[str, tuple[int, str]]:
+Restored = dict[str, tuple[int, int, str]]
+
+
+def known() -> Restored:
+    """Return what is known now of what restores have brought, for `binders`."""
+    return dict(_restored)
+
+
+def put_back(made: Mapping[str, tuple[int, str]], history: Sequence[tuple[int, str]]) -> None:
+    """Note where the values were made that the cell that runs now, the last of `history`, has put back."""
+    now = history[-1][0] if history else 0
+    _restored.update((name, (now, *origin)) for name, origin in made.items())
+
+
+def binders(history: Iterable[tuple[int, str]], restored: Restored | None = None) -> dict[str, tuple[int, str]]:
     """Return, for each name that a cell of `history` (execution count, source) binds, its count and the line."""
     found: dict[str, tuple[int, str]] = {}
     for count, source in history:
         for name, line in _bound(source):
             found[name] = (count, line)
-    for name, (since, count, line) in _restored.items():
+    for name, (since, count, line) in (_restored if restored is None else restored).items():
         if name not in found or found[name][0] < since:
             found[name] = (count, line)
     return found
@@ -64,12 +78,12 @@ def _bound(source: str) -> tuple[tuple[str, str], ...]:
     lines = source.split("\n")
     found: list[tuple[str, str]] = []
     for statement in tree.body:
-        body = _magic_body(statement)
+        body = magic_body(statement)
         if body is not None:
             found.extend(_bound(body))
             continue
         line = _first_line(lines, statement)
-        found.extend((name, line) for name in _names(statement))
+        found.extend((name, line) for name in names_bound(statement))
     return tuple(found)
 
 
@@ -93,7 +107,7 @@ def _first_line(lines: list[str], statement: ast.stmt) -> str:
     return line[statement.col_offset : end].decode().strip()
 
 
-def _magic_body(statement: ast.stmt) -> str | None:
+def magic_body(statement: ast.stmt) -> str | None:
     """Return the Python inside `get_ipython().run_cell_magic('time', '', body)`, as IPython writes a cell magic."""
     match statement:
         case ast.Expr(
@@ -103,10 +117,18 @@ def _magic_body(statement: ast.stmt) -> str | None:
             )
         ) if magic in _PYTHON_MAGICS:
             return body
+        case ast.Expr(
+            value=ast.Call(
+                func=ast.Attribute(attr="run_line_magic"),
+                args=[ast.Constant(value="time"), ast.Constant(value=str(body))],
+            )
+        ):
+            return body
     return None
 
 
-def _names(node: ast.AST) -> Iterator[str]:
+def names_bound(node: ast.AST) -> Iterator[str]:
+    """Yield the names that a statement binds at the top level of its cell."""
     match node:
         case ast.FunctionDef(name=name) | ast.AsyncFunctionDef(name=name) | ast.ClassDef(name=name):
             yield name
@@ -128,7 +150,7 @@ def _names(node: ast.AST) -> Iterator[str]:
             yield from (n.target.id for n in ast.walk(node) if isinstance(n, ast.NamedExpr))
             return
     for child in ast.iter_child_nodes(node):
-        yield from _names(child)
+        yield from names_bound(child)
 
 
 def _declared_global(node: ast.AST) -> Iterator[str]:

@@ -27,6 +27,7 @@ from .model import Content, Definition, Group, Snapshot
 from .pickling import Record, Unpickler, reason
 from .placeholder import Placeholder
 from .quiet import Interruptible, unhurried
+from .remarks import heard
 
 
 class Source(Protocol):
@@ -49,6 +50,7 @@ class Rebuilt:
     values: dict[str, Any] = field(default_factory=dict)
     failed: dict[str, CannotLoad] = field(default_factory=dict)
     classes: dict[str, type] = field(default_factory=dict)  # the session's, by their keys
+    remarks: dict[str, list[str]] = field(default_factory=dict)  # what is said of variables -> their names
 
 
 def rebuild(
@@ -216,9 +218,11 @@ class _Loader:
             return
         self.started.add(group.id)
         try:
-            values = self.load(group)
+            with heard() as remarks:
+                values = self.load(group)
         except (Exception, SystemExit) as error:
             problem = self.problem(error)
+            problem.__traceback__ = problem.__context__ = problem.__cause__ = None  # they hold what was loaded so far
             for name in group.variables:
                 self.rebuilt.failed[name] = problem
             for key in group.definitions:
@@ -227,6 +231,8 @@ class _Loader:
             return
         values = {name: value for name, value in values.items() if name in self.wanted}
         self.rebuilt.values.update(values)
+        for text in remarks:
+            self.rebuilt.remarks.setdefault(text, []).extend(values or group.definitions)
         self.stand(values)
 
     def load(self, group: Group) -> dict[str, Any]:

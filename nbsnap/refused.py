@@ -92,10 +92,15 @@ REFUSED: dict[str, str] = {
     "sqlalchemy.engine.base.Connection": LIVE,
     "zmq.sugar.socket.Socket": LIVE,
     "zmq.sugar.context.Context": LIVE,
+    "torch.Event": "belongs to work that a device does",
+    "torch.Stream": "a queue of work of a device",
+    "torch.cuda.graphs.CUDAGraph": "recorded work of a GPU, bound to the memory of this process: record it again",
+    "torch.cuda.memory.MemPool": "a pool of a GPU's memory that belongs to this process",
     "torch.utils.data.dataloader._BaseDataLoaderIter": RUNNING,
     "_hashlib.HASH": "the inner state of a hash cannot be read",
     "_tkinter.tkapp": LIVE,
     "tkinter.Misc": "a window",
+    "numba.cuda.cudadrv.devicearray.DeviceNDArrayBase": "an array on a GPU: its copy_to_host() can be saved",
 }
 
 #: In memory, with a position: pickle knows how.

@@ -10,13 +10,23 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 
 from nbsnap.layout import LAST, TABLE_ROWS, Sheet, Table, title
-from nbsnap.model import RestoreReport, Skip, Snapshot, SnapshotReport, Variable
-from nbsnap.wording import beside, count, cut, seconds, short_id, size, when
+from nbsnap.model import RerunReport, RestoreReport, Skip, Snapshot, SnapshotReport, Step, Variable
+from nbsnap.wording import beside, clean, count, cut, seconds, short_id, size, when
 
-__all__ = ["brief", "restore_sheet", "saved_line", "show_sheet", "snapshot_sheet"]
+__all__ = [
+    "brief",
+    "reference",
+    "rerun_text",
+    "restore_sheet",
+    "saved_line",
+    "show_sheet",
+    "snapshot_sheet",
+    "step_text",
+]
 
 ROWS = 20  # problems shown before "and 12 more"
 NAMES = 8  # names listed in a line
+_MUCH = 100_000_000  # bytes in memory that are worth a line
 _NAME, _TYPE, _MIDDLE = 32, 36, 44  # columns on the screen
 
 
@@ -50,6 +60,8 @@ def saved_line(report: SnapshotReport) -> str:
 
 def restore_sheet(report: RestoreReport, *, verbose: bool = False, now: datetime | None = None) -> Sheet:
     """Return what `%restore` says. A dry run lists the variables; `verbose` lists all of them, and all rows."""
+    if report.undo:
+        return undo_sheet(report, verbose=verbose)
     facts = [f"{count(len(report.restored), 'variable')}, {size(report.size)}"]
     facts.append("nothing was changed" if report.dry_run else seconds(report.seconds))
     more = "%restore --dry-run -v" if report.dry_run else "%restore -v"
@@ -60,8 +72,12 @@ def restore_sheet(report: RestoreReport, *, verbose: bool = False, now: datetime
     helped = [skip for skip in report.failed if skip.hint]
     if helped:
         hints = list(dict.fromkeys(skip.hint for skip in helped))
-        then = _command("%restore", _reference(report.name, report.id), "--only", *(skip.name for skip in helped))
+        then = _command("%restore", reference(report.name, report.id), "--only", *(skip.name for skip in helped))
         lines.append(f"To finish: {'; '.join(hints[:NAMES])}; then {then}")
+    again = [skip.name for skip in report.not_saved if skip.cell is not None and skip.kind != "partly"]
+    if again:
+        them = "it" if len(again) == 1 else "them"
+        lines.append(f"To make {them} again: {_command('%restore', '--rerun', *again)}")
     if report.removed:
         removed = "would be removed" if report.dry_run else "removed"
         lines.append(f"{removed}, as the snapshot does not have them: {_names(report.removed, verbose)}")
@@ -75,9 +91,56 @@ def restore_sheet(report: RestoreReport, *, verbose: bool = False, now: datetime
         put = "would be put back, too" if report.dry_run else "put back, too"
         lines.append(f"{put}: {'; '.join(report.beside)}")
     lines += report.notes
+    if report.held >= _MUCH:
+        lines.append(f"what was replaced (about {size(report.held)}) is kept for --undo, until the next %snapshot")
     verb = "Dry run: restore" if report.dry_run else "Restored"
     origin = f"from {when(report.time, now)}"
     return Sheet(verb, report.name, short_id(report.id), tuple(facts), origin, _filled(tables), tuple(lines))
+
+
+def undo_sheet(report: RestoreReport, *, verbose: bool = False) -> Sheet:
+    """Return what `%restore --undo` says."""
+    facts = [f"{count(len(report.restored), 'variable')} put back"]
+    if report.removed:
+        facts.append(f"{len(report.removed):,} removed")
+    facts.append("nothing was changed" if report.dry_run else seconds(report.seconds))
+    more = "%restore --undo --dry-run -v"
+    tables = [_variables(report.restored, verbose, more)] if report.dry_run or verbose else []
+    lines = (
+        []
+        if report.dry_run or verbose or not report.restored
+        else [f"put back: {_names([v.name for v in report.restored], verbose)}"]
+    )
+    if report.removed:
+        lines.append(f"{'would be removed' if report.dry_run else 'removed'}: {_names(report.removed, verbose)}")
+    if report.beside:
+        lines.append(f"put back, too: {'; '.join(report.beside)}")
+    lines += report.notes
+    what = "restore" if report.undo == "undone" else "undo of the restore"
+    verb = f"Dry run: take back the {what} of" if report.dry_run else f"Took back the {what} of"
+    return Sheet(verb, report.name, short_id(report.id), tuple(facts), "", _filled(tables), tuple(lines))
+
+
+def step_text(step: Step) -> str:
+    """Return the statements of a cell that are about to be run again."""
+    code = "\n".join(f"    {clean(line)}" for line in step.code.split("\n"))
+    kept = f"    # {_names(step.rebinds, False)}: kept as in the session" if step.rebinds else ""
+    return "\n".join(filter(None, [f"In [{step.cell}]:", code, kept]))
+
+
+def rerun_text(report: RerunReport) -> str:
+    """Return what `%restore --rerun` says at its end; a dry run shows the statements."""
+    lines = []
+    if report.dry_run:
+        lines += [step_text(step) for step in report.steps]
+        lines.append("Dry run: nothing was run" if report.steps else "Dry run: there is nothing to run")
+    elif report.made:
+        lines.append(f"Made again: {', '.join(map(clean, report.made))} · {seconds(report.seconds)}")
+    if report.failed:
+        lines.append(f"nbsnap: stopped there: {clean(report.failed)}")
+    if report.unknown:
+        lines.append(f"nbsnap: no cell of the snapshot makes {_names(report.unknown, True)}")
+    return "\n".join(lines)
 
 
 def show_sheet(
@@ -122,7 +185,8 @@ def _filled(tables: Iterable[Table]) -> tuple[Table, ...]:
     return tuple(table for table in tables if table.rows)
 
 
-def _reference(name: str, id: str) -> str:
+def reference(name: str, id: str) -> str:
+    """Return what to type for a snapshot: its name, if that is one word, or the beginning of its id."""
     plain = name and name[0] not in "-~%" and all(char.isalnum() or char in "._-" for char in name)
     return name if plain else short_id(id)
 

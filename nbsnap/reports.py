@@ -8,11 +8,13 @@ from datetime import UTC, datetime
 
 from . import __version__, environment, wording
 from .errors import CannotLoad
-from .model import Head, RestoreReport, Skip, Snapshot, SnapshotReport
+from .model import Head, RestoreReport, Skip, Snapshot, SnapshotReport, VerifyReport
 from .taken import Taken
 
 
-def new_head(book: str, name: str, message: str, taken: Taken, skips: tuple[Skip, ...]) -> Head:
+def new_head(
+    book: str, name: str, message: str, taken: Taken, skips: tuple[Skip, ...], kind: str, session: str
+) -> Head:
     """Return the head of a snapshot that is being made; the store fills in the rest."""
     return Head(
         id="",
@@ -29,6 +31,8 @@ def new_head(book: str, name: str, message: str, taken: Taken, skips: tuple[Skip
         python=environment.python(),
         platform=environment.machine(),
         tool=f"nbsnap {__version__}",
+        kind=kind,
+        session=session,
     )
 
 
@@ -106,6 +110,16 @@ def failure(record: Snapshot, name: str, error: CannotLoad) -> Skip:
     return Skip(name, variable.type, name, error.reason, "failed", error.hint, variable.cell, variable.code)
 
 
+def same(latest: Snapshot, record: Snapshot) -> bool:
+    """Tell whether two snapshots hold the same, whenever and wherever it was made."""
+    return _held(latest) == _held(record)
+
+
+def _held(record: Snapshot) -> tuple[object, ...]:
+    groups = {(g.variables, g.stream.pieces, tuple(b.pieces for b in g.buffers)) for g in record.groups}
+    return groups, {d.stream.pieces for d in record.definitions}, {(skip.path, skip.reason) for skip in record.skips}
+
+
 def nothing(skips: tuple[Skip, ...]) -> str:
     """Return why no snapshot is made of nothing: it would become the latest and hide the one before it."""
     if not skips:
@@ -118,3 +132,12 @@ def refused(what: str, skips: tuple[Skip, ...]) -> str:
     first = "; ".join(f"{skip.name} ({skip.type}): {skip.reason}" for skip in skips[:3])
     more = f"; and {len(skips) - 3} more" if len(skips) > 3 else ""
     return f"nothing was {what}, because of {first}{more}"
+
+
+def not_verified(report: VerifyReport) -> str:
+    """Return why a snapshot is taken back that does not come back as it was."""
+    if report.problem:
+        return f"nothing was saved, because it could not be verified: {report.problem}"
+    found = "; ".join(f"{said.path}: {said.what}" for said in report.wrong[:3])
+    more = f"; and {len(report.wrong) - 3} more" if len(report.wrong) > 3 else ""
+    return f"nothing was saved, because it does not come back as it was: {found}{more}"

@@ -17,18 +17,28 @@ from typing import Any, Literal
 
 from . import background as jobs
 from . import beside as state
-from . import cells, host, later, living, provenance, reports, wording
-from .errors import NbSnapError, SnapshotNotFound, StoreNotFound, StrictError
+from . import cells, host, later, living, provenance, reports, undoing, verifying, wording
+from .errors import NbSnapError, NothingNew, SnapshotNotFound, StoreNotFound, StrictError
 from .folder import FolderBackend
-from .model import RestoreReport, Snapshot, SnapshotReport
+from .model import (
+    Head,
+    RerunReport,
+    RestoreReport,
+    Snapshot,
+    SnapshotReport,
+    Step,
+    VerifyReport,
+)
 from .namespace import Journal, matches_any, user_names
+from .pages import Look
 from .progress import Progress
 from .quiet import unhurried, uninterrupted
 from .rebuild import Rebuilt, rebuild
+from .remake import plan
 from .seen import learn, mark, since
 from .store import Store
 from .taken import Taken
-from .taking import parts_of, patterns, selected, session_names, take
+from .taking import parts_of, patterns, selected, session_names, take, without
 
 Place = str | os.PathLike[str] | Store | None
 
@@ -49,8 +59,11 @@ def snapshot(
     engine: str = "auto",
     beside: Iterable[str] | None = None,
     background: bool = False,
+    automatic: bool = False,
     ended: Callable[[SnapshotReport | NbSnapError], None] | None = None,
     progress: Progress | None = None,
+    verify: bool = False,
+    verify_timeout: float = verifying.TIMEOUT,
 ) -> SnapshotReport:
     """Save the variables of a namespace and report what was saved and what was not.
 
@@ -69,22 +82,30 @@ def snapshot(
             of a namespace that is not the session's own, nor with `only`.
         background: return as soon as the state is captured, and let another process write it (on Linux; elsewhere, and
             where memory is short, it is written before this returns, and a note says so). The report then has no `id`.
+        automatic: nobody has asked for it: none is made where nothing has changed since the latest, and it counts as
+            one that may be thinned out.
         ended: called, in another thread, with the report of a snapshot that was written in the background, or with
             what went wrong. `nbsnap.wait()` gives the same.
         progress: is kept up to date, for whoever looks at it from another thread.
+        verify: let a fresh process restore the snapshot, and report what came back of each variable. With `strict`,
+            one that does not come back as it was is an error, and the snapshot is taken back.
+        verify_timeout: the seconds that the process is given.
 
     Raises:
         VariableNotFound: a pattern matches no variable.
         StrictError: `strict`, and something cannot be saved.
         NbSnapError: there is nothing to save, or an argument makes no sense.
+        NothingNew: `automatic`, and nothing has changed.
         StoreError: the store cannot be written; what it held is unharmed.
     """
     started = time.perf_counter()
+    if verify and (dry_run or background):
+        raise NbSnapError("what is verified has to be written first: neither as a dry run nor in the background")
     _check_name(name)
     progress = progress or Progress()
     record, taken, kept, notes = take(
         namespace, name or "", message, only=only, exclude=exclude, ignore=ignore, notebook=notebook, engine=engine,
-        beside=beside, progress=progress,
+        beside=beside, progress=progress, automatic=automatic,
     )  # fmt: skip
     head, skips = record.head, record.skips
     if strict and skips:
@@ -93,6 +114,9 @@ def snapshot(
         raise NbSnapError(reports.nothing(skips))
     place, told = store_place(store)
     notes = told + notes
+    if verify:
+        _check_folder(place)
+        pictured = verifying.picture(taken.variables, session_names(namespace))
     if dry_run:
         return reports.saved(head, str(place), taken, skips, 0, started, dry_run=True, notes=notes)
     if background:
@@ -101,35 +125,119 @@ def snapshot(
             in_folder = isinstance(opened.backend, FolderBackend)
             why = jobs.refusal() if in_folder else "only a store in a folder can be written by another process"
         if not why:
+            left, needs = taken.left_behind()
+            why = jobs.refusal(needs)
+        if not why:
+            progress.begin("copying what another process would not have", needs)
+            taken = taken.at_home(left)
             report = reports.saved(head, where, taken, skips, 0, started, notes=notes, background=True)
             if _in_background(record, taken, kept, started, report, ended):
-                return report
+                return replace(report, notes=notes + _settled(namespace, taken, patterns(only), automatic))
             why = "there is no room for another process"
         notes += (f"{why}: it was written before you could go on",)
     saved: Snapshot | None = None
     try:
         with opened_store(place, create=True) as opened:
             where = opened.place
-            saved = _write(opened, record, taken, started, progress)
+            saved = _write(opened, record, taken, Look(), started, progress)
         living.remember(saved, taken.classes)
         state.remember(saved.head.id, kept)
-        return reports.saved(saved.head, where, taken, skips, saved.head.new_bytes, started, notes=notes)
-    except KeyboardInterrupt:
+        verified = None
+        if verify:
+            progress.begin("verifying in a fresh process")
+            verified = verifying.in_fresh_process(saved, where, pictured, engine, verify_timeout)
+            if strict and not verified.ok:
+                raise StrictError(reports.not_verified(verified))
+        notes += _settled(namespace, taken, patterns(only), automatic)
+        report = reports.saved(saved.head, where, taken, skips, saved.head.new_bytes, started, notes=notes)
+        return replace(report, verified=verified)
+    except (KeyboardInterrupt, StrictError):
         if saved is not None:  # too late to stop it, so it is taken back: interrupted means not done
             with uninterrupted(), opened_store(place, create=False) as opened:
                 opened.remove(saved.head.id)
         raise
 
 
-def _write(opened: Store, record: Snapshot, taken: Taken, started: float, progress: Progress) -> Snapshot:
+def _settled(namespace: dict[str, Any] | None, taken: Taken, only: Collection[str], automatic: bool) -> tuple[str, ...]:
+    """Return lines about what is missing from a snapshot of the whole session after an incomplete restore."""
+    if automatic or only or not host.is_session(session_names(namespace)):
+        return ()
+    return undoing.settle({variable.name for variable in taken.variables})
+
+
+def _write(opened: Store, record: Snapshot, taken: Taken, look: Look, started: float, progress: Progress) -> Snapshot:
     """Put everything into the store; return the record as it stands there."""
     progress.begin("writing", taken.size)
     opened.progress = progress
-    with opened.writer() as writer:
+    if not look.asked:
+        look.ahead(taken.buffers())
+    with opened.writer(look=look) as writer:
         groups, definitions = taken.write(writer.put)
+        record = replace(record, groups=groups, definitions=definitions)
+        latest = _latest(opened, record.head.notebook) if record.head.kind == "auto" else None
+        if latest is not None and reports.same(latest, record):
+            raise NothingNew(latest.head.id)
         progress.begin("flushing to the disk")
         head = replace(record.head, seconds=round(time.perf_counter() - started, 6))
-        return writer.commit(replace(record, head=head, groups=groups, definitions=definitions))
+        return writer.commit(replace(record, head=head))
+
+
+def left_behind(report: SnapshotReport) -> Head | None:
+    """Return the head of the snapshot before one, if it is of another process, of which nothing was restored here.
+
+    None too where that cannot be told.
+    """
+    if _came_back:
+        return None
+    try:
+        with Store.open(report.store) as opened:
+            parent = opened.load(report.id).head.parent
+            found = next((head for head in opened.heads(report.notebook) if head.id == parent), None)
+    except NbSnapError:
+        return None
+    return found if found is not None and found.session != host.SESSION else None
+
+
+#: The ids of the snapshots from which something was restored in this process, the last one last.
+_came_back: list[str] = []
+
+
+def _latest(opened: Store, book: str) -> Snapshot | None:
+    try:
+        return opened.find("latest", book)
+    except NbSnapError:  # there is none yet, or none that can be read
+        return None
+
+
+def verify(
+    snapshot: str = "latest",
+    *,
+    store: Place = None,
+    notebook: str | None = None,
+    engine: str = "auto",
+    verify_timeout: float = verifying.TIMEOUT,
+) -> VerifyReport:
+    """Let a fresh process restore a snapshot, and report what came back of each variable.
+
+    **It runs the code that the snapshot holds, as a restore does.** What came back is compared with the pieces in the
+    store, and where these differ, with what comes back of it when it is saved and loaded once more. Whether it is what
+    the session had can be asked only while the session is there: `snapshot(verify=True)`.
+
+    Args:
+        snapshot, store, notebook: as for `restore`.
+        engine: as for `snapshot`: the one that it was made with.
+        verify_timeout: the seconds that the process is given.
+
+    Raises:
+        SnapshotNotFound: there is no such snapshot, or several ids begin so.
+    """
+    jobs.wait()
+    book = notebook or host.default_notebook()
+    place, _ = store_place(store, reading=True)
+    _check_folder(place)
+    with opened_store(place, create=False, reading=book) as opened:
+        record, where = opened.find(snapshot, book), opened.place
+    return verifying.in_fresh_process(record, where, None, engine, verify_timeout)
 
 
 def _in_background(
@@ -142,11 +250,17 @@ def _in_background(
 ) -> bool:
     """Let a child write it all; tell whether that has begun."""
     place, classes = report.store, taken.classes
+    look = Look()
+    look.ahead(taken.buffers(), forking=True)
 
     def work() -> dict[str, Any]:
         with Store.open(place, create=True) as opened:
             before = mark()
-            return {"id": _write(opened, record, taken, started, Progress()).head.id, "seen": since(before)}
+            try:
+                came = {"id": _write(opened, record, taken, look, started, Progress()).head.id}
+            except NothingNew as nothing:
+                came = {"nothing new since": nothing.id}
+            return {**came, "seen": since(before), "named": look.named}
 
     def over(told: Mapping[str, Any]) -> None:
         came: SnapshotReport | NbSnapError
@@ -154,9 +268,11 @@ def _in_background(
             came = _came(told, place, classes, kept, report)
         except NbSnapError as error:
             came = error
-        _ended.append(came)
+        if record.head.kind != "auto":  # nobody waits for those
+            _ended.append(came)
         if ended is not None:
             ended(came)
+        look.afterwards(told.get("named", ()))
 
     name = f"snapshot {report.name}".strip()
     return jobs.start(name, work, over)
@@ -169,6 +285,8 @@ def _came(
     if "error" in told:
         raise NbSnapError(f"{report.name or 'the snapshot'} was not saved: {told['error']}")
     learn(told["seen"])
+    if "id" not in told:
+        raise NothingNew(told["nothing new since"])
     with Store.open(place) as opened:
         saved = opened.load(told["id"])
     living.remember(saved, classes)
@@ -213,9 +331,11 @@ def restore(
     *,
     only: Iterable[str] = (),
     exclude: Iterable[str] = (),
+    ignore: Iterable[str] = (),
     exact: bool = False,
     strict: bool = False,
     dry_run: bool = False,
+    undo: bool = False,
     store: Place = None,
     notebook: str | None = None,
     beside: Iterable[str] | None = None,
@@ -232,9 +352,11 @@ def restore(
         snapshot: a name, the beginning of an id (4 digits at least), "latest", or "latest~N" for the N-th before it.
         namespace: the dict to restore into; the session's own (`__main__`) by default.
         only, exclude: names or shell globs; one that matches nothing is an error.
+        ignore: names or globs of variables that are never saved: `exact` lets them be.
         exact: also remove the user's variables that the snapshot does not know.
         strict: raise instead of leaving anything out, with the namespace as it was.
         dry_run: report what would come back; nothing is loaded.
+        undo: as `nbsnap.undo()`; only `only`, `exclude` and `dry_run` go with it.
         store, notebook: as for `snapshot`.
         beside: what to put back beside the variables, as for `snapshot`; nothing by default with `only` or `exclude`.
         reload_extensions: load IPython's extensions again that the session had.
@@ -259,6 +381,10 @@ def restore(
     jobs.wait()
     names = session_names(namespace)
     only, exclude = patterns(only), patterns(exclude)
+    if undo:
+        if snapshot != "latest" or exact or strict:
+            raise NbSnapError("--undo takes back the last restore: no snapshot, --exact or --strict goes with it")
+        return _take_back(names, only, exclude, dry_run)
     book = notebook or host.default_notebook()
     parts = parts_of(beside, names, partly=bool(only or exclude))
     place, _ = store_place(store, reading=True)
@@ -269,7 +395,7 @@ def restore(
         chosen = set(selected([*saved, *(name for name in skips if name not in saved)], only, exclude))
         not_saved = tuple(skip for skip in record.skips if skip.name in chosen or not (only or exclude))
         wanted = [name for name in saved if name in chosen]
-        others = _others(names, {*saved, *skips}, only, exclude)
+        others = tuple(without(list(_others(names, {*saved, *skips}, only, exclude)), ignore, asked=only))
         entries = [entry.name for entry in record.beside if state.part_of(entry.name) in parts]
         if dry_run:
             return reports.restored(
@@ -279,7 +405,7 @@ def restore(
         progress.begin("reading", _size(record, loading, streams=True))
         opened.progress = progress
         source = opened.reader(size=_size(record, loading), map=map, before=strict or verify == "before")
-        journal = Journal(names)
+        journal, order, made = Journal(names), list(names), provenance.known()
         turn = state.Turn(record.head.id, reload_extensions=reload_extensions, in_session=host.is_session(names))
         try:
             state.begin({state.part_of(entry) for entry in entries}, turn)
@@ -292,7 +418,8 @@ def restore(
             built = rebuild(
                 record, loading, source, names, stand=lambda values: journal.bind(_variables(values)), known=known
             )
-            living.remember(record, built.classes)
+            classes = living.remember(record, built.classes)
+            turn.undoing.append(lambda: living.exchange(classes))
             failed = tuple(reports.failure(record, name, built.failed[name]) for name in wanted if name in built.failed)
             if strict and (failed or not_saved):
                 raise StrictError(reports.refused("restored", (*failed, *not_saved)))
@@ -301,7 +428,7 @@ def restore(
             here = [name for name in wanted if name in built.values]
             turn.restored = {name: built.values[name] for name in here}
             state.put(parts, _entries(built, turn), turn)
-            notes += (*turn.notes, *_parted(record, here, names))
+            notes += (*_remarks(first), *_remarks(built), *turn.notes, *_parted(record, set(here), names))
             report = reports.restored(
                 record, opened.place, here, failed, not_saved, others, exact, started, notes=notes, beside=turn.done
             )
@@ -309,15 +436,141 @@ def restore(
             if (seen := host.look(names)).hidden is not None:
                 provenance.restored(report.restored, seen.code)
             later.verify(opened.pieces, source.unverified, _tell_damage)
-            return report
+            _came_back.append(record.head.id)
+            return undoing.keep(names, report, journal, turn, order, classes, made, partly=bool(only or exclude))
         except BaseException:
             with uninterrupted():
                 journal.undo()
                 turn.undo()
+                undoing.failed(names, record, wanted, journal)
             raise
 
 
+def undo(
+    namespace: dict[str, Any] | None = None,
+    *,
+    only: Iterable[str] = (),
+    exclude: Iterable[str] = (),
+    dry_run: bool = False,
+) -> RestoreReport:
+    """Take the last restore of the session back; after that, do it again.
+
+    Names that the restore replaced or removed get their very objects back, names that it added are removed, and what
+    lies beside the variables is as it was. All other names stay as they are. What is replaced by this is kept: a second
+    call brings it back.
+
+    Args:
+        namespace: the session's own, which is the default; no other has this.
+        only, exclude: names or shell globs, of what the restore has changed; nothing beside the variables then.
+        dry_run: report what would be put back, and change nothing.
+
+    Raises:
+        NbSnapError: there was no restore, or what it replaced has been let go: by a snapshot, or for want of memory.
+        VariableNotFound: a pattern matches nothing that the restore has changed.
+    """
+    return _take_back(session_names(namespace), patterns(only), patterns(exclude), dry_run)
+
+
+def _take_back(names: dict[str, Any], only: tuple[str, ...], exclude: tuple[str, ...], dry_run: bool) -> RestoreReport:
+    report = undoing.undo(names, only=only, exclude=exclude, dry_run=dry_run)
+    if report.undo == "redone" and not dry_run:
+        _came_back.append(report.id)
+    elif report.id in _came_back and not (dry_run or only or exclude):
+        _came_back.remove(report.id)
+    return report
+
+
+def rerun(
+    wanted: Iterable[str],
+    snapshot: str = "",
+    namespace: dict[str, Any] | None = None,
+    *,
+    dry_run: bool = False,
+    store: Place = None,
+    notebook: str | None = None,
+    show: Callable[[Step], None] | None = None,
+    run: Callable[[str], str] | None = None,
+    python: Callable[[str], str] = str,
+) -> RerunReport:
+    """Make variables again that a snapshot does not hold, by running the statements of the cells that had made them.
+
+    **This runs code that the snapshot holds.** What it is, `dry_run` tells.
+
+    Args:
+        wanted: their names, which are names of the session.
+        snapshot: of which the cells are; by default the last one that was restored here, or the latest.
+        namespace: the dict to run them in; the session's own by default.
+        dry_run: say what would be run, and run nothing.
+        store, notebook: as for `snapshot`.
+        show: called with each step before it is run.
+        run: runs Python source in the namespace, and returns what went wrong, or "".
+        python: makes Python of the text of a cell, in which magics may stand.
+
+    Raises:
+        SnapshotNotFound: there is no such snapshot.
+        NbSnapError: it knows no cells, as it was not taken in IPython.
+    """
+    started = time.perf_counter()
+    names = session_names(namespace)
+    book = notebook or host.default_notebook()
+    place, _ = store_place(store, reading=True)
+    with opened_store(place, create=False, reading=book) as opened:
+        record = opened.find(snapshot or (_came_back[-1] if _came_back else "latest"), book)
+    if not record.history:
+        raise NbSnapError("the snapshot knows no cells: it was not taken in IPython")
+    wanted = patterns(wanted)
+    there = {name for name in names if name not in wanted}
+    found = plan([(count, python(text)) for count, text in record.history], wanted, there)
+    failed = ""
+    made: list[str] = []
+    for step in () if dry_run else found.steps:
+        if show is not None:
+            show(step)
+        kept = {name: names[name] for name in step.rebinds if name in names}
+        failed = (run or (lambda code: _run(code, names)))(step.code)
+        names.update(kept)
+        made += [name for name in step.makes if name in names]
+        if failed:
+            break
+    return RerunReport(
+        id=record.head.id,
+        name=record.head.name,
+        time=record.head.time,
+        steps=found.steps,
+        made=tuple(dict.fromkeys(made)),
+        unknown=found.unknown,
+        failed=failed,
+        seconds=time.perf_counter() - started,
+        dry_run=dry_run,
+    )
+
+
+def _run(code: str, names: dict[str, Any]) -> str:
+    try:
+        exec(compile(code, "<rerun>", "exec"), names)
+    except (Exception, SystemExit) as error:
+        return f"{type(error).__name__}: {error}"
+    return ""
+
+
+def is_here(snapshot: str, *, store: Place = None, notebook: str | None = None) -> bool:
+    """Tell whether the variables of a snapshot are in this session: taken here, or restored here."""
+    book = notebook or host.default_notebook()
+    place, _ = store_place(store, reading=True)
+    with opened_store(place, create=False, reading=book) as opened:
+        head = opened.find(snapshot, book).head
+    return head.id in _came_back or head.session == host.SESSION
+
+
 # --- the namespace ----------------------------------------------------------------------------------------------------
+
+
+def look_at(namespace: dict[str, Any] | None) -> tuple[dict[str, Any], list[str], dict[str, tuple[int, str]]]:
+    """Return a namespace, by default the session's, with the names of its variables and the cells that bound them."""
+    names = session_names(namespace)
+    seen = host.look(names)
+    made = provenance.binders(seen.code) if seen.hidden is not None else {}
+    return names, user_names(names, seen.hidden)[0], made
 
 
 def _stages(entries: Iterable[str]) -> tuple[list[str], list[str]]:
@@ -331,14 +584,25 @@ def _stages(entries: Iterable[str]) -> tuple[list[str], list[str]]:
 
 def _parted(record: Snapshot, here: Collection[str], names: Mapping[str, Any]) -> Iterator[str]:
     """Yield lines about variables that shared objects with some that were not restored with them, and are there."""
+    restored = set(here)
     for group in record.groups:
-        came = [name for name in group.variables if name in here]
-        stayed = [name for name in group.variables if name in names and name not in here]
+        if group.engine == "batch":  # these share nothing
+            continue
+        came = [name for name in group.variables if name in restored]
+        stayed = [name for name in group.variables if name in names and name not in restored]
         if came and stayed and state.item_of(came[0]) is None:
             yield (
                 f"{wording.listed(came)} shared objects with {wording.listed(stayed)}, now apart:"
                 " restore them together to have them share again"
             )
+
+
+def _remarks(built: Rebuilt) -> Iterator[str]:
+    """Yield what is to be said of the objects that came back, each sentence with the variables that it is about."""
+    for text, names in built.remarks.items():
+        entries = [entry for name in names if (entry := state.item_of(name)) is not None]
+        shown = [*(name for name in names if state.item_of(name) is None), *wording.beside(entries)]
+        yield f"{wording.listed(shown)}: {text}"
 
 
 def _leave(values: Mapping[str, Any]) -> None:
@@ -388,6 +652,11 @@ def opened_store(place: str | os.PathLike[str] | Store, *, create: bool, reading
         raise SnapshotNotFound(f"no snapshot of {reading} in {place} yet: %snapshot makes one") from error
     with opened:
         yield opened
+
+
+def _check_folder(place: Place) -> None:
+    if isinstance(place, Store) and not isinstance(place.backend, FolderBackend):
+        raise NbSnapError("only what is in a folder can be verified by another process")
 
 
 def _check_name(name: str | None) -> None:

@@ -26,11 +26,12 @@ from .describe import module_of
 class Team:
     """Variables and definitions pickled together, while it is not yet sure that they stay so."""
 
-    __slots__ = ("claimed", "definitions", "variables")
+    __slots__ = ("claimed", "definitions", "memory", "variables")
 
-    def __init__(self, variables: list[str], definitions: list[str]) -> None:
+    def __init__(self, variables: list[str], definitions: list[str], memory: dict[int, Any] | None = None) -> None:
         self.variables = variables
         self.definitions = definitions
+        self.memory = memory or {}  # what its parts were seen to share, if it was made of parts: `memory.Carriers`
         self.claimed: list[int] = []
 
     def __repr__(self) -> str:
@@ -53,8 +54,11 @@ class Ownership:
         self._common: dict[int, object] = {}
         self._tying: set[int] = set()  # what was found not to be common; of a mistaken id, teams would be only coarser
         self._session_modules = session_modules
+        self._scans = 0  # of the heap
+        self._library: set[int] | None = None  # what modules and classes hold, if that was needed
         self._links: dict[Team, Team] = {}  # team -> one nearer to the root of those that it is linked with
         self.copies: dict[int, dict[str, Any]] = {}  # id of a copy of the namespace -> what functions need of it
+        self.once: dict[int, tuple[object, Any]] = {}  # id of an object -> it, and what was made of it
         self.places: dict[int, object] = {}  # address -> what stands for the memory there when it is claimed
 
     def claimer(self, team: Team) -> Callable[[object], None]:
@@ -124,9 +128,17 @@ class Ownership:
         team.claimed.clear()
 
     def _held_by_library(self, value: object) -> bool:
-        """Tell whether a library's module or class holds this object. Scans the heap: asked only when teams touch."""
+        """Tell whether a library's module or class holds this object. Scans the heap: asked only when teams touch.
+
+        Asked more often, all that such may hold is gathered once, and the heap is scanned for that alone.
+        """
         if module_of(type(value)).startswith(_DATA):
             return False
+        if self._scans >= _SCANS:
+            self._library = _held_by_name() if self._library is None else self._library
+            if id(value) not in self._library:
+                return False
+        self._scans += 1
         return any(type(holder) is dict and self._is_library_dict(holder) for holder in gc.get_referrers(value))
 
     def _is_library_dict(self, names: dict[Any, Any]) -> bool:
@@ -141,6 +153,26 @@ class Ownership:
         return False
 
 
+def _held_by_name() -> set[int]:
+    """Return the ids of all objects that the dict of a module or of a class holds."""
+    held: set[int] = set()
+    for module in list(sys.modules.values()):
+        if type(names := getattr(module, "__dict__", None)) is dict:
+            held.update(map(id, names.values()))
+    found: set[type] = {object}
+    todo: list[type] = [object]
+    while todo:
+        cls = todo.pop()
+        held.update(map(id, _class_dict(cls).values()))
+        subclasses: list[type] = type.__subclasses__(cls)
+        todo += (new := set(subclasses) - found)
+        found |= new
+    return held
+
+
+_class_dict = type.__dict__["__dict__"].__get__
+#: So many scans of the heap take as long as gathering what modules and classes hold.
+_SCANS = 3
 #: Where the types of data are at home, which libraries do not keep for all their users.
 _DATA = ("numpy", "pandas")
 #: Types without parts that could be shared.

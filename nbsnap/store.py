@@ -4,7 +4,7 @@
     index      says which piece lies where in it
     manifest   names the pieces; once it is there, the snapshot counts
 
-Each is published whole before the next is begun (`writer`). A death in between leaves a pack that nobody refers to,
+Each gets its name whole, and after the one before it (`writer`). A death in between leaves a pack that nobody needs,
 whose pieces the next writer uses again; never a broken snapshot. A manifest that is damaged, or misses pieces,
 hurts itself alone.
 
@@ -20,6 +20,7 @@ import os
 import re
 import time
 from collections.abc import Callable, Iterable, Sequence
+from itertools import islice
 from typing import NoReturn
 
 from nbsnap import manifest
@@ -29,6 +30,7 @@ from nbsnap.errors import DamageError, SnapshotNotFound, StoreError, StoreNotFou
 from nbsnap.folder import FolderBackend
 from nbsnap.keep import Rules, parse_size
 from nbsnap.model import Content, Head, Snapshot
+from nbsnap.pages import Look
 from nbsnap.pieces import Pieces
 from nbsnap.progress import Progress
 from nbsnap.pruning import Choice, choose, discard
@@ -124,9 +126,12 @@ class Store:
 
     # --- snapshots -------------------------------------------------------------------------------------------
 
-    def writer(self, *, compression: str = "auto") -> Writer:
-        """Return a context manager that takes content and commits one snapshot. `compression` is "auto" or "off"."""
-        return Writer(self, compression=compression)
+    def writer(self, *, compression: str = "auto", look: Look | None = None) -> Writer:
+        """Return a context manager that takes content and commits one snapshot. `compression` is "auto" or "off".
+
+        `look` may have looked at the memory that will be put, ahead.
+        """
+        return Writer(self, compression=compression, look=look)
 
     def entries(self, notebook: str | None = None) -> list[Entry]:
         """Return all manifests of a notebook (None: of all), oldest first, without opening one."""
@@ -135,6 +140,11 @@ class Store:
             return sorted(entry for file in self.backend.list(folder) if (entry := parse_snapshot(file)))
         except OSError as error:
             raise sentence(error, self.place, writing=False) from error
+
+    def newest(self, notebook: str) -> list[Entry]:
+        """Return the newest manifest of a notebook, or nothing where there is none."""
+        files = self.backend.list(f"{SNAPSHOTS}/{notebook_key(notebook)}")
+        return list(islice(filter(None, map(parse_snapshot, reversed(files))), 1))
 
     def heads(self, notebook: str | None = None) -> list[Head]:
         """Return the heads of a notebook's snapshots (None: of all), oldest first. `problems` tells the unreadable."""

@@ -7,11 +7,11 @@ handed to a store: streams and buffers first, then the records that name them.
 from __future__ import annotations
 
 import pickle
-from collections.abc import Callable, Iterable, Mapping, Sequence, Set
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from . import describe
+from . import abroad, describe
 from .builders import PYTHON
 from .model import Content, Definition, Group, Skip, Variable
 from .pickling import Desk
@@ -59,14 +59,54 @@ class Taken:
     _groups: tuple[tuple[Group, bytes, list[pickle.PickleBuffer]], ...]
     _definitions: tuple[tuple[Definition, bytes], ...]
 
+    def entry(self, name: str) -> tuple[Group, int, int] | None:
+        """Return the group of a name, and the bytes of its stream and of its buffers; None for what was not taken."""
+        for group, stream, buffers in self._groups:
+            if name in group.variables:
+                return group, len(stream), sum(buffer.raw().nbytes for buffer in buffers)
+        return None
+
+    def classes_of(self, group: Group) -> set[str]:
+        """Return the keys of the session's classes that a group needs, directly or by way of others."""
+        needs = {definition.key: definition.needs for definition, _ in self._definitions}
+        found: set[str] = set()
+        todo = [*group.needs, *group.definitions]
+        while todo:
+            key = todo.pop()
+            if key not in found:
+                found.add(key)
+                todo.extend(needs.get(key, ()))
+        return found
+
+    def buffers(self) -> Iterator[memoryview]:
+        """Yield the memory of this process that `write` will put, in the order of the groups."""
+        views = (buffer.raw() for _, _, buffers in self._groups for buffer in buffers)
+        return (view for view in views if not isinstance(view.obj, abroad.Abroad))
+
     def write(self, sink: Sink) -> tuple[tuple[Group, ...], tuple[Definition, ...]]:
         """Put all content into the sink and return the records that name it."""
         written = []
         for group, stream, buffers in self._groups:
-            contents = tuple(sink(buffer.raw()) for buffer in buffers)
+            contents = tuple(abroad.put(buffer.raw(), sink) for buffer in buffers)
             written.append(replace(group, stream=sink(stream), buffers=contents))
         defined = tuple(replace(definition, stream=sink(stream)) for definition, stream in self._definitions)
         return tuple(written), defined
+
+    def left_behind(self) -> tuple[set[int], int]:
+        """Return the ids of the buffers that a forked child would not have as they are now, and their bytes."""
+        buffers = [buffer for _, _, buffers in self._groups for buffer in buffers]
+        found = abroad.left_behind(buffers)
+        return found, sum(buffer.raw().nbytes for buffer in buffers if id(buffer) in found)
+
+    def at_home(self, left: set[int]) -> Taken:
+        """Return the same with these buffers copied into plain memory."""
+        if not left:
+            return self
+        groups = tuple(
+            (group, stream, [abroad.at_home(buffer) if id(buffer) in left else buffer for buffer in buffers])
+            for group, stream, buffers in self._groups
+        )
+        return replace(self, _groups=groups)
 
 
 def group_record(id: str, item: Pickled) -> Group:

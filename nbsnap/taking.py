@@ -43,6 +43,7 @@ def take(
     notebook: str | None = None,
     engine: str = "auto",
     beside: Iterable[str] | None = None,
+    automatic: bool = False,
     progress: Progress,
 ) -> Seen:
     """Take a namespace apart; what the arguments mean is said in `snapshot`."""
@@ -57,7 +58,7 @@ def take(
     made = provenance.binders(seen.code) if seen.hidden is not None else {}
     parts = parts_of(beside, names, partly=bool(only))
     available, lost = user_names(names, seen.hidden)
-    chosen = _without(selected(available, only, exclude), ignore, asked=only)
+    chosen = without(selected(available, only, exclude), ignore, asked=only)
     kept, lost_beside = state.take(parts, state.Scene({name: names[name] for name in chosen}, host.cells(seen)))
     taken = take_apart(
         names, chosen, engine=engine, made=made, beside=kept,
@@ -67,7 +68,7 @@ def take(
     skips = taken.skips + tuple(_shell_name(name, names, made) for name in _asked(lost, only))
     book = notebook or host.default_notebook()
     record = Snapshot(
-        head=reports.new_head(book, name, message, taken, skips),
+        head=reports.new_head(book, name, message, taken, skips, "auto" if automatic else "", host.SESSION),
         variables=taken.variables,
         groups=(),
         definitions=(),
@@ -107,7 +108,7 @@ def patterns(given: Iterable[str]) -> tuple[str, ...]:
     return (given,) if isinstance(given, str) else tuple(given)
 
 
-def _without(names: list[str], ignore: Iterable[str], asked: Iterable[str]) -> list[str]:
+def without(names: list[str], ignore: Iterable[str], asked: Iterable[str]) -> list[str]:
     """Leave out what is always left out, unless it is asked for by its name."""
     ignored, by_name = patterns(ignore), set(patterns(asked))
     if not ignored:

@@ -1,5 +1,9 @@
 """Writing one snapshot: content goes along a line of threads into one pack (`line`); then index and manifest follow.
 
+The three are written first, each to a temporary file, and flushed; then they get their names, in that order, and the
+folder of the first two is flushed before the manifest gets its own. So whoever sees a manifest has its pack, and the
+disk is waited for as rarely as that allows.
+
 Leaving the `with` block without `commit` drops everything. The store is held from beginning to end, so that nobody
 removes what is counted on here; and the temporary file is there at once, so that a place that cannot be written shows
 itself before any work is done."""
@@ -10,16 +14,16 @@ import datetime
 import errno
 import time
 from dataclasses import replace
-from itertools import chain
 from typing import TYPE_CHECKING
 
 from nbsnap import manifest
-from nbsnap.backends import Hold, sentence, write_whole
+from nbsnap.backends import Backend, Hold, Sink, sentence, write_whole
 from nbsnap.digest import Bytes
 from nbsnap.errors import StoreError
 from nbsnap.line import Line, Pack
 from nbsnap.model import Content, Snapshot
 from nbsnap.packs import decode_index, encode_index
+from nbsnap.pages import Look
 from nbsnap.quiet import uninterrupted
 from nbsnap.tree import STORE_FILE, index_file, new_pack, pack_file, snapshot_file, stamp_after, stamp_of
 
@@ -34,15 +38,17 @@ WAIT = 0.02
 class Writer:
     """Takes content, commits one snapshot. A context manager; used by one thread."""
 
-    def __init__(self, store: Store, *, compression: str = "auto") -> None:
+    def __init__(self, store: Store, *, compression: str = "auto", look: Look | None = None) -> None:
         if compression not in ("auto", "off"):
             raise ValueError(f"compression is 'auto' or 'off', not {compression!r}")
         self.store = store
         self._compressing = compression == "auto"
+        self._look = look
         self._entered = False
         self._line: Line | None = None  # while it is open
         self._hold: Hold | None = None
         self._end = 0
+        self._put: dict[int, tuple[Content, list[bytes]]] = {}  # by its id(): content that was put, and its pieces
 
     def __enter__(self) -> Writer:
         if self._entered:
@@ -58,7 +64,14 @@ class Writer:
             backend.sweep()
             self._pack_id = new_pack()
             pack = Pack(backend.create(pack_file(self._pack_id)))
-            self._line = Line(pack, self.store.pieces.has, compressing=self._compressing, progress=self.store.progress)
+            self._line = Line(
+                pack,
+                self.store.pieces.has,
+                self.store.pieces.has_all,
+                compressing=self._compressing,
+                progress=self.store.progress,
+                look=self._look,
+            )
             self.store.pieces.look()
         except BaseException as error:
             self.__exit__()
@@ -92,7 +105,9 @@ class Writer:
         """Store `data` (any contiguous buffer of bytes or native numbers); return what stands for it."""
         line = self._open()
         try:
-            return line.put(data)
+            content, ids = line.put(data)
+            self._put[id(content)] = content, ids
+            return content
         except OSError as error:
             raise self._sentence(error) from error
 
@@ -115,49 +130,66 @@ class Writer:
     def commit(self, snapshot: Snapshot) -> Snapshot:
         """Make the snapshot count: pack, index, manifest. Return it with id, time, parent and new bytes filled in."""
         line, store = self._open(), self.store
-        pack = line.pack
+        pack, backend = line.pack, store.backend
+        sinks: list[Sink] = []
+        index = b""
         try:
-            line.finish()
-            packs = self._packs_of(snapshot, line.new)
-            if pack.pieces:
-                publish_pack(self.store, self._pack_id, pack)
-            moment = snapshot.head.time or datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
-            newest = store.entries(snapshot.head.notebook)[-1:]
-            stamp = max([stamp_of(moment), *(stamp_after(entry.stamp) for entry in newest)])
-            parent = newest[0].id if newest else ""
-            head = replace(snapshot.head, time=moment, parent=parent, new_bytes=pack.end)
-            snapshot, data = manifest.encode(replace(snapshot, head=head), packs)
-            file = snapshot_file(head.notebook, stamp, snapshot.head.id, head.name)
-        except OSError as error:
-            raise self._sentence(error) from error
+            try:
+                line.finish()
+                packs = self._packs_of(snapshot, line.new)
+                if pack.pieces:
+                    index = encode_index(self._pack_id, pack.end, pack.pieces)
+                    pack.bytes(index)
+                    pack.flush()
+                    sinks = [pack.sink, _written(backend, index_file(self._pack_id), index)]
+                moment = snapshot.head.time or datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+                newest = store.newest(snapshot.head.notebook)
+                stamp = max([stamp_of(moment), *(stamp_after(entry.stamp) for entry in newest)])
+                parent = newest[0].id if newest else ""
+                head = replace(snapshot.head, time=moment, parent=parent, new_bytes=pack.end)
+                snapshot, data = manifest.encode(replace(snapshot, head=head), packs)
+                file = snapshot_file(head.notebook, stamp, snapshot.head.id, head.name)
+                sinks.append(_written(backend, file, data))
+                for sink in sinks:
+                    sink.settle()
+                if index:
+                    sinks[0].publish(last=False)
+                    sinks[1].publish()
+                    store.pieces.add(decode_index(index, self._pack_id))
+            except OSError as error:
+                raise self._sentence(error) from error
+            finally:
+                self._drop()
+            self._count(file, sinks[-1])  # nothing is left to do after it, where Ctrl-C could come in between
         finally:
-            self._drop()
-        self._publish_manifest(file, data)  # nothing is left to do after it, where Ctrl-C could come in between
+            for sink in sinks:
+                sink.abandon()  # nothing, where it has got its name
         return snapshot
 
-    def _publish_manifest(self, file: str, data: bytes) -> None:
+    def _count(self, file: str, sink: Sink) -> None:
         """Make the snapshot count. Ctrl-C waits for the few milliseconds that it takes, and then takes it back."""
-        backend = self.store.backend
         try:
             with uninterrupted():
-                write_whole(backend, file, data)
+                sink.publish()
         except OSError as error:
             raise self._sentence(error) from error
         except KeyboardInterrupt:
-            backend.delete(file)
+            self.store.backend.delete(file)
             raise
 
     def _packs_of(self, snapshot: Snapshot, new: set[bytes]) -> set[str]:
         """Return the packs that hold what the snapshot refers to; nothing that is nowhere may become a manifest."""
-        ids = set(chain.from_iterable(content.pieces for content in manifest.contents(snapshot)))
-        pieces = set(map(bytes.fromhex, ids))
-        packs = {self._pack_id} if pieces & new else set()
-        for piece in pieces - new:
-            pack = self.store.pieces.pack_of(piece)
-            if pack is None:
-                raise StoreError(f"piece {piece.hex()[:12]} of the snapshot was never put into {self.store.place}")
-            packs.add(pack)
-        return packs
+        pieces: set[bytes] = set()
+        for content in manifest.contents(snapshot):
+            put = self._put.get(id(content))
+            pieces.update(put[1] if put is not None else map(bytes.fromhex, content.pieces))
+        old = pieces - new
+        packs = {self._pack_id} if len(old) < len(pieces) else set()
+        try:
+            return packs | self.store.pieces.packs_of(old)
+        except KeyError as error:
+            name = error.args[0].hex()[:12]
+            raise StoreError(f"piece {name} of the snapshot was never put into {self.store.place}") from None
 
     def _drop(self) -> None:
         """Let go of thread and temporary file. What was published stays."""
@@ -169,6 +201,17 @@ class Writer:
             finally:
                 self._line, self._end = None, line.pack.end
                 line.pack.sink.abandon()
+
+
+def _written(backend: Backend, name: str, data: Bytes) -> Sink:
+    """Return a sink with all of `data`, which nobody sees yet."""
+    sink = backend.create(name)
+    try:
+        sink.write(data)
+    except BaseException:
+        sink.abandon()
+        raise
+    return sink
 
 
 def publish_pack(store: Store, id: str, pack: Pack) -> int:

@@ -22,12 +22,13 @@ PACKAGE = Path(nbsnap.__file__).parent
 LAYERS = """
     __init__ __main__
     magics
-    cli since
+    cli attempt automatic explaining fresh since
     history session
     taking
-    reports
-    environment living           | maintenance
-    capture rebuild              | store
+    reports undoing verifying
+    environment living portrait  | maintenance
+    looking                      |
+    capture rebuild remake       | store
                                  | pruning
     losses taken batches origins | writer later naming
     pickling                     | reader
@@ -35,14 +36,14 @@ LAYERS = """
     memory paths flat plain      | packs backends
                                  | mapping
     builders sharing refused structs beside | seen pages
-    ordering namespace provenance placeholder cells
+    ordering namespace provenance placeholder cells abroad weight
     describe
-    startup profile host meter
+    startup profile host meter autosave lost firstline
     render_history
-    render differences
+    render sheets differences
     layout tree sources streams
-    wording manifest background keep
-    quiet pagemap records
+    wording manifest background answers keep
+    quiet pagemap remarks records
     model digest progress arguments
     errors
 """

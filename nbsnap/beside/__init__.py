@@ -15,15 +15,30 @@ Three rules:
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from typing import Any, NamedTuple
 
 from nbsnap.errors import NbSnapError
 from nbsnap.model import BESIDE
 
 from . import extensions, figures, filters, generators, options, places, submodules
-from .turn import Scene, Turn, said
+from .turn import Scene, Step, Turn, said
 
-__all__ = ["Scene", "Turn", "begin", "chosen", "finish", "item_of", "name_of", "part_of", "put", "remember", "take"]
+__all__ = [
+    "Scene",
+    "Step",
+    "Turn",
+    "begin",
+    "chosen",
+    "finish",
+    "item_of",
+    "name_of",
+    "part_of",
+    "put",
+    "remember",
+    "take",
+    "take_back",
+]
 
 
 class _Keeper(NamedTuple):
@@ -90,12 +105,31 @@ def take(parts: Iterable[str], scene: Scene) -> tuple[dict[str, Any], tuple[str,
 
 def begin(parts: Iterable[str], turn: Turn) -> None:
     """Remember the state as it is, to be put back where a restore fails."""
-    for part in parts:
+    for part in sorted(parts, key=list(_KEEPERS).index):
         keeper = _KEEPERS[part]
         if keeper.total:
             values, _ = take([part], Scene())
             now = {entry.partition(":")[2]: value for entry, value in values.items()}
             turn.undoing.append(lambda keeper=keeper, now=now: keeper.put(now, Turn()))  # type: ignore[misc]
+            turn.later.append(partial(_put_again, part, now))
+
+
+def _put_again(part: str, values: Mapping[str, Any], turn: Turn) -> None:
+    """Make the state of a part, which is total, what it was when a restore began."""
+    begin([part], turn)
+    _KEEPERS[part].put(values, turn)
+
+
+def take_back(steps: Iterable[Step], turn: Turn) -> None:
+    """Take back what an earlier turn has done, the last first. What fails is said."""
+    for step in reversed(list(steps)):
+        before, later = len(turn.undoing), len(turn.later)
+        try:
+            step(turn)
+        except (Exception, SystemExit) as error:
+            turn.undo(before)
+            del turn.later[later:]
+            turn.notes.append(f"not all that lies beside the variables could be put back: {said(error)}")
 
 
 def put(parts: Iterable[str], values: Mapping[str, Any], turn: Turn) -> None:
@@ -104,11 +138,12 @@ def put(parts: Iterable[str], values: Mapping[str, Any], turn: Turn) -> None:
         own = {entry.partition(":")[2]: value for entry, value in values.items() if part_of(entry) == part}
         if not own:
             continue
-        before = len(turn.undoing)
+        before, later = len(turn.undoing), len(turn.later)
         try:
             _KEEPERS[part].put(own, turn)
         except (Exception, SystemExit) as error:
             turn.undo(before)
+            del turn.later[later:]
             turn.notes.append(f"{part}: not put back: {said(error)}")
 
 

@@ -5,6 +5,7 @@ An extension is a program that may do anything, so by default the user decides.
 
 from __future__ import annotations
 
+import functools
 import os
 import re
 from collections.abc import Iterable, Mapping
@@ -63,6 +64,7 @@ def put(values: Mapping[str, Any], turn: Turn) -> None:
             turn.undoing.pop()
             turn.notes.append(f"%load_ext {name} failed: {said(error)}")
         else:
+            turn.later.append(lambda later, name=name: _unload(name, later))  # type: ignore[misc]
             turn.done.append(f"extensions:{name}")
     if mode:
         try:
@@ -73,8 +75,26 @@ def put(values: Mapping[str, Any], turn: Turn) -> None:
             turn.done.append(f"extensions:%matplotlib {mode}")
 
 
+def _unload(name: str, turn: Turn) -> None:
+    if name in host.extensions():
+        host.unload_extension(name)
+        turn.later.append(lambda later: _load(name, later))
+        turn.done.append(f"extensions:{name}")
+
+
+def _load(name: str, turn: Turn) -> None:
+    host.load_extension(name)
+    turn.later.append(lambda later: _unload(name, later))
+    turn.done.append(f"extensions:{name}")
+
+
 def _chose(cells: Iterable[str]) -> bool:
-    return any(_CHOOSING.search(cell) for cell in cells)
+    return any(map(_chooses, cells))
+
+
+@functools.lru_cache(maxsize=4096)
+def _chooses(cell: str) -> bool:
+    return _CHOOSING.search(cell) is not None
 
 
 def _mode() -> str:

@@ -45,6 +45,7 @@ def put(values: Mapping[str, Any], turn: Turn) -> None:
     pylab = sys.modules["matplotlib._pylab_helpers"].Gcf
     before = dict(pylab.figs)
     opened: list[Any] = []
+    now: dict[Any, Any] = {}
     turn.undoing.append(lambda: _put_managers(pylab, before))
     for number in order:
         figure = values[str(number)]
@@ -59,8 +60,43 @@ def put(values: Mapping[str, Any], turn: Turn) -> None:
         pylab._set_new_active_manager(module.new_figure_manager_given_figure(free, figure))
         turn.ending.append(lambda figure=figure: _opened.add(figure))  # type: ignore[misc]
         opened.append(free)
+        now[free] = figure
+    was = {number: manager.canvas.figure for number, manager in before.items()}
+    turn.later.append(lambda later: _exchange(was, now, later))
     turn.done.extend(f"figures:{number}" for number in sorted(opened, key=_order))
     turn.ending.append(pyplot.draw_if_interactive)
+
+
+def _exchange(was: dict[Any, Any], now: dict[Any, Any], turn: Turn) -> None:
+    """Close the figures `now` that a restore has opened, and open those again that were open; by their numbers.
+
+    What else is open is the user's own since, and stays. Where figures are closed after each cell, there is nothing
+    to take back.
+    """
+    if backend() == "inline" and _closes_figures():
+        return
+    pyplot = importlib.import_module("matplotlib.pyplot")
+    module = pyplot._get_backend_mod()
+    pylab = sys.modules["matplotlib._pylab_helpers"].Gcf
+    before = dict(pylab.figs)
+    present = {number: manager.canvas.figure for number, manager in before.items()}
+    turn.undoing.append(lambda: _put_managers(pylab, before))
+    for number, figure in now.items():
+        if present.get(number) is figure and was.get(number) is not figure:
+            turn.ending.append(lambda manager=before[number]: pylab.destroy(manager))  # type: ignore[misc]
+            del pylab.figs[number]
+    for number, figure in was.items():
+        if any(manager.canvas.figure is figure for manager in pylab.figs.values()):
+            continue
+        if number in pylab.figs:
+            turn.notes.append(f"figure {number} is another one by now: the one of before was not opened again")
+            continue
+        pylab._set_new_active_manager(module.new_figure_manager_given_figure(number, figure))
+        turn.done.append(f"figures:{number}")
+    for number in [*was]:  # the current one is the last
+        if number in pylab.figs:
+            pylab.figs.move_to_end(number)
+    turn.later.append(lambda later: _exchange(present, was, later))
 
 
 def remember(snapshot: str, taken: Mapping[str, Any]) -> None:

@@ -26,7 +26,7 @@ def take(_: Scene) -> dict[str, Any]:
         found["numpy"] = _plain(numpy.get_state(legacy=False))
     if (torch := sys.modules.get("torch")) is not None and hasattr(torch, "get_rng_state"):
         found["torch"] = bytes(torch.get_rng_state().tolist())
-        if torch.cuda.is_available() and torch.cuda.is_initialized():
+        if torch.cuda.is_initialized():  # nobody wakes CUDA only to look
             found["cuda"] = tuple(bytes(state.tolist()) for state in torch.cuda.get_rng_state_all())
     return found
 
@@ -74,12 +74,16 @@ def _put_torch(state: bytes, _: Turn) -> None:
 
 
 def _put_cuda(states: tuple[bytes, ...], turn: Turn) -> None:
+    """Set the states; where CUDA has not begun yet, they are set when it does."""
     torch = importlib.import_module("torch")
     there = torch.cuda.device_count() if torch.cuda.is_available() else 0
     for device, state in enumerate(states[:there]):
         torch.cuda.set_rng_state(_tensor(state), device)
     if there < len(states):
-        turn.notes.append(f"random: {len(states)} CUDA devices had a generator in use, and {there} are here")
+        were, here = f"{len(states)} GPU" + "s" * (len(states) > 1), f"{there} of them" if there else "no CUDA"
+        turn.notes.append(f"random: CUDA's generators were in use on {were}, and there is {here} here")
+    elif not torch.cuda.is_initialized():
+        turn.done.append("random:cuda")
 
 
 def _tensor(state: bytes) -> Any:

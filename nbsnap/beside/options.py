@@ -19,7 +19,7 @@ from .turn import Scene, Turn, equal
 
 class _Library(NamedTuple):
     take: Callable[[Any], dict[str, Any]]  # what differs from the defaults
-    put: Callable[[Any, dict[str, Any]], None]  # make it so, and all else the default
+    put: Callable[[Any, dict[str, Any]], str | None]  # make it so, and all else the default; say what cannot be
 
 
 #: The item that names the libraries whose options were looked at, and says whether there is an item for each.
@@ -52,7 +52,8 @@ def put(values: Mapping[str, Any], turn: Turn) -> None:
             continue
         library = _LIBRARIES[name]
         if not equal(library.take(module), wanted):
-            library.put(module, wanted)
+            if note := library.put(module, wanted):
+                turn.notes.append(f"options: {note}")
             turn.done.append(f"options:{name}")
 
 
@@ -194,6 +195,7 @@ _TORCH: dict[str, Any] = {
     "device": "cpu",
     "cudnn.benchmark": False,
     "cudnn.deterministic": False,
+    "cuda.device": 0,
 }
 
 
@@ -207,8 +209,11 @@ def _torch_options(torch: Any) -> dict[str, Any]:
         "cudnn.benchmark": torch.backends.cudnn.benchmark,
         "cudnn.deterministic": torch.backends.cudnn.deterministic,
     }
-    if hasattr(torch, "get_default_device"):
-        now["device"] = str(torch.get_default_device())
+    # `get_default_device` would start CUDA to find out which one "cuda" is
+    context = getattr(getattr(torch, "_GLOBAL_DEVICE_CONTEXT", None), "device_context", None)
+    now["device"] = "cpu" if context is None else str(context.device)
+    if torch.cuda.is_initialized():
+        now["cuda.device"] = torch.cuda.current_device()
     return now
 
 
@@ -218,7 +223,7 @@ def _take_torch(torch: Any) -> dict[str, Any]:
     return found | _differing(_torch_options(torch), _TORCH)
 
 
-def _put_torch(torch: Any, options: dict[str, Any]) -> None:
+def _put_torch(torch: Any, options: dict[str, Any]) -> str | None:
     wanted = _TORCH | options
     torch.set_printoptions(**_TORCH_PRINT | _below("print.", options))
     torch.set_default_dtype(getattr(torch, wanted["dtype"]))
@@ -227,8 +232,26 @@ def _put_torch(torch: Any, options: dict[str, Any]) -> None:
     torch.set_float32_matmul_precision(wanted["matmul"])
     torch.backends.cudnn.benchmark = wanted["cudnn.benchmark"]
     torch.backends.cudnn.deterministic = wanted["cudnn.deterministic"]
-    if hasattr(torch, "get_default_device") and str(torch.get_default_device()) != wanted["device"]:
-        torch.set_default_device(None if wanted["device"] == "cpu" else wanted["device"])
+    now, gone = _TORCH | _torch_options(torch), []
+    if (device := wanted["device"]) != now["device"]:
+        if _is_there(torch, device):
+            torch.set_default_device(None if device == "cpu" else device)
+        else:
+            gone.append(device)
+    if (index := wanted["cuda.device"]) != now["cuda.device"]:
+        if _is_there(torch, f"cuda:{index}"):
+            torch.cuda.set_device(index)
+        else:
+            gone.append(f"cuda:{index}")
+    return f"torch does not make new tensors on {gone[0]}, as it did: that is not here" if gone else None
+
+
+def _is_there(torch: Any, device: str) -> bool:
+    kind, _, index = device.partition(":")
+    if kind != "cuda":
+        return True
+    with _silence():
+        return bool(torch.cuda.is_available() and int(index or 0) < torch.cuda.device_count())
 
 
 _LIBRARIES = {

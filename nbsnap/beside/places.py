@@ -37,10 +37,15 @@ def put_directory(values: Mapping[str, Any], turn: Turn) -> None:
     if not os.path.isdir(target):
         turn.notes.append(f"the working directory was {target}, which is not here: it stays {here}")
     elif not here or not os.path.samefile(target, here):
-        if here:
-            turn.undoing.append(lambda: os.chdir(here))
-        os.chdir(target)
-        turn.done.append(f"directory:{target}")
+        _go(target, here, turn)
+
+
+def _go(target: str, here: str, turn: Turn) -> None:
+    if here:
+        turn.undoing.append(lambda: os.chdir(here))
+        turn.later.append(lambda later: _go(here, os.getcwd(), later))
+    os.chdir(target)
+    turn.done.append(f"directory:{target}")
 
 
 def _from_here(was: str, began: str) -> str:
@@ -75,6 +80,15 @@ def take_path(_: Scene) -> dict[str, Any]:
     return {"": (tuple(found), host.began_in())} if added else {}
 
 
+def at_start() -> list[str]:
+    """Return `sys.path` without what the session has added."""
+    first, installed = _starts(), _installation()
+    entries: list[Any] = sys.path
+    return [
+        entry for entry in entries if isinstance(entry, str) and (entry in first or _is_installed(entry, installed))
+    ]
+
+
 def put_path(values: Mapping[str, Any], turn: Turn) -> None:
     """Add the entries that are missing: each behind what stood before it, if it exists."""
     present = list(sys.path)
@@ -100,8 +114,22 @@ def put_path(values: Mapping[str, Any], turn: Turn) -> None:
         turn.notes.append(f"not added to sys.path, as it is not there: {', '.join(missing)}")
     if made != present:
         turn.undoing.append(lambda: _set_path(present))
+        turn.later.append(lambda later: _path_back(present, made, later))
         _set_path(made)
         turn.done.append("path:")
+
+
+def _path_back(entries: list[Any], since: list[Any], turn: Turn) -> None:
+    """Make `sys.path` what it was before it became `since`; what was added later stays."""
+    present = list(sys.path)
+    made: list[Any] = [entry for entry in present if entry in entries or entry not in since]
+    for at, entry in enumerate(entries):
+        if entry not in made:
+            made.insert(at, entry)
+    turn.undoing.append(lambda: _set_path(present))
+    turn.later.append(lambda later: _path_back(present, made, later))
+    _set_path(made)
+    turn.done.append("path:")
 
 
 def _set_path(entries: list[str]) -> None:

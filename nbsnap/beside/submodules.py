@@ -75,11 +75,13 @@ def _packages(variables: Mapping[str, Any]) -> set[str]:
 
 def _imported(cells: Iterable[str]) -> set[str]:
     """Return the dotted names that the user's code imports by `import a.b`."""
-    return {name for cell in cells if _DOTTED.search(cell) for name in _dotted_names(cell)}
+    return {name for names in map(_dotted_names, cells) for name in names}
 
 
-@functools.lru_cache(maxsize=1024)
+@functools.lru_cache(maxsize=4096)
 def _dotted_names(source: str) -> tuple[str, ...]:
+    if not _DOTTED.search(source):
+        return ()
     try:
         tree = ast.parse(source)
     except (SyntaxError, ValueError, RecursionError, MemoryError):

@@ -17,6 +17,10 @@ class Scene:
     cells: Iterable[str] = ()  # the source of what the user has run
 
 
+#: Takes back a part of an earlier turn, and says in its own how that is taken back.
+Step = Callable[["Turn"], None]
+
+
 @dataclass
 class Turn:
     """One restore: what it has put back, and how to take that back."""
@@ -28,6 +32,7 @@ class Turn:
     done: list[str] = field(default_factory=list)  # entries that were changed
     notes: list[str] = field(default_factory=list)  # lines for the user
     undoing: list[Callable[[], object]] = field(default_factory=list)  # appended before what it undoes is done
+    later: list[Step] = field(default_factory=list)  # take it back when it has ended, in another turn
     ending: list[Callable[[], object]] = field(default_factory=list)  # for when all has gone well
 
     def undo(self, down_to: int = 0) -> None:

@@ -116,6 +116,13 @@ def fill_module(target: types.ModuleType, names: dict[str, Any]) -> None:
     vars(target).update(names)
 
 
+def long(cls: type, data: Any) -> object:
+    """Return a text, `bytes` or `bytearray` from its bytes."""
+    if cls is str:
+        return str(data, "utf-8", "surrogatepass")
+    return data if type(data) is cls else cls(data)
+
+
 def standard_stream(name: str) -> object:
     """Return `sys.stdin`, `sys.stdout` or `sys.stderr` as they are now."""
     return getattr(sys, name)

@@ -28,7 +28,18 @@ def objects_view(root: Any, first: int, shape: Any, strides: Any, writeable: boo
     return made
 
 
-def objects(data: bytes, shape: Any, order: Any, writeable: bool) -> object:
+def coded(items: Any, codes: Any, shape: Any, order: Any, writeable: bool) -> object:
+    """Return an array of objects of which few stand in many places: the items, and in memory's order which is where."""
+    few: Any = numpy.empty(len(items), object)
+    few[:] = items
+    made = numpy.empty(shape, object, order)
+    few.take(codes, out=made.ravel(order), mode="clip")  # without a mode it goes through a copy
+    if not writeable:
+        made.flags.writeable = False
+    return made
+
+
+def objects(data: Any, shape: Any, order: Any, writeable: bool) -> object:
     """Return an array of texts, numbers and the like, from the pickle of a list of them."""
     made = numpy.empty(shape, object, order)
     made.ravel(order)[:] = pickle.loads(data)

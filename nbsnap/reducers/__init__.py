@@ -37,7 +37,7 @@ from .containers import plan_for_container
 from .exceptions import exception
 from .functions import function
 
-__all__ = ["LIBRARIES", "Plan", "class_", "plan_for", "saved_as_attributes"]
+__all__ = ["LIBRARIES", "Plan", "class_", "is_value", "plan_for", "saved_as_attributes"]
 
 #: Packages whose classes have plans: the module in here that knows them, which is imported when the first is met.
 LIBRARIES = {
@@ -45,9 +45,11 @@ LIBRARIES = {
     "_duckdb": "tables",
     "bokeh": "shown",
     "bs4": "texts",
+    "cupy": "cupy",
     "duckdb": "tables",
     "httpx": "clients",
     "ipywidgets": "shown",
+    "jaxlib": "jax",
     "lightgbm": "tables",
     "lxml": "texts",
     "matplotlib": "matplotlib",
@@ -92,7 +94,7 @@ def plan_for(cls: type, native: frozenset[type]) -> Plan:
         return exception
     if (plan := plan_for_container(cls)) is not None:
         return plan
-    if cls in VALUES or _is_value(cls) or cls.__name__ in _COMPILED:
+    if cls in VALUES or is_value(cls) or cls.__name__ in _COMPILED:
         return _nothing
     singletons = _singletons(cls)
     if singletons:
@@ -130,7 +132,7 @@ _VALUE_CLASSES = (datetime.date, datetime.time, datetime.timedelta, datetime.tzi
 _hash_by_identity: Any = object.__hash__
 
 
-def _is_value(cls: type) -> bool:
+def is_value(cls: type) -> bool:
     """Tell whether objects of this class are compared by value and have no room for change: dates, paths, dtypes."""
     return (issubclass(cls, _VALUE_CLASSES) and module_of(cls) != SESSION) or (
         cls.__dictoffset__ == 0

@@ -16,9 +16,10 @@ from nbsnap.builders import fill_attributes
 from nbsnap.builders import numpy as builders
 from nbsnap.memory import address, root_of, upon_buffer, writeable
 from nbsnap.refused import qualified
-from nbsnap.sharing import LEAVES
+from nbsnap.sharing import LEAVES, Touch
 
 from .common import REGION, Plan
+from .repeats import coded
 from .torch import array_over, storage_behind
 
 
@@ -27,21 +28,29 @@ def _array(desk: Any, value: Any) -> Any:
     reduction = _shared(desk, value)
     if reduction is NotImplemented and _is_without_buffer(value):
         return upon_buffer(value)
-    if reduction is NotImplemented and value.dtype.hasobject and (made := _leaves(value)) is not None:
+    if reduction is NotImplemented and _is_copied(value):
+        return upon_buffer(sys.modules["numpy"].array(value, order="C"), writeable(value))
+    if reduction is NotImplemented and value.dtype.hasobject and (made := desk.once(value, _leaves)) is not None:
         return made
     # what NumPy says itself is asked for here, because dill has another way, which loses the read-only flag
     return value.__reduce_ex__(5) if reduction is NotImplemented else reduction
 
 
 def _leaves(value: Any) -> Any:
-    """Return how to save a long array of texts and numbers: as a list that needs no watching; None for others."""
+    """Return how to save a long array of texts and numbers: without watching each; None for others."""
     if value.dtype != object or value.size < _LONG or type(value) is not sys.modules["numpy"].ndarray:
         return None
     order = "C" if value.flags.c_contiguous else "F" if value.flags.f_contiguous else ""
-    items = value.ravel(order).tolist() if order else []
-    if not items or not set(map(type, items)) <= LEAVES:
+    if not order:
         return None
-    return builders.objects, (pickle.dumps(items, 5), value.shape, order, writeable(value))
+    layout = (value.shape, order, writeable(value))
+    if (found := coded(value)) is not None:
+        items, codes = found
+        return (builders.coded, (items, codes, *layout)) if set(map(type, items)) <= LEAVES else None
+    items = value.ravel(order).tolist()
+    if not set(map(type, items)) <= LEAVES:
+        return None
+    return builders.objects, (pickle.PickleBuffer(pickle.dumps(items, 5)), *layout)
 
 
 _LONG = 1000
@@ -51,6 +60,13 @@ def _is_without_buffer(value: Any) -> bool:
     """Tell whether NumPy would copy a big array into the stream: the buffer protocol has no dates and durations."""
     flags = value.flags
     return value.dtype.kind in "mM" and value.nbytes >= _BIG and (flags.c_contiguous or flags.f_contiguous)
+
+
+def _is_copied(value: Any) -> bool:
+    """Tell whether NumPy would copy a big array into the stream because there are gaps in it."""
+    flags = value.flags
+    gaps = not (flags.c_contiguous or flags.f_contiguous)
+    return gaps and value.nbytes >= _BIG and not value.dtype.hasobject and type(value) is sys.modules["numpy"].ndarray
 
 
 _BIG = 1 << 15
@@ -74,7 +90,11 @@ def _shared(desk: Any, value: Any) -> Any:
     if value.dtype.hasobject:
         return _objects(desk, value, root)
     if root is not value:
-        desk.claim(root)
+        try:
+            desk.claim(root)
+        except Touch:
+            desk.memory.meet(value, root)
+            raise
     if "torch" in sys.modules:
         if (storage := storage_behind(root)) is not None:
             offset = address(value) - storage.data_ptr()
@@ -82,7 +102,7 @@ def _shared(desk: Any, value: Any) -> Any:
         desk.claim(desk.place(address(value)))  # a tensor may look at the same memory
         if issubclass(type(root), type(value)):
             desk.claim(desk.place(address(root)))
-    if address(value) not in desk.memory.starts and (held := _held_elsewhere(root)) is not None:
+    if root is not value and address(value) not in desk.memory.starts and (held := _held_elsewhere(root)) is not None:
         desk.claim(held)
         offset = address(value) - address(sys.modules["numpy"].frombuffer(held, "u1"))
         return builders.upon, (held, offset, value.shape, value.strides, value.dtype, writeable(value))

@@ -7,6 +7,7 @@ sharing memory would be written through to all. Here it is one more object that 
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 from nbsnap.builders import pandas
@@ -15,7 +16,14 @@ from .common import Plan
 
 
 def _block(desk: Any, block: Any) -> Any:
-    return _with_record(desk, block, "refs", getattr(block, "refs", None))  # not before pandas 2
+    """Rows cut from a frame would be copied by pandas where it takes them apart; here they stay a view of the frame."""
+    values, record = block.values, getattr(block, "refs", None)  # not before pandas 2
+    make = getattr(sys.modules["pandas._libs.internals"], "_unpickle_block", None)
+    if type(values) is not sys.modules["numpy"].ndarray or values.flags.c_contiguous or make is None:
+        return _with_record(desk, block, "refs", record)
+    desk.claim(block)
+    arguments = values, block.mgr_locs.indexer, block.ndim
+    return make, arguments, *([("refs", record), None, None, pandas.share] if record is not None else [])
 
 
 def _index(desk: Any, index: Any) -> Any:

@@ -141,3 +141,100 @@ def test_dates_and_durations_go_out_of_band_too(two_shells: Any) -> None:
     ((_, stream, buffers),) = taken._groups
     assert len(stream) < 500
     assert [buffer.raw().nbytes for buffer in buffers] == [800_000]
+
+
+def test_few_objects_in_many_places(two_shells: Any) -> None:
+    """A column of texts that occur again and again: each is one object again, whatever the layout of the array."""
+    two_shells.save(
+        "import numpy as np\nkinds = np.array(['new', 'paid', None, 2.5, b'x'], dtype=object)\n"
+        "column = kinds[np.arange(9000) % 5]; column[8000] = 'rare'; column[8001] = ''.join(['ra', 're']); view = column[10:]\n"
+        "turned = np.asfortranarray(column[:6000].reshape(60, 100)); fixed = column.copy(); fixed.flags.writeable = False\n"
+        "blank = np.empty(5000, dtype=object); odd = column[::2]; late = np.array(['a'] * 9000, dtype=object)\n"
+        "for k in range(200): late[-k - 1] = f'late {k}'\n"
+        "many = np.array([f'm{k % 300}' for k in range(9000)], dtype=object); lists = np.array([[1], None] * 3000, dtype=object)\n"
+        "part = lists[0]; whole = np.array([1, 2, 3] * 1000, dtype=object)"
+    )
+    _, wrong = two_shells.restore(
+        {
+            "values": "column[:5].tolist() == ['new', 'paid', None, 2.5, b'x'] and column[8000] == column[8001] == 'rare'",
+            "one object": "column[0] is column[5] is column[8995] and column[8000] is not column[8001]",
+            "view": "view.__setitem__(0, 'w') is None and column[10] == 'w' and len(view) == 8990",
+            "turned": "turned.flags.f_contiguous and turned[1, 0] == 'new' and turned[0, 1:4].tolist() == ['paid', None, 2.5]",
+            "read-only": "not fixed.flags.writeable and column.flags.writeable and fixed[8000] == 'rare'",
+            "blank": "blank.tolist() == [None] * 5000 and odd[:3].tolist() == ['new', None, b'x']",
+            "late": "late[0] == 'a' and late[-200:].tolist() == [f'late {k}' for k in reversed(range(200))]",
+            "many": "many.tolist() == [f'm{k % 300}' for k in range(9000)] and whole.sum() == 6000",
+            "lists": "lists[0] is part is lists[2] and lists[1] is None",
+        }
+    )
+    assert wrong == {}
+
+
+def test_codes_depend_on_the_content_alone() -> None:
+    """Equal arrays are saved as equal bytes, wherever in memory their objects lie; few bytes, and out of band."""
+    import numpy as np
+
+    from nbsnap.capture import take_apart
+
+    def saved() -> tuple[bytes, list[bytes]]:
+        texts = [f"{k} of some" for k in range(100)]
+        np.random.default_rng().shuffle(texts)  # what was made first lies first
+        texts = sorted("".join(text) for text in texts)
+        texts = [text.encode().decode() for text in np.random.default_rng().permutation(texts)]
+        array = np.array(sorted(texts), dtype=object)[np.random.default_rng(7).integers(0, 100, 50_000)]
+        ((_, stream, buffers),) = take_apart({"a": array}, ["a"])._groups
+        return stream, [bytes(buffer.raw()) for buffer in buffers]
+
+    first, second = saved(), saved()
+    assert first == second
+    assert [len(data) for data in first[1]] == [50_000]
+
+
+def test_rows_of_a_frame_stay_a_view_of_it(two_shells: Any) -> None:
+    """pandas copies them where it pickles them: they are stored once, share memory, and copy before they are written."""
+    pytest.importorskip("pandas", "3")
+    from nbsnap.capture import take_apart
+
+    make = (
+        "import numpy as np, pandas as pd\nframe = pd.DataFrame({c: np.arange(20_000.0) for c in 'abcd'})\n"
+        "train, test = frame.iloc[:16_000], frame.iloc[16_000:]; rows = frame.iloc[::3]"
+    )
+    two_shells.save(make)
+    _, wrong = two_shells.restore(
+        {
+            "shared": "all(np.shares_memory(frame['b'].values, part['b'].values) for part in (train, test, rows))",
+            "values": "train['d'].sum() == sum(range(16_000)) and test.index[0] == 16_000 and rows['a'].iloc[1] == 3",
+            "written": "train.iloc.__setitem__((0, 0), 77.0) is None and frame.iloc[0, 0] == 0 and rows.iloc[0, 0] == 0",
+            "back": "frame.iloc.__setitem__((19_999, 3), -1.0) is None and test.iloc[-1, 3] == 19_999",
+        }
+    )
+    assert wrong == {}
+    names: dict[str, Any] = {}
+    exec(make, names)
+    groups = take_apart(names, ["frame", "train", "test", "rows"])._groups
+    assert sum(buffer.raw().nbytes for _, _, buffers in groups for buffer in buffers) < 700_000
+    assert sum(len(stream) for _, stream, _ in groups) < 20_000
+
+
+def test_arrays_with_gaps_go_out_of_band(two_shells: Any) -> None:
+    """NumPy would copy them into the stream; they come back without the gaps, as ever."""
+    import numpy as np
+
+    from nbsnap.capture import take_apart
+
+    two_shells.save(
+        "import numpy as np\nhalf = np.arange(40_000)[::2].copy()[::2]; block = np.arange(90_000.0).reshape(300, 300)[:, :100]\n"
+        "turned = np.arange(60_000.0).reshape(20, 30, 100).transpose(1, 0, 2); fixed = np.arange(40_000)[::3]; fixed.flags.writeable = False"
+    )
+    _, wrong = two_shells.restore(
+        {
+            "half": "half.tolist() == list(range(0, 40_000, 4)) and half.flags.writeable",
+            "block": "block.shape == (300, 100) and block[1].tolist() == list(range(300, 400)) and block.flags.c_contiguous",
+            "turned": "turned.shape == (30, 20, 100) and turned[2, 1, 3] == 3203",
+            "fixed": "fixed[-1] == 39_999 and not fixed.flags.writeable",
+        }
+    )
+    assert wrong == {}
+    ((_, stream, buffers),) = take_apart({"x": np.arange(100_000).reshape(100, -1)[:, :500]}, ["x"])._groups
+    assert len(stream) < 500
+    assert [buffer.raw().nbytes for buffer in buffers] == [400_000]

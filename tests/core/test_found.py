@@ -273,6 +273,13 @@ def test_variables_that_come_back_apart_are_named(two_shells: Any) -> None:
     )
 
 
+def test_small_variables_of_one_batch_share_nothing(two_shells: Any) -> None:
+    """One of them restored alone is not told to have shared objects with the others, which are there."""
+    two_shells.save("a = [1]; b = [2]; c = [3]")
+    done = two_shells.run("a = [1]; b = [2]; c = [3]\nimport nbsnap\nprint(nbsnap.restore(only=['b']).notes)")
+    assert done.out == "()\n"
+
+
 def test_the_decimal_context_that_is_a_variable_is_the_one_in_force(two_shells: Any) -> None:
     """`ctx = decimal.getcontext()` goes on being what arithmetic uses; another context stays another."""
     two_shells.save("import decimal\nctx = decimal.getcontext(); ctx.prec = 7; other = decimal.Context(prec=3)")

@@ -7,6 +7,7 @@ import datetime
 import decimal
 import io
 import pickle
+import tracemalloc
 import weakref
 from typing import Any
 
@@ -307,3 +308,36 @@ def test_an_object_of_a_compiled_class_is_looked_at_by_itself(two_shells: Any) -
     assert {(skip["kind"], skip["name"]) for skip in report["skipped"]} == {("partly", "many"), ("partly", "one")}
     _, wrong = two_shells.restore({"the rest": "[h.x for h in many] == [1, 1, 1] and one.x == 1"})
     assert wrong == {}
+
+
+def test_long_texts_go_out_of_band(two_shells: Any) -> None:
+    """They are not copied into the stream, which would grow under them; texts of every kind come back."""
+    two_shells.save(
+        "ascii = 'x' * 100_000; text = 'äö€😀' * 20_000; odd = 'a\\ud800' * 30_000; data = bytes(range(256)) * 400\n"
+        "room = bytearray(data); same = room; again = ascii; short = 'x' * 30_000\n"
+        "class Text(str): pass\nmine = Text(ascii)"
+    )
+    _, wrong = two_shells.restore(
+        {
+            "texts": "ascii == 'x' * 100_000 and text == 'äö€😀' * 20_000 and short in ascii",
+            "surrogates": "odd == 'a\\ud800' * 30_000",
+            "bytes": "type(data) is bytes and data == bytes(range(256)) * 400 and type(mine) is Text and mine == ascii",
+            "one": "same is room and type(room) is bytearray and room == data and again is ascii",
+            "room": "room.extend(b'!') is None and len(same) == 102_401",
+        }
+    )
+    assert wrong == {}
+
+
+def test_a_long_text_is_saved_without_a_copy_of_it() -> None:
+    """An ASCII text is UTF-8 in memory already; what is taken keeps it alive."""
+    text = "x" * 10_000_000
+    tracemalloc.start()
+    taken = take_apart({"text": text}, ["text"])
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 1_000_000
+    del text
+    ((_, stream, (buffer,)),) = taken._groups
+    assert len(stream) < 300
+    assert bytes(buffer.raw()) == b"x" * 10_000_000

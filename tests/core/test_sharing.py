@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import gc
 import pickle
 import random
+import sys
+import types
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
 
+from nbsnap import sharing
 from nbsnap.capture import take_apart
 from nbsnap.model import Content
 from nbsnap.plain import survey
@@ -52,6 +56,30 @@ def test_shared_immutable_objects_do_not_tie() -> None:
 def test_what_only_a_library_holds_does_not_tie() -> None:
     """Two frames are two groups, though their class holds lists that both refer to."""
     assert partition(a=pd.DataFrame({"x": [1]}), b=pd.DataFrame({"y": [2]})) == apart("a", "b")
+
+
+def test_many_that_tie_do_not_scan_the_heap_for_each(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many pairs share something, and however much a library's class or module holds for all."""
+    scans = []
+
+    def get_referrers(*objects: object) -> list[object]:
+        scans.append(objects)
+        return gc.get_referrers(*objects)
+
+    monkeypatch.setattr(sharing, "gc", types.SimpleNamespace(get_referrers=get_referrers))
+    names: dict[str, Any] = {}
+    for number in range(60):
+        names[f"a{number}"] = [number]
+        names[f"b{number}"] = {"the same": names[f"a{number}"]}
+    library = types.ModuleType("some_library")
+    monkeypatch.setitem(sys.modules, "some_library", library)
+    library.registry = [1]  # type: ignore[attr-defined]
+    library.Kind = type("Kind", (), {"__module__": "some_library", "__doc__": "", "shared": {"of": "all"}})  # type: ignore[attr-defined]
+    alone = [{"held": held} for held in (library.registry, library.Kind.shared) for _ in range(3)]  # type: ignore[attr-defined]
+    names |= {f"c{number}": value for number, value in enumerate(alone)}
+    pairs = {frozenset({f"a{number}", f"b{number}"}) for number in range(60)}
+    assert partition(**names) == pairs | apart(*(f"c{number}" for number in range(6)))
+    assert len(scans) < 12
 
 
 def test_arrays_over_one_memory_tie_and_are_stored_once() -> None:
@@ -145,3 +173,16 @@ def test_a_tree_that_something_else_looks_into_is_none() -> None:
     assert survey([outer]) is not None
     outer.append(outer)
     assert survey([outer]) is None
+
+
+def test_objects_that_have_each_other_as_attributes_start_together() -> None:
+    """They are pickled once, not once alone and once more together; a name is never lost on the way."""
+    import nbsnap.capture
+
+    first, second = Thing(None), Thing(None)
+    first.v, second.v = second, {"back": first}
+    third, lonely = Thing(second), Thing(1)
+    names = {"lonely": lonely, "third": third, "first": first, "again": first, "second": second, "n": 1}
+    found = list(nbsnap.capture._together(names, {"n"}))
+    assert found == [["lonely"], ["third", "first", "again", "second"]]
+    assert partition(**names) == {frozenset(found[1]), *apart("lonely", "n")}

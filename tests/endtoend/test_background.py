@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from storage.offers import needs_tracks
 
 import nbsnap
 from nbsnap import background
@@ -53,6 +54,64 @@ def test_what_the_child_has_hashed_its_parent_knows(two_shells: Any) -> None:
         + "print(len(parts), all(seen.find(quick(part)) for part in parts), nbsnap.snapshot(only=['a']).new_bytes)"
     )
     assert done.out == "16 True 0\n"
+
+
+HASHED = """
+import mmap, struct
+from nbsnap import line
+hashed, quick = mmap.mmap(-1, 8), line.quick  # shared with the child
+def counting(data):
+    hashed[:] = struct.pack("q", struct.unpack("q", hashed[:])[0] + len(data))
+    return quick(data)
+line.quick = counting
+def count():
+    found = struct.unpack("q", hashed[:])[0]
+    hashed[:] = bytes(8)
+    return found
+"""
+
+
+@needs_tracks
+def test_what_did_not_change_is_not_read_again(two_shells: Any) -> None:
+    """What is known before the fork is known to the child, and what the child has named is known to its parent."""
+    done = two_shells.run(
+        "import numpy as np, nbsnap, time\na = np.random.default_rng(0).random(3_000_000)\n"
+        + HASHED
+        + "def save(**how):\n    r = nbsnap.snapshot(only=['a'], **how); nbsnap.wait(); return count() >> 20\n"
+        + "print(save(), save(background=True), save(background=True), save())\n"
+        + "a[1_000_000] = 7; print(save(background=True)); a[2_000_000] = 7; print(save())\n"
+        + "b = np.random.default_rng(1).random(3_000_000); a = b; print(save(background=True))\n"
+        + "time.sleep(1.1); print(save(background=True), save(background=True), save())"
+    )
+    first, *rest = done.out.splitlines()
+    assert first.split()[0] == "22"
+    assert first.split()[1:] == ["0", "0", "0"]
+    assert rest[:2] == ["2", "3"]  # of what was written, once in place and once a copy; the first is no more marked
+    assert 22 <= int(rest[2]) <= 26
+    assert rest[3] == "22 0 0"  # marked when the child had written it, named under the mark, known
+    _, wrong = two_shells.restore({"as it was last": "float(a.sum()) == 1499640.6757444357"})
+    assert wrong == {}
+
+
+def test_a_session_that_writes_all_the_time(two_shells: Any) -> None:
+    """Whatever other threads write before, while and after a child is forked, the last snapshot is what is there."""
+    done = two_shells.run(
+        "import numpy as np, nbsnap, threading, random, time\nfrom blake3 import blake3\n"
+        + "a = np.random.default_rng(0).random(3_000_000); b = np.random.default_rng(1).random(2_000_000)\n"
+        + "busy = True\ndef scribble():\n    rng = random.Random(1)\n    while busy:\n"
+        + "        a[rng.randrange(400_000)] += 1; b[rng.randrange(len(b))] += 1; time.sleep(rng.random() / 500)\n"
+        + "thread = threading.Thread(target=scribble); thread.start()\n"
+        + "for turn in range(12):\n    nbsnap.snapshot(only=['a', 'b'], background=turn % 3 > 0)\n"
+        + "    if turn % 4: nbsnap.wait(); time.sleep(0.4 * (turn % 2))\n"
+        + "busy = False; thread.join(); nbsnap.snapshot(only=['a', 'b'], background=True); nbsnap.wait()\n"
+        + "nbsnap.snapshot(only=['a', 'b'])\n"
+        + "print(blake3(a.view('u1')).hexdigest(), blake3(b.view('u1')).hexdigest())"
+    )
+    a, b = done.out.split()
+    same = f"[__import__('blake3').blake3(x.view('u1')).hexdigest() for x in (a, b)] == [{a!r}, {b!r}]"
+    for which in ("latest", "latest~1"):
+        _, wrong = two_shells.restore({"as it was": same}, f"nbsnap.restore({which!r})")
+        assert wrong == {}
 
 
 def test_an_error_of_the_writer_is_told_and_the_older_snapshot_stays(two_shells: Any) -> None:

@@ -179,10 +179,12 @@ def test_load_and_unload(shell):
         "sum(type(c).__name__ == 'NbSnap' for c in ip.configurables), "
         "'%snapshot' in ip.strdispatchers['complete_command'].strs, "
         "any('nbsnap' in str(k) for f in ip.display_formatter.formatters.values() for k in f.deferred_printers), "
-        "any('nbsnap' in repr(h) for hooks in ip.events.callbacks.values() for h in hooks)]"
+        "any('nbsnap' in repr(h) for hooks in ip.events.callbacks.values() for h in hooks), "
+        "sum(getattr(t, '__name__', '') == 'written_out' for t in ip.input_transformers_cleanup), "
+        "ip.find_cell_magic('snapshot') is not None]"
     )
-    there = "[True, True, 1, True, True, False]"
-    gone = "[False, False, 0, False, False, False]"
+    there = "[True, True, 1, True, True, False, 1, True]"
+    gone = "[False, False, 0, False, False, False, 0, False]"
     said = shell(
         LOAD, looks, "import nbsnap; nbsnap.load_ipython_extension(ip)", looks, "%unload_ext nbsnap", looks,
         "nbsnap.unload_ipython_extension(ip)", LOAD, looks, "%reload_ext nbsnap", looks, "%snapshot",
@@ -264,6 +266,8 @@ def test_completion(shell):
         ask.format("%snapshot --only b"),
         ask.format("%restore --ex"),
         ask.format("%restore --beside ran"),
+        ask.format("%%snapshot --rol"),
+        ask.format("%restore --un"),
     )
     assert "['second', 'first', 'latest']" in said[4]
     assert "['first']" in said[5]
@@ -271,6 +275,8 @@ def test_completion(shell):
     assert "['beta']" in said[7]
     assert "['--exact', '--exclude']" in said[8]
     assert "['random']" in said[9]
+    assert "['--rollback']" in said[10]
+    assert "['--undo']" in said[11]
 
 
 # ---- at a terminal ---------------------------------------------------------------------------------------------------

@@ -86,6 +86,7 @@ def test_a_restore_in_a_terminal() -> None:
         "  not saved   rows   generator, made in In [3]:  rows = (r for r in table)",
         '              db     sqlite3.Connection, made in In [2]:  db = sqlite3.connect("x.db")',
         "  To finish: pip install xgboost; then %restore before-train --only clf",
+        "  To make them again: %restore --rerun rows db",
         "  2 variables that the snapshot does not have were kept (--exact removes them)",
     ]
 
@@ -346,3 +347,24 @@ def test_any_stream_can_show_it(encoding: str | None) -> None:
         assert "\\u6a21" in said
     if encoding == "ascii":
         assert said.startswith("Snapshot - 1,797 x 64 ...")
+
+
+def test_an_undo_says_what_was_put_back_and_what_was_removed():
+    """One line of facts, then the names; a dry run lists the variables; much memory that is held is worth a line."""
+    undone = dataclasses.replace(
+        BACK, failed=(), not_saved=(), kept=(), removed=("tmp",), undo="undone", beside=("figure 1",), seconds=0.001
+    )
+    assert text(render.restore_sheet(undone)).splitlines() == [
+        "Took back the restore of before-train (3f9c21a) · 2 variables put back · 1 removed · 1 ms",
+        "  put back: df, x",
+        "  removed: tmp",
+        "  put back, too: figure 1",
+    ]
+    again = dataclasses.replace(undone, undo="redone", dry_run=True)
+    said = text(render.restore_sheet(again))
+    assert said.startswith("Dry run: take back the undo of the restore of before-train (3f9c21a) · 2 variables")
+    assert "would be removed: tmp" in said
+    assert "1,797 × 64 float64" in said
+    assert "--undo" not in text(render.restore_sheet(dataclasses.replace(BACK, held=99_000_000)))
+    held = text(render.restore_sheet(dataclasses.replace(BACK, held=2_100_000_000)))
+    assert "what was replaced (about 2.1 GB) is kept for --undo, until the next %snapshot" in held

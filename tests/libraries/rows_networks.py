@@ -1,4 +1,4 @@
-"""torch and transformers: tensors and what shares their memory, modules, training in the middle."""
+"""torch, transformers and jax: tensors and what shares their memory, modules, training in the middle."""
 
 from __future__ import annotations
 
@@ -187,6 +187,37 @@ train()
     ),
 )
 
+JAX = Library(
+    "jax",
+    ("jax",),
+    (
+        Row(
+            "arrays of every type, weakly typed numbers, keys",
+            """
+import jax, jax.numpy as jnp, numpy as np
+plain = jnp.arange(6.); big = jnp.arange(100_000.); halves = jnp.ones(50_000, jnp.bfloat16); eighths = jnp.arange(4.).astype(jnp.float8_e4m3fn); whole = jnp.arange(5, dtype=jnp.int8); waves = jnp.array([1 + 2j]); truth = jnp.array([True, False]); empty = jnp.zeros((0, 4)); scalar = jnp.float32(3.5); weak = jnp.asarray(2.) * 1; there = jax.device_put(big, jax.devices()[0]); key = jax.random.key(5); old_key = jax.random.PRNGKey(6); host = np.asarray(big); tree = {'w': [big, (plain, None)], 'again': big}; kind = jnp.bfloat16; device = jax.devices()[0]
+""",
+            (
+                "plain.tolist() == [0, 1, 2, 3, 4, 5] and isinstance(big, jax.Array) and float(big[-1]) == 99_999 and whole.dtype == jnp.int8 and waves[0] == 1 + 2j and truth.tolist() == [True, False] and empty.shape == (0, 4) and float(scalar) == 3.5",
+                "halves.dtype == jnp.bfloat16 and float(halves.astype('float32').sum()) == 50_000 and eighths.dtype == jnp.float8_e4m3fn and eighths.astype('float32').tolist() == [0, 1, 2, 3]",
+                "weak.weak_type and (jnp.int8(1) * weak).dtype == jnp.float32 and there.committed and not big.committed and tree['w'][0] is big is tree['again'] and tree['w'][1][0] is plain",
+                "host[-1] == 99_999 and big.at[0].set(7)[0] == 7 and big[0] == 0 and kind is jnp.bfloat16",
+            ),
+            ("jax.random.normal(key, 3).tolist(), jax.random.uniform(jax.random.split(old_key)[0]).item()",),
+        ),
+        Row(
+            "functions of the session, compiled and differentiated",
+            """
+scale = 3.
+def loss(w, x): return ((x @ w['w'] * scale) ** 2).mean()
+step = jax.jit(lambda w, x: jax.tree.map(lambda p, g: p - .1 * g, w, jax.grad(loss)(w, x))); many = jax.vmap(lambda x: x * 2); weights = {'w': jnp.ones((4, 2))}; weights = step(weights, jnp.ones((3, 4)))
+""",
+            ("many(jnp.ones(3)).tolist() == [2, 2, 2]",),
+            ("step(weights, jnp.ones((3, 4)))['w'].tolist(), loss(weights, jnp.ones((1, 4))).item()",),
+        ),
+    ),
+)
+
 TOGETHER = Library(
     "several at once",
     ("matplotlib", "numpy", "pandas", "polars", "scikit-learn", "torch"),
@@ -217,4 +248,4 @@ predict = predictor()
     ),
 )
 
-LIBRARIES = (TORCH, TRANSFORMERS, TOGETHER)
+LIBRARIES = (TORCH, TRANSFORMERS, JAX, TOGETHER)

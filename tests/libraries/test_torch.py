@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -63,3 +66,26 @@ def test_what_lived_on_another_device_comes_back_on_this_machine(two_shells: Any
         "print('DEVICE', storage.device.type, storage.nbytes(), storage[39_999])"
     ).out
     assert "DEVICE cpu 40000 1" in told
+
+
+def test_the_benchmark_of_a_gpu_runs(tmp_path: Path) -> None:
+    """At a tiny size and on the CPU it saves and loads with each tool, so that it does not rot; times are not asked."""
+    words = ["--device", "cpu", "--size", "0.02", "--repeat", "1", "--scratch", str(tmp_path)]
+    done = subprocess.run(
+        [sys.executable, "-m", "benchmarks.cuda", *words],
+        cwd=Path(__file__).parents[2],
+        capture_output=True,
+        text=True,
+        timeout=240,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    rows = [line.split("|")[1].strip() for line in done.stdout.splitlines()]
+    assert rows[2:] == [
+        "first save",
+        "save, nothing changed",
+        "save, one element changed",
+        "save in the background: until the prompt",
+        "save in the background: until it is safe",
+        "load",
+    ]

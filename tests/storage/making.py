@@ -198,11 +198,18 @@ class _DyingSink:
         if last:
             raise Died
 
-    def publish(self) -> None:
+    def settle(self) -> None:
         last = self.backend.step()
         if not last or self.backend.late:
-            self.inner.publish()
+            self.inner.settle()
         if last:
+            raise Died
+
+    def publish(self, *, last: bool = True) -> None:
+        died = self.backend.step()
+        if not died or self.backend.late:
+            self.inner.publish(last=last)
+        if died:
             raise Died
 
     def abandon(self) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import gc
+import json
 import mmap
 import os
 import random
@@ -13,11 +14,13 @@ import subprocess
 import sys
 import threading
 import time
+import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from storage.making import assert_clean, noise, record, restore
+from storage.offers import TRACKS, needs_maps, needs_tracks
 
 from nbsnap import line, pagemap, pages
 from nbsnap.digest import PIECE_SIZE, digest, quick
@@ -25,23 +28,6 @@ from nbsnap.store import Store
 
 PAGE = mmap.PAGESIZE
 SIZE = 12 * PIECE_SIZE
-
-
-def offers() -> tuple[bool, bool]:
-    """Whether this system can tell about (a) mapped files and (b) plain memory."""
-    try:
-        kernel = pages._Kernel(tracks=True)
-    except (OSError, AttributeError):
-        return False, False
-    try:
-        return True, kernel.open() and not pagemap.pinning()
-    finally:
-        kernel.close()
-
-
-MAPS, TRACKS = offers() if sys.platform == "linux" else (False, False)
-needs_maps = pytest.mark.skipif(not MAPS, reason="needs PAGEMAP_SCAN (Linux 6.7)")
-needs_tracks = pytest.mark.skipif(not TRACKS, reason="needs userfaultfd with asynchronous write protection")
 
 
 #: One machine in peace, and one Python, is enough: it is the kernel that is asked here.
@@ -55,6 +41,7 @@ def anew(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setattr(pages, "_HOME", os.getpid())
     monkeypatch.setattr(pages, "_parts", {})
     monkeypatch.setattr(pages, "PATIENCE", 1)
+    monkeypatch.setattr(pages, "CREDIT", 0)
     monkeypatch.setattr(pages, "SETTLED", 0.0)
     yield
     if pages._state[1] is not None:
@@ -147,14 +134,64 @@ def test_a_write_between_hashing_and_marking() -> None:
 
 
 @needs_tracks
-def test_memory_is_marked_late_and_believed_late(monkeypatch: pytest.MonkeyPatch) -> None:
-    """With the real patience: three times unchanged, and a second under the mark."""
+def test_a_new_buffer_is_marked_at_once_and_later_ones_late(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Before it is hashed for the first time; what was written, only when it was unchanged three times."""
     monkeypatch.setattr(pages, "PATIENCE", 3)
-    monkeypatch.setattr(pages, "SETTLED", 0.3)
+    monkeypatch.setattr(pages, "CREDIT", 3)
+    monkeypatch.setattr(pages, "SETTLED", 9.0)
     with plain() as memory:
-        assert [sum(look_at(memory)) for _ in range(8)] == [0] * 8
-        time.sleep(0.35)
-        assert [sum(look_at(memory)) for _ in range(2)] == [0, 12]
+        assert [sum(look_at(memory)) for _ in range(3)] == [0, 12, 12]
+        memory[5 * PIECE_SIZE] ^= 1
+        assert [sum(look_at(memory)) for _ in range(7)] == [11, 11, 11, 11, 11, 12, 12]
+
+
+@needs_tracks
+@pytest.mark.parametrize("way", ["read", "readv", "running", "elsewhere", "asleep"])
+def test_while_another_thread_may_be_reading_into_it_nothing_new_is_believed(
+    way: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A direct read that was under way when memory was marked writes past the mark: only a second later is it over."""
+    monkeypatch.setattr(pages, "CREDIT", 1)
+    monkeypatch.setattr(pages, "SETTLED", 0.5)
+    fro, to = os.pipe()
+    over = threading.Event()
+    with plain() as memory, memoryview(memory) as view:
+        other = bytearray(10)
+
+        def work() -> None:
+            if way == "read":
+                with open(fro, "rb", buffering=0, closefd=False) as file:
+                    file.readinto(view[3 * PIECE_SIZE : 4 * PIECE_SIZE])
+            elif way == "readv":
+                os.readv(fro, [view[:10]])
+            elif way == "elsewhere":
+                with open(fro, "rb", buffering=0, closefd=False) as file:
+                    file.readinto(other)
+            elif way == "running":
+                while not over.is_set():
+                    ctypes.CDLL(None).memcmp(view_address, view_address, ctypes.c_size_t(len(memory)))
+            else:
+                over.wait()
+
+        view_address = ctypes.c_void_p(address_of(memory))
+        thread = threading.Thread(target=work)
+        thread.start()
+        time.sleep(0.2)
+        try:
+            known = [sum(look_at(memory)) for _ in range(2)]
+            believed = way in ("elsewhere", "asleep")
+            assert known == [0, 12 if believed else 0]
+            time.sleep(0.6)
+            assert [sum(look_at(memory)) for _ in range(2)] == ([12, 12] if believed else [0, 12])
+            over.set()
+            os.write(to, b"0123456789")
+            thread.join(10)
+            assert sum(look_at(memory)) == {"read": 11, "readv": 11}.get(way, 12)
+        finally:
+            over.set()
+            os.close(to)
+            thread.join(10)
+            os.close(fro)
 
 
 @needs_tracks
@@ -330,9 +367,10 @@ def test_every_way_of_writing_is_noticed(way: Callable[..., None], huge: bool) -
 
 
 @needs_tracks
-@pytest.mark.parametrize("seed", range(4))
-def test_random_rounds_say_what_hashing_says(seed: int) -> None:
+@pytest.mark.parametrize("seed", range(6))
+def test_random_rounds_say_what_hashing_says(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """In hundreds of rounds of quiet and of random writes, nothing is believed that hashing would not say."""
+    monkeypatch.setattr(pages, "CREDIT", seed // 3)  # 1: what is new is marked at once
     rng = random.Random(seed)
     known = 0
     with plain(SIZE + rng.randrange(PIECE_SIZE), huge=bool(seed % 2)) as memory:
@@ -347,24 +385,12 @@ def test_random_rounds_say_what_hashing_says(seed: int) -> None:
 
 
 @needs_tracks
-def test_writes_at_any_time() -> None:
+@pytest.mark.parametrize("credit", [0, 1])
+def test_writes_at_any_time(credit: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """A thread that writes all the time, while memory is marked and hashed too, is never missed."""
+    monkeypatch.setattr(pages, "CREDIT", credit)
     with plain(10 * PIECE_SIZE) as memory:
-        stop, pause = threading.Event(), threading.Event()
-        resting = threading.Event()
-
-        def scribble() -> None:
-            rng = random.Random(3)
-            while not stop.is_set():
-                if pause.is_set():
-                    resting.set()
-                    time.sleep(0.001)
-                    continue
-                resting.clear()
-                memory[rng.randrange(3 * PIECE_SIZE)] ^= 1
-
-        thread = threading.Thread(target=scribble)
-        thread.start()
+        scribbler = Scribbler(memory, 3)
         try:
             with memoryview(memory) as view:
                 for turn in range(150):
@@ -373,16 +399,153 @@ def test_writes_at_any_time() -> None:
                     ids = [digest(view[start : start + PIECE_SIZE]) for start in range(0, len(view), PIECE_SIZE)]
                     look.learn(view, ids)
                     if turn % 3 == 0:
-                        pause.set()
-                        assert resting.wait(10)
-                        time.sleep(0.002)
-                        for _ in range(turn % 4 + 1):
-                            look_at(memory)
-                        pause.clear()
-                        resting.clear()
+                        with scribbler.paused():
+                            for _ in range(turn % 4 + 1):
+                                look_at(memory)
         finally:
-            stop.set()
-            thread.join()
+            scribbler.stop()
+
+
+class Scribbler:
+    """A thread that writes into the first pieces of some memory all the time, but while it is paused."""
+
+    def __init__(self, memory: mmap.mmap, pieces: int) -> None:
+        self.memory, self.pieces = memory, pieces
+        self._stop, self._pause, self._resting = threading.Event(), threading.Event(), threading.Event()
+        self._thread = threading.Thread(target=self._run)
+        self._thread.start()
+
+    def _run(self) -> None:
+        rng = random.Random(3)
+        while not self._stop.is_set():
+            if self._pause.is_set():
+                self._resting.set()
+                time.sleep(0.001)
+                continue
+            self.memory[rng.randrange(self.pieces * PIECE_SIZE)] ^= 1
+
+    @contextlib.contextmanager
+    def paused(self) -> Iterator[None]:
+        self._resting.clear()
+        self._pause.set()
+        assert self._resting.wait(10)
+        yield
+        self._pause.clear()
+
+    def stop(self) -> None:
+        self._stop.set()
+        self._thread.join()
+
+
+def in_a_child(look: pages.Look, memory: mmap.mmap, exact: int) -> tuple[list[tuple[int, int, str]], int]:
+    """Fork, and name all pieces there, as a snapshot in the background does; return that, and how many were known.
+
+    From the piece `exact` on, nobody wrote between the look and the fork.
+    """
+    reading, writing = os.pipe()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # of a fork beside other threads
+        child = os.fork()
+    if not child:
+        try:
+            with memoryview(memory) as view:
+                real = [digest(view[start : start + PIECE_SIZE]) for start in range(0, len(view), PIECE_SIZE)]
+                told = look.known(view) or [b""] * len(real)
+                wrong = sum(id not in (b"", own) for id, own in zip(told[exact:], real[exact:], strict=True))
+                look.learn(view, [id or own for id, own in zip(told, real, strict=True)])
+                os.write(writing, json.dumps([wrong, sum(map(bool, told)), look.named]).encode())
+        finally:
+            os._exit(0)
+    os.close(writing)
+    with open(reading, "rb") as file:
+        wrong, known, named = json.load(file)
+    os.waitpid(child, 0)
+    assert wrong == 0, "the child believes of a piece what it was not at the fork"
+    assert len(named) == 1
+    return named, known
+
+
+@needs_tracks
+@pytest.mark.parametrize("huge", [False, True], ids=["small pages", "huge pages"])
+def test_a_child_names_while_its_parent_writes(huge: bool) -> None:
+    """Writes before the fork, between fork and marking, and after it are never missed, by the child or by the parent.
+
+    The child takes over what its parent has looked at; the parent learns what the child has named, and marks then.
+    """
+    rng = random.Random(4)
+    known = children = 0
+    with plain(10 * PIECE_SIZE, huge=huge) as memory:
+        scribbler = Scribbler(memory, 3)
+        try:
+            for turn in range(80):
+                look = pages.Look()
+                with memoryview(memory) as view:
+                    if turn % 2:
+                        look.ahead([view], forking=True)
+                        named, some = in_a_child(look, memory, 3)
+                    else:
+                        with scribbler.paused():
+                            look.ahead([view], forking=True)
+                            named, some = in_a_child(look, memory, 0)
+                    children += some
+                    if rng.random() < 0.3:
+                        write_slice(memory, rng.randrange(len(memory)), rng)
+                look.afterwards(named)
+                if rng.random() < 0.2:
+                    write_slice(memory, rng.randrange(len(memory)), rng)
+                if turn % 3 == 0:
+                    with scribbler.paused():
+                        for _ in range(rng.randrange(3)):
+                            known += sum(look_at(memory))
+        finally:
+            scribbler.stop()
+        known += sum(look_at(memory))
+    assert known > 50
+    assert children > 100
+
+
+@needs_tracks
+def test_what_a_child_named_is_known_without_naming_it_again() -> None:
+    """Snapshots in the background alone: named, marked afterwards; named under the mark; then known to the child."""
+    with plain() as memory:
+        found = []
+        for _ in range(5):
+            look = pages.Look()
+            with memoryview(memory) as view:
+                look.ahead([view], forking=True)
+                named, some = in_a_child(look, memory, 0)
+            look.afterwards(named)
+            found.append(some)
+        assert found == [0, 0, 0, 12, 12]
+        assert all(look_at(memory))
+
+
+@needs_tracks
+def test_what_is_there_instead_when_a_child_is_done() -> None:
+    """The memory that a child was forked with may be gone, or another's: it is not taken for what it was."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    libc.mmap.restype = ctypes.c_void_p
+    libc.mmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t, *[ctypes.c_int] * 3, ctypes.c_long]
+    libc.munmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t]
+    address = libc.mmap(None, SIZE, 3, 0x22, -1, 0)
+    memory = (ctypes.c_char * SIZE).from_address(address)
+    memory[:] = noise(SIZE, 1)
+    ids = [digest(noise(SIZE, 1)[start : start + PIECE_SIZE]) for start in range(0, SIZE, PIECE_SIZE)]
+    old = [(address, SIZE, b"".join(ids).hex())]
+    for gone in (True, False):
+        for _ in range(4):
+            look = pages.Look()
+            with memoryview(memory).cast("B") as view:
+                look.ahead([view], forking=True)
+            if gone:
+                assert libc.munmap(address, SIZE) == 0
+                look.afterwards(old)
+            assert libc.mmap(address, SIZE, 3, 0x32, -1, 0) == address
+            memory[:] = noise(SIZE, 2)
+            if not gone:
+                look.afterwards(old)
+            assert not any(look_at(memory))
+    libc.munmap(address, SIZE)
 
 
 @needs_tracks
@@ -481,8 +644,10 @@ def ring() -> int:
 
 
 @needs_tracks
-def test_what_a_device_may_write_to_is_not_marked() -> None:
+@pytest.mark.parametrize("credit", [0, 3])
+def test_what_a_device_may_write_to_is_not_marked(credit: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """While something is open that may pin memory, nothing new is believed; afterwards it is."""
+    monkeypatch.setattr(pages, "CREDIT", credit)
     with plain() as memory:
         fd = ring()
         assert not any(any(look_at(memory)) for _ in range(5))
