@@ -31,6 +31,7 @@ from .memory import Memory
 from .model import Content, Definition, Skip, Variable
 from .origins import origin
 from .pickling import BUFFER_MINIMUM, Desk, Hole, Record, pickler, reason, write_table
+from .progress import Progress
 from .quiet import unhurried
 from .sharing import LEAVES, Ownership, Team, Touch
 from .taken import Pickled, Taken, TakenClass, batch_record, closure, group_record, reachable
@@ -68,15 +69,17 @@ def take_apart(
     classes: Mapping[str, type] | None = None,
     beside: Mapping[str, Any] | None = None,
     class_text: ClassText = lambda name: "",
+    progress: Progress | None = None,
 ) -> Taken:
     """Pickle the variables `names` of a namespace, which is only read.
 
     `made` tells for a name the cell that bound it (execution count and first line), for the report. `classes` are
     taken besides, under the keys given, and so are the entries of `beside`, as variables of reserved names.
-    `class_text` tells where the text of a class is that is bound to a name: a cell and a line in it.
+    `class_text` tells where the text of a class is that is bound to a name: a cell and a line in it. `progress` is told
+    what is being taken apart.
     """
     with unhurried():
-        capture = _Capture(namespace, names, engine, made or {}, beside or {}, class_text)
+        capture = _Capture(namespace, names, engine, made or {}, beside or {}, class_text, progress or Progress())
         try:
             return capture.run(classes or {})
         finally:  # it is part of a cycle, and would keep the user's objects alive until the next collection
@@ -92,7 +95,9 @@ class _Capture:
         made: Mapping[str, tuple[int, str]],
         entries: Mapping[str, Any],
         class_text: ClassText,
+        progress: Progress,
     ) -> None:
+        self.progress = progress
         self.namespace = namespace
         self.values = {name: namespace[name] for name in names if name in namespace}
         self.entries = {
@@ -146,6 +151,7 @@ class _Capture:
 
     def attempt(self, team: Team) -> Pickled:
         """Pickle a team with the first engine that can."""
+        self.progress.names = team.variables or team.definitions
         if self.engines[0] == "pickle" and (plain := self.attempt_plain(team)) is not None:
             return plain
         first: _Failed | None = None

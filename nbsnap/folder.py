@@ -370,10 +370,10 @@ class _FolderHold:
 
 class _FileSink:
     def __init__(self, backend: FolderBackend, path: str, own: _Own) -> None:
+        self.guard = threading.Lock()  # one thread may abandon what another still writes: never into a closed file
         self.backend, self.target, self.temporary, self.own = backend, path, own.path, own
         self.written = self.begun = 0
         self.settled = -1  # so many bytes are known to be on the disk
-        self.guard = threading.Lock()  # one thread may abandon what another still writes: never into a closed file
 
     def write(self, data: Bytes) -> None:
         view = memoryview(data)

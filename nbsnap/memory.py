@@ -4,8 +4,8 @@ Pickle saves each array by itself, and what was a view becomes a copy. Here a te
 arrays over one memory is pickled a second time (unless this could be told before, from what its parts had met), and
 then those arrays refer to one carrier:
 
-- the array that owns the memory, if it is itself a part of the session: then `view.base is owner` holds again; after a
-  restore no array owns memory, and the one that shows all of it stands for the owner: so the bytes are the same again;
+- the array that owns the memory, if it is itself a part of the session: then `view.base is owner` holds again;
+- else one that shows all of it in one piece: after a restore no array owns memory, and the bytes are the same again;
 - else a block of bytes, as far as arrays reach that overlap. Not the whole memory that happens to live behind them, and
   nothing between arrays that are apart: two arrays may have one base that owns two memories (a tree of scikit-learn
   does, for nodes and values), with anything of the process in between.
@@ -197,7 +197,7 @@ def _carrier(seen: _Seen) -> _Carrier:
         return _Carrier(root, *reach(root), whole=True)
     reaches = [reach(array) for array in seen.arrays.values()]
     start, end = min(start for start, _ in reaches), max(end for _, end in reaches)
-    if not issubclass(type(root), numpy.ndarray) and (array := _covering(seen, start, end)) is not None:
+    if (array := _covering(seen, start, end)) is not None:
         return _Carrier(array, start, end, whole=True)
     block = numpy.frombuffer((ctypes.c_char * (end - start)).from_address(start), dtype="u1")
     return _Carrier(block, start, end, whole=False)

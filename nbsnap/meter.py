@@ -15,6 +15,7 @@ from importlib.util import find_spec
 from typing import Any
 
 from nbsnap.progress import Progress
+from nbsnap.wording import clean, listed
 
 __all__ = ["Progress", "shown"]
 
@@ -67,7 +68,12 @@ def _bar(in_kernel: bool, progress: Progress) -> Any:
 
 
 def _said(progress: Progress) -> str:
-    return f"nbsnap: {progress.what}"
+    said = f"nbsnap: {progress.what}"
+    if names := [name for name in progress.names if ":" not in name]:  # no names of what lies beside the variables
+        said += f" {listed([clean(name) for name in names])}"
+    if progress.importing:
+        said += f" (importing {clean(progress.importing.partition('.')[0])})"
+    return said
 
 
 def _update(bar: Any, progress: Progress) -> None:

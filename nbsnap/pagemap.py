@@ -172,12 +172,12 @@ def where(view: memoryview) -> int:
     import ctypes
 
     buffer, python = _buffer()(), ctypes.pythonapi
-    if python.PyObject_GetBuffer(ctypes.py_object(view), ctypes.byref(buffer), 0) != 0:
-        raise BufferError
-    try:
+    try:  # Ctrl-C may come right behind the call
+        if python.PyObject_GetBuffer(ctypes.py_object(view), ctypes.byref(buffer), 0) != 0:
+            raise BufferError
         return int(buffer.buf or 0)
     finally:
-        python.PyBuffer_Release(ctypes.byref(buffer))
+        python.PyBuffer_Release(ctypes.byref(buffer))  # nothing, where it was not got
 
 
 # --- what /proc says ---------------------------------------------------------------------------------------------

@@ -431,6 +431,9 @@ class Unpickler(pickle.Unpickler):
             return getattr(self._loader, name)
         if module == "__main__":
             return self._loader.named(name)
+        if module not in sys.modules:
+            with self._loader.importing(module):
+                return super().find_class(module, name)
         return super().find_class(module, name)
 
     def persistent_load(self, reference: Any) -> Any:

@@ -15,7 +15,7 @@ import contextlib
 import io
 import sys
 import types
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -26,6 +26,7 @@ from .flat import EARLY, Filler
 from .model import Content, Definition, Group, Snapshot
 from .pickling import Record, Unpickler, reason
 from .placeholder import Placeholder
+from .progress import Progress
 from .quiet import Interruptible, unhurried
 from .remarks import heard
 
@@ -61,14 +62,15 @@ def rebuild(
     *,
     stand: Stand,
     known: Mapping[str, type] | None = None,
+    progress: Progress | None = None,
 ) -> Rebuilt:
     """Load the variables `names` of a snapshot.
 
     `namespace` is what functions of the session become bound to; it is changed only through `stand`. `known` gives live
-    classes to be used for their keys instead of loading them again.
+    classes to be used for their keys instead of loading them again. `progress` is told what is being loaded.
     """
     with unhurried():
-        return _Loader(snapshot, set(names), source, namespace, stand, known or {}).run()
+        return _Loader(snapshot, set(names), source, namespace, stand, known or {}, progress or Progress()).run()
 
 
 class _Loader:
@@ -80,7 +82,9 @@ class _Loader:
         namespace: dict[str, Any],
         stand: Stand,
         known: Mapping[str, type],
+        progress: Progress,
     ) -> None:
+        self.progress = progress
         self.snapshot = snapshot
         self.wanted = wanted
         self.source = source
@@ -210,6 +214,15 @@ class _Loader:
             self.making.discard(key)
         return self.classes[key]
 
+    @contextlib.contextmanager
+    def importing(self, module: str) -> Iterator[None]:
+        """Say what is imported while the block runs: it may be what takes long."""
+        before, self.progress.importing = self.progress.importing, module
+        try:
+            yield
+        finally:
+            self.progress.importing = before
+
     # --- groups ---------------------------------------------------------------------------------------------------
 
     def try_group(self, group: Group) -> None:
@@ -217,6 +230,7 @@ class _Loader:
         if group.id in self.started:
             return
         self.started.add(group.id)
+        before, self.progress.names = self.progress.names, group.variables or group.definitions
         try:
             with heard() as remarks:
                 values = self.load(group)
@@ -229,6 +243,8 @@ class _Loader:
                 text = f"needs the class {key}, which could not be loaded: {problem.reason}"
                 self.broken.setdefault(key, CannotLoad(text, problem.hint))
             return
+        finally:
+            self.progress.names = before
         values = {name: value for name, value in values.items() if name in self.wanted}
         self.rebuilt.values.update(values)
         for text in remarks:

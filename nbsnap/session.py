@@ -408,7 +408,7 @@ def restore(
                 record, opened.place, wanted, (), not_saved, others, exact, started, dry_run=True, beside=entries
             )
         loading = [*wanted, *(state.name_of(entry) for entry in entries)]
-        progress.begin("reading", _size(record, loading, streams=True))
+        progress.begin("loading", _size(record, loading, streams=True))
         opened.progress = progress
         source = opened.reader(size=_size(record, loading), map=map, before=strict or verify == "before")
         journal, order, made = Journal(names), list(names), provenance.known()
@@ -422,8 +422,15 @@ def restore(
             loading = [*wanted, *(state.name_of(entry) for entry in late)]
             known, notes = living.classes(record, names, loading, source.stream)
             built = rebuild(
-                record, loading, source, names, stand=lambda values: journal.bind(_variables(values)), known=known
+                record,
+                loading,
+                source,
+                names,
+                stand=lambda values: journal.bind(_variables(values)),
+                known=known,
+                progress=progress,
             )
+            progress.what = "putting back what lies beside the variables"
             classes = living.remember(record, built.classes)
             turn.undoing.append(lambda: living.exchange(classes))
             failed = tuple(reports.failure(record, name, built.failed[name]) for name in wanted if name in built.failed)

@@ -61,7 +61,7 @@ def take(
     chosen = without(selected(available, only, exclude), ignore, asked=only)
     kept, lost_beside = state.take(parts, state.Scene({name: names[name] for name in chosen}, host.cells(seen)))
     taken = take_apart(
-        names, chosen, engine=engine, made=made, beside=kept,
+        names, chosen, engine=engine, made=made, beside=kept, progress=progress,
         class_text=lambda name: provenance.class_text(name, seen.code),
     )  # fmt: skip
     notes = tuple(f"{' '.join(wording.beside([skip.name]))}: not kept: {skip.reason}" for skip in taken.lost)

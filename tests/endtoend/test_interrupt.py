@@ -219,3 +219,75 @@ def test_the_stop_button_of_a_notebook(kernel_pair):
     kernel.run("nap = 0")
     kernel.run("%restore good")
     assert kernel.value("data") == [1]
+
+
+LATENCY = """
+import json, os, random, shutil, signal, statistics, sys, threading, time
+import numpy as np, nbsnap
+kind, call = sys.argv[1:]
+rng = np.random.default_rng(0)
+space = {}
+if kind == "arrays":
+    space = {f"a{k}": rng.random(6_000_000) for k in range(10)}
+elif kind == "a text that is compressed":
+    space["t"] = np.arange(60_000_000) // 4096
+elif kind == "objects":
+    space["r"] = [{"id": k, "name": f"user {k}", "score": k / 7} for k in range(400_000)]
+elif kind == "small variables":
+    space = {f"v{k}": [k, {"k": k}] for k in range(10_000)}
+elif kind == "a frame":
+    import pandas as pd
+    space["df"] = pd.DataFrame({f"c{k}": rng.random(1_000_000) for k in range(10)})
+    space["s"] = pd.Series([f"name {k}" for k in range(1_000_000)], dtype=object)
+elif kind == "sets":
+    space["s"] = {f"t{k}" for k in range(1_000_000)}
+
+def go():
+    if call == "first":
+        shutil.rmtree("store", ignore_errors=True)
+    if call == "restore":
+        nbsnap.restore(namespace={}, store="store", map=False)
+    else:
+        nbsnap.snapshot(space, store="store")
+
+go() if call == "first" else nbsnap.snapshot(space, store="store")
+started = time.perf_counter()
+go()
+whole = time.perf_counter() - started
+late = []
+for turn in range(20):
+    sent = []
+    def press(wait=random.random() * whole * 0.9):
+        time.sleep(wait)
+        sent.append(time.perf_counter())
+        os.kill(os.getpid(), signal.SIGINT)
+    thread = threading.Thread(target=press)
+    try:
+        thread.start()
+        go()
+        thread.join()
+        time.sleep(0.05)
+    except KeyboardInterrupt:
+        late.append(time.perf_counter() - sent[0])
+    thread.join()
+print(json.dumps([whole, *late]))
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("call", ["first", "again", "restore"])
+@pytest.mark.parametrize(
+    "kind", ["arrays", "a text that is compressed", "objects", "small variables", "a frame", "sets"]
+)
+def test_ctrl_c_is_answered_at_once_whatever_it_is_at(own_folder, kind, call):
+    """At twenty moments of a snapshot or a restore: in 0.2 s, as a rule, and on a busy machine in a second at most."""
+    script = own_folder / "latency.py"
+    script.write_text(LATENCY)
+    done = subprocess.run(
+        [sys.executable, script, kind, call], cwd=own_folder, capture_output=True, text=True, timeout=280, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    whole, *late = json.loads(done.stdout)
+    assert len(late) >= 5 or whole < 0.1
+    assert sorted(late)[len(late) // 2] < 0.2
+    assert max(late) < 1.0

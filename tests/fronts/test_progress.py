@@ -6,6 +6,7 @@ import io
 import sys
 import threading
 import time
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -78,8 +79,69 @@ def test_a_snapshot_and_a_restore_count_their_bytes() -> None:
         assert report.size > 24_000_000
     progress = Progress()
     nbsnap.restore(namespace={}, store="store", progress=progress)
-    assert progress.what == "reading"
     assert progress.total >= progress.done > 24_000_000
+
+
+#: A class in a library that takes its time, and tells what is said of that.
+SLOW = """
+import time
+time.sleep(NAP)
+class Model:
+    told = []
+    def __getstate__(self): self.tell(); return {"x": 1}
+    def __setstate__(self, state): self.tell()
+    def tell(self):
+        if self.told is not None: self.told.append(SAID())
+"""
+
+
+def test_what_it_is_at_is_said(own_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The variables that are taken apart or loaded, and the package that is imported for them."""
+    monkeypatch.syspath_prepend(own_folder)
+    said: list[str] = []
+    progress = Progress()
+    monkeypatch.setattr("builtins.SAID", lambda: said.append(meter._said(progress)), raising=False)
+    Path("slow_library.py").write_text(SLOW.replace("time.sleep(NAP)", "SAID()"))
+    import slow_library  # type: ignore[import-not-found]
+
+    said.clear()
+    nbsnap.snapshot({"model": slow_library.Model(), "x": [1]}, store="store", progress=progress)
+    assert said == ["nbsnap: taking apart model"]
+    assert meter._said(progress) == "nbsnap: flushing to the disk"
+    said.clear()
+    del sys.modules["slow_library"]
+    nbsnap.restore(namespace={}, store="store", progress=progress)
+    assert said == ["nbsnap: loading model (importing slow_library)", "nbsnap: loading model"]
+    del sys.modules["slow_library"]
+    progress = Progress("loading", names=["a\nb", "beside:figures:1", *"cdefg"])
+    assert meter._said(progress).startswith("nbsnap: loading a")
+    assert "\n" not in meter._said(progress)
+    assert meter._said(progress).endswith(", c, d, e and 2 more")
+
+
+@pytest.mark.kernel
+def test_a_slow_import_is_shown_and_can_be_stopped(kernel_pair: Any) -> None:
+    """`%restore` says which package is being imported; Ctrl-C stops that, and the next `%restore` imports it."""
+    Path("slow_library.py").write_text(SLOW.replace("NAP", "float(open('nap').read())").replace("SAID()", "0"))
+    Path("nap").write_text("0")
+    first = kernel_pair.start()
+    first.run("import slow_library\nmodel = slow_library.Model(); del slow_library\n%snapshot")
+    Path("nap").write_text("30")
+    second = kernel_pair.restart()
+    second.run("model = mine = [1]")
+    message = second.send("%restore")
+    time.sleep(3.0)
+    pressed = time.monotonic()
+    second.interrupt()
+    output = second.collect(message, timeout=20)
+    took = time.monotonic() - pressed
+    assert "nbsnap: loading model (importing slow_library)" in output.text
+    assert "KeyboardInterrupt" in (output.error or "") + output.text
+    assert took < 2.0  # 0.2 s where nothing else runs
+    assert second.value("model is mine, 'slow_library' in __import__('sys').modules") == (True, False)
+    Path("nap").write_text("0")
+    second.run("%restore")
+    assert second.value("type(model).__module__") == "slow_library"
 
 
 @pytest.mark.kernel
