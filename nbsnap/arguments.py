@@ -84,7 +84,7 @@ COMMANDS: dict[str, tuple[str, tuple[_Argument, ...]]] = {
 
 
 _VERBOSE = {
-    "show": "every variable, and the versions of packages",
+    "show": "every variable, what can be seen of them, and the versions of packages",
     "prune": "all rows, and what stays and why",
 }
 

@@ -1,7 +1,8 @@
 """What a value and its class are, and how reports name them, without running any of the user's code.
 
 Only exact types that are known here are asked anything (a length, a shape); for all others the type's name has to do.
-Text values are never shown, only their length: a report or a manifest must not become the place where a secret leaks.
+Text values are never shown here, only their length: a report must not become the place where a secret leaks. What is
+shown of values on request is `preview`'s business.
 """
 
 from __future__ import annotations

@@ -497,7 +497,7 @@ class NbSnap(Magics):
         """The history of this notebook: its snapshots, what has changed since, and what may go.
 
             %snapshots                         the snapshots of this notebook, oldest first; -n N: the newest N
-            %snapshots show [SNAPSHOT]         what is in one (the latest), and what is not
+            %snapshots show [SNAPSHOT]         what is in one (the latest), and what is not; --html FILE writes a page
             %snapshots diff [A] [B]            what has changed since A (the latest), up to B or in the session now;
                                                --only PATTERN… and --exclude PATTERN… choose variables
             %snapshots delete SNAPSHOT…        remove some, and free what no other needs; --dry-run says how much

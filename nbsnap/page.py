@@ -137,7 +137,8 @@ def _variables(
         said = "; ".join(part for part in (variable.summary, *variable.notes) if part)
         line = (
             f'<div class="line"><b class="name">{escape(cut(variable.name, 80))}</b>'
-            f'<span class="type">{escape(cut(variable.type, 60))}</span><span class="said">{escape(cut(said, 300))}</span>'
+            f'<span class="type">{escape(cut(variable.type, 60))}</span>'
+            f'<span class="said">{escape(cut(said, 300))}</span>'
             f'<span class="size">{size(variable.size)}</span>{_cell_link(variable.cell, places)}</div>'
         )
         shown = _grid(look) if isinstance(look, Grid) else f"<pre>{_text(look)}</pre>" if isinstance(look, str) else ""

@@ -158,7 +158,7 @@ def test_what_the_command_line_stands_on_cannot_unpickle(front: str) -> None:
 
 
 def test_reports_are_made_from_records_alone() -> None:
-    """`render` reads the records, and says what it says by means of `layout`, `glance` and `wording`, which read nothing."""
+    """`render` reads the records, and says it by means of `layout`, `glance` and `wording`, which read nothing."""
     assert MODULES["render"][0] <= {"model", "errors", "layout", "wording", "glance"}
     assert MODULES["render_history"][0] <= {"model", "records", "layout", "wording"}
     assert not (MODULES["layout"][0] | MODULES["wording"][0]) - {"wording"}

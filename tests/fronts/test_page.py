@@ -14,8 +14,11 @@ from typing import Any
 
 import pytest
 
+from nbsnap.layout import to_html
 from nbsnap.model import TABLE, Head, Preview, Skip, Snapshot, Variable
 from nbsnap.page import page
+from nbsnap.render import show_sheet
+from nbsnap.store import Store
 
 EVIL = "</pre></style><script>alert(1)</script><img src=x onerror=alert(2)>\"'&\x1b[31m\u202e\x00\ud800"
 PNG = base64.b64encode(
@@ -113,8 +116,13 @@ def test_everything_is_text() -> None:
     assert shown.text.count("<script>alert(1)</script>") > 10
 
 
-@pytest.mark.parametrize("code", ['"""', "'''" * 7, '"' * 5000, "r'" * 5000, "\\" * 5000, '"\\' * 5000, "x='" + "a" * 19_000,
-                                  "'''" + "''\\" * 5000, "1" * 19_000, "@" * 19_000, "\r\n\x85\u2028x"])  # fmt: skip
+_CODE = [
+    *('"""', "'''" * 7, '"' * 5000, "r'" * 5000, "\\" * 5000, '"\\' * 5000, "x='" + "a" * 19_000),
+    *("'''" + "''\\" * 5000, "1" * 19_000, "@" * 19_000, "\r\n\x85\u2028x"),
+]
+
+
+@pytest.mark.parametrize("code", _CODE, ids=range(len(_CODE)))
 def test_code_of_any_kind(code: str) -> None:
     """Code that is no Python, or is meant to keep a reader of it busy, is shown as it is."""
     shown = assert_safe(page(snapshot(history=((1, code),))))
@@ -134,8 +142,8 @@ def test_what_is_on_it() -> None:
         beside=(Variable("random:python", "", 1, "", "g0"),),
     )
     shown = assert_safe(page(whole))
-    for said in ("df", "1.2 kB", "9 × 1", "41", "int64", "… 8 rows more", "df = load()  # all\nfig = df.plot()", "pandas",
-                 "3.1.1", "random generator", "Not saved"):  # fmt: skip
+    expected = ["df", "1.2 kB", "9 × 1", "41", "int64", "… 8 rows more", "df = load()  # all\nfig = df.plot()"]
+    for said in [*expected, "pandas", "3.1.1", "random generator", "Not saved"]:
         assert said in shown.text, said
     assert "#cell-1" in shown.values("href"), "In [2] leads to its cell"
     assert {"cell-0", "cell-1"} <= set(shown.values("id"))
@@ -189,3 +197,24 @@ def test_what_is_not_replaced(two_shells: Any, cli: Callable[..., Any], own_fold
         assert place in done.err
     assert other.read_text() == "mine"
     assert (own_folder / "link").is_symlink()
+
+
+def test_show_in_a_notebook_and_in_a_terminal(two_shells: Any, cli: Callable[..., Any], own_folder: Path) -> None:
+    """`show -v` prints what can be seen in lines; a notebook has tables, escaped, without asking for more."""
+    pytest.importorskip("pandas")
+    two_shells.save(
+        "import pandas\nframe = pandas.DataFrame({'<b>': [1.5, 2.5], 'token': ['hunter2', 'x']})\nx = [1, 2]"
+    )
+    said = cli("show", "-v").out
+    assert "<b>  token" in said
+    assert "0  1.5  (withheld)" in said
+    assert "[1, 2]" in said
+    assert "hunter2" not in said
+    assert "(withheld)" not in cli("show").out
+    snapshot = Store.open(own_folder / ".nbsnap").find("latest")
+    html = to_html(show_sheet(snapshot))
+    assert ">&lt;b&gt;</td>" in html
+    assert ">1.5</td>" in html
+    assert "<b></td>" not in html
+    assert "[1, 2]" not in html
+    assert "[1, 2]" in to_html(show_sheet(snapshot, verbose=True))
