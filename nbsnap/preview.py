@@ -19,6 +19,7 @@ from __future__ import annotations
 import collections
 import datetime
 import decimal
+import functools
 import itertools
 import json
 import pathlib
@@ -245,8 +246,10 @@ def _of_pandas(part: object) -> bool:
 
 def _pandas_cells(column: Any) -> list[str]:
     """Return the first cells of a column of pandas' own; one that another library keeps is not asked."""
-    count = min(len(column), ROWS)
-    return list(map(_cell, column.array[:ROWS].tolist())) if _of_pandas(column.dtype) else [BETWEEN] * count
+    dtype = column.dtype
+    if module_of(type(dtype)).startswith("numpy") and dtype.kind in "biuf":
+        return list(map(_cell, column.to_numpy()[:ROWS].tolist()))
+    return list(map(_cell, column.array[:ROWS].tolist())) if _of_pandas(dtype) else [BETWEEN] * min(len(column), ROWS)
 
 
 def _pandas_labels(index: Any, most: int) -> list[object] | None:
@@ -254,14 +257,21 @@ def _pandas_labels(index: Any, most: int) -> list[object] | None:
 
 
 def _pandas_dtype(column: Any) -> str:
-    return str(column.dtype)[:CELL] if _of_pandas(column.dtype) else type_name(column.dtype)
+    dtype = column.dtype
+    if module_of(type(dtype)).startswith("numpy"):
+        return _numpy_name(dtype)
+    return str(dtype)[:CELL] if _of_pandas(dtype) else type_name(dtype)
+
+
+_numpy_name = functools.lru_cache(maxsize=64)(str)
 
 
 def _pandas_frame(frame: Any) -> Found:
     labels = _pandas_labels(frame.columns, COLUMNS)
     if not labels:
         return None
-    columns = [frame.iloc[:, at] for at in range(len(labels))]
+    column_at = getattr(frame, "_ixs", None)  # what iloc comes to, in half the time
+    columns = [frame.iloc[:, at] if column_at is None else column_at(at, axis=1) for at in range(len(labels))]
     cells, index = list(map(_pandas_cells, columns)), _pandas_labels(frame.index, ROWS)
     return _table(labels, cells, frame.shape, index=index, dtypes=list(map(_pandas_dtype, columns)))
 
