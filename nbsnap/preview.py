@@ -18,7 +18,6 @@ from __future__ import annotations
 
 import collections
 import datetime
-import decimal
 import functools
 import itertools
 import json
@@ -168,7 +167,7 @@ def _atom(value: Any) -> str | None:
         return f"{value:.6g}"
     if cls is int:
         return repr(value) if value.bit_length() <= 200 else f"<int of {value.bit_length():,} bits>"
-    if cls in _WRITTEN:
+    if cls in _WRITTEN or cls is getattr(sys.modules.get("decimal"), "Decimal", None):
         return str(value)
     if cls in _TIMES:
         return str(value) if getattr(value, "tzinfo", None) in (None, datetime.UTC) else None
@@ -184,7 +183,7 @@ def _atom(value: Any) -> str | None:
     return None
 
 
-_WRITTEN = frozenset({type(None), bool, complex, decimal.Decimal, uuid.UUID, pathlib.PosixPath, pathlib.WindowsPath})
+_WRITTEN = frozenset({type(None), bool, complex, uuid.UUID, pathlib.PosixPath, pathlib.WindowsPath})
 _AS_TEXT = frozenset({"datetime64", "timedelta64", "str_", "bytes_", "longdouble", "clongdouble"})
 _OF_PANDAS = frozenset({"Timestamp", "Timedelta", "NaTType", "NAType", "Period", "Interval"})
 _TIMES = frozenset({datetime.date, datetime.datetime, datetime.time, datetime.timedelta})
