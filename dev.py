@@ -3,9 +3,9 @@
 
     python3 dev.py example    set up, then run the main job on examples/quickstart.ipynb: snapshot, SIGKILL, restore
     python3 dev.py test       set up, then pass the tests: ruff, mypy, pytest, and the core on the other Pythons found
-    python3 dev.py ci         what else the continuous integration runs: real kernels, slow tests, JupyterLab in a browser, the built
-                              wheel, oldest versions, fronts on the other Pythons, objects of forty libraries, notebooks
-                              of other packages
+    python3 dev.py ci         what else the continuous integration runs: real kernels, slow tests, JupyterLab in a
+                              browser, the built wheel, oldest versions, fronts on the other Pythons, objects of forty
+                              libraries, notebooks of other packages
     python3 dev.py bench …    set up, then measure nbsnap beside dill, cloudpickle and joblib; `bench --help` says more
 
 Virtual environments, the cache of downloads and every other file go into `.venv/` of this checkout, which git
@@ -192,7 +192,7 @@ def test_on(version: str, python: Path) -> str:
 
 
 def ci() -> None:
-    """Real kernels, slow tests, the wheel as a user has it, oldest versions, the rest on the other Pythons, libraries, notebooks."""
+    """Kernels, slow tests, a browser, the wheel as a user has it, oldest versions, other Pythons, libraries."""
     python = make_venv(f"dev-{RUNNING}", sys.executable, "-e", ".[dev]")
     say("real kernels")
     run(python, "-m", "pytest", "-q", "-n", "2", "-m", f"{QUICK} and kernel")
