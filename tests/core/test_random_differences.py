@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from core.isomorphism import LOSSES, numbers
-from core.test_graphs import Machine, template
+from core.test_graphs import Machine, Session, template
 from hypothesis import HealthCheck, settings
 from hypothesis.stateful import precondition, rule, run_state_machine_as_test
 
@@ -22,6 +22,10 @@ class Compared(Machine):
 
     def restore_elsewhere(self, only: list[str]) -> None:
         """That is what `test_graphs` is for."""
+
+    def load(self, session: Session, only: list[str]) -> Any:
+        """Restore, without looking at what came."""
+        return session("load", store=self.store, notebook="n", only=only)
 
     @precondition(lambda self: self.graph is not None)
     @rule()
@@ -84,7 +88,8 @@ def different(before: dict[str, Any], after: dict[str, Any], name: str) -> str:
         edges = [dict(node["edges"]) for node in nodes]
         if edges[0].keys() != edges[1].keys():
             return f"{where}: {sorted(edges[0])} are {sorted(edges[1])}"
-        todo.extend((f"{where}{label}", ref, edges[1][label]) for label, ref in edges[0].items())
+        # which array owns a memory that several show is no content: after a restore none does
+        todo.extend((f"{where}{label}", ref, edges[1][label]) for label, ref in edges[0].items() if label != ".base")
     return ""
 
 
