@@ -247,10 +247,11 @@ class FolderBackend:
                 continue
             if hasattr(os, "fchmod"):
                 os.fchmod(own.fd, 0o600)
-            _lock(own.fd)  # not before somebody has it: interrupted in between, it would look alive for ever
-            if os.path.lexists(path):
+            # Locked only now that it has an owner: interrupted in between, it would look alive for ever. Until then a
+            # sweep takes it for a dead one's: who does not get the lock, or finds it gone, was too slow.
+            if _lock(own.fd) is not False and os.path.lexists(path):
                 return own
-            own.close()  # a sweep was faster
+            own.close()
         raise OSError(errno.EAGAIN, "temporary files are removed as fast as they are made", self.place)
 
     def delete(self, name: str) -> None:

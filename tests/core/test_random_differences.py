@@ -88,7 +88,8 @@ def different(before: dict[str, Any], after: dict[str, Any], name: str) -> str:
         edges = [dict(node["edges"]) for node in nodes]
         if edges[0].keys() != edges[1].keys():
             return f"{where}: {sorted(edges[0])} are {sorted(edges[1])}"
-        todo.extend((f"{where}{label}", ref, edges[1][label]) for label, ref in edges[0].items())
+        # which array owns a memory that several show is no content: after a restore none does
+        todo.extend((f"{where}{label}", ref, edges[1][label]) for label, ref in edges[0].items() if label != ".base")
     return ""
 
 
