@@ -75,6 +75,7 @@ class Autosave:
         self.made = 0
         self.spent = 0.0
         self.last: _Last | None = None
+        self.note = ""  # what else was said of one that was made
         self.failing = ""  # what the last failure was, as long as none has succeeded since
         self.why = "No cell has run since it was turned on"  # why there was none at the last look
         self._take, self._say, self._wait, self._remark, self._clock = take, say, wait, remark, clock
@@ -168,7 +169,8 @@ class Autosave:
             self._say("nbsnap: autosnapshots work again")
         self.failing = ""
         if remark := self._remark(report):
-            self._say(f"nbsnap: {remark}")
+            self.note = f"nbsnap: {remark}"
+            self._say(self.note)
 
     def _nothing_new(self) -> None:
         self.why = "Nothing has changed since the latest snapshot"
@@ -194,7 +196,7 @@ class Autosave:
             share = self.spent / max(1e-9, self._clock() - self._since)
             lines.append(f"{self.made} since it was turned on, {share:.1%} of your time")
         self.due_in()
-        lines.append(self.why)
+        lines += [self.why, *filter(None, [self.note])]
         return "\n".join(lines)
 
 

@@ -153,6 +153,8 @@ def test_a_session_that_restored_nothing_says_where_the_one_before_is(kernel_pai
     kernel = kernel_pair.restart()
     kernel.run("%config NbSnap.autosnapshot_share = 1.0\n%autosnapshot 1")
     kernel.run("import time; time.sleep(1.2)")
-    said = kernel.run("d = 5; time.sleep(2)").text + kernel.run("time.sleep(2)").text
+    kernel.run("d = 5")
     assert len(until(2)) >= 2
+    kernel.run("import nbsnap; nbsnap.wait()")
+    said = kernel.run("%autosnapshot").text
     assert f"%restore {old.id[:7]} brings it back" in said
