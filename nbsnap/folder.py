@@ -24,6 +24,7 @@ from types import ModuleType
 from nbsnap.backends import OURS, Sink, check_name
 from nbsnap.digest import Bytes
 from nbsnap.mapping import is_safe
+from nbsnap.quiet import begin
 
 __all__ = ["FolderBackend", "OpenFile"]
 
@@ -117,6 +118,18 @@ class OpenFile:
                 break
             done += count
         return done
+
+
+def _swept(path: str, ours: bool) -> bool:
+    """Remove a temporary file if nobody writes it any more; tell whether that is so."""
+    file = OpenFile(path)  # which lets go of file and lock, even if Ctrl-C comes now
+    aged = abs(time.time() - os.fstat(file.fd).st_mtime) > DAY
+    if not aged and not (ours and _lock(file.fd) is True):
+        return False
+    if sys.platform == "win32":
+        del file  # an open file cannot be removed there
+    os.unlink(path)
+    return True
 
 
 class FolderBackend:
@@ -241,20 +254,7 @@ class FolderBackend:
         for name in names:
             path = os.path.join(folder, name)
             with contextlib.suppress(OSError):  # gone, or in use: the next sweep sees to it
-                fd = os.open(path, _READ)
-                try:
-                    aged = abs(time.time() - os.fstat(fd).st_mtime) > DAY
-                    dead = name.startswith(mine) and _lock(fd) is True
-                finally:
-                    if sys.platform == "win32":
-                        os.close(fd)
-                try:
-                    if aged or dead:
-                        os.unlink(path)
-                        removed += 1
-                finally:
-                    if sys.platform != "win32":
-                        os.close(fd)
+                removed += _swept(path, name.startswith(mine))
         return removed
 
     def close(self) -> None:
@@ -315,9 +315,10 @@ class _FileSink:
         self.begun = self.written
 
     def settle(self) -> None:
-        if self.settled != self.written:
-            _flush(self.fd)
-            self.settled = self.written
+        with self.guard:
+            if self.settled != self.written and self.fd >= 0:
+                _flush(self.fd)
+                self.settled = self.written
 
     def publish(self, *, last: bool = True) -> None:
         self.settle()
@@ -335,17 +336,21 @@ class _FileSink:
             _flush_folder(folder)
 
     def abandon(self) -> None:
+        # The last to close a removed file waits until its blocks are free: 0.3 s for a GB. And another thread may be in
+        # the midst of a write or a flush that takes as long as it takes. Ctrl-C waits for neither.
+        if self.fd >= 0 and (self.written >= _LONG or self.guard.locked()):
+            removing = threading.Thread(target=self._remove, name="nbsnap-remove", daemon=True)
+            if begin(removing):
+                removing.join(0.05)
+                return
+        self._remove()
+
+    def _remove(self) -> None:
         if sys.platform == "win32":
             self._close()  # an open file cannot be removed there
         with contextlib.suppress(OSError):
             os.unlink(self.temporary)
-        if self.fd >= 0 and self.written >= _LONG:
-            # The last to close a removed file waits until its blocks are free: 0.3 s for a GB. Ctrl-C does not.
-            closing = threading.Thread(target=self._close, name="nbsnap-close", daemon=True)
-            closing.start()
-            closing.join(0.05)
-        else:
-            self._close()
+        self._close()
 
     def __del__(self) -> None:
         self._close()  # after an interrupt at a bad moment: the lock goes, and the next sweep removes the file

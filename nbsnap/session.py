@@ -20,7 +20,7 @@ from . import beside as state
 from . import cells, environment, host, later, living, provenance, reports, undoing, verifying, wording
 from .capture import take_apart
 from .describe import type_name
-from .errors import NbSnapError, NothingNew, SnapshotNotFound, StoreNotFound, StrictError
+from .errors import MemoryShort, NbSnapError, NothingNew, SnapshotNotFound, StoreNotFound, StrictError
 from .folder import FolderBackend
 from .model import (
     BESIDE,
@@ -47,6 +47,18 @@ from .taken import Taken
 Place = str | os.PathLike[str] | Store | None
 
 
+@contextlib.contextmanager
+def _in_memory(otherwise: str) -> Iterator[None]:
+    """Make one line of it where the memory is too short, saying what is so `otherwise`."""
+    try:
+        yield
+    except MemoryShort:
+        raise
+    except MemoryError as error:
+        raise MemoryShort(f"there is not enough memory, so {otherwise}") from error
+
+
+@_in_memory("nothing was saved; the earlier snapshots are as they were")
 @unhurried()
 def snapshot(
     namespace: dict[str, Any] | None = None,
@@ -283,7 +295,7 @@ def _in_background(
     look.ahead(taken.buffers(), forking=True)
 
     def work() -> dict[str, Any]:
-        with Store.open(place, create=True) as opened:
+        with _in_memory("it could not be written"), Store.open(place, create=True) as opened:
             before = mark()
             try:
                 came = {"id": _write(opened, record, taken, look, started, Progress()).head.id}
@@ -354,6 +366,7 @@ def wait(timeout: float | None = None) -> tuple[SnapshotReport, ...]:
     return tuple(found)
 
 
+@_in_memory("nothing was restored; the variables are as they were")
 def restore(
     snapshot: str = "latest",
     namespace: dict[str, Any] | None = None,
