@@ -41,7 +41,6 @@ _READ = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0
 _WRITE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
 _HANDLES = 16
 _EARLY = 8 << 20  # see _FileSink._begin
-_LONG = 64 << 20  # see _FileSink.abandon
 _CHUNK = 1 << 30  # no system call is asked for more: Linux stops at 2 GiB, macOS refuses
 
 
@@ -337,8 +336,8 @@ class _FileSink:
 
     def abandon(self) -> None:
         # The last to close a removed file waits until its blocks are free: 0.3 s for a GB. And another thread may be in
-        # the midst of a write or a flush that takes as long as it takes. Ctrl-C waits for neither.
-        if self.fd >= 0 and (self.written >= _LONG or self.guard.locked()):
+        # the midst of a write or a flush that takes as long as it takes. Ctrl-C waits for none of that.
+        if self.fd >= 0 and self.written:
             removing = threading.Thread(target=self._remove, name="nbsnap-remove", daemon=True)
             if begin(removing):
                 removing.join(0.05)
