@@ -38,17 +38,24 @@ if TYPE_CHECKING:
         VerifyReport,
     )
     from nbsnap.placeholder import Placeholder, PlaceholderError
+    from nbsnap.records import Change, DiffReport, Kept, ListReport, PruneReport
     from nbsnap.session import rerun, restore, snapshot, undo, verify, wait
+    from nbsnap.since import diff
     from nbsnap.store import Store
 
 __version__ = "0.1.0"
 
 __all__ = [
+    "Change",
     "DamageError",
+    "DiffReport",
     "Explanation",
+    "Kept",
+    "ListReport",
     "NbSnapError",
     "Placeholder",
     "PlaceholderError",
+    "PruneReport",
     "RerunReport",
     "RestoreReport",
     "Skip",
@@ -65,6 +72,7 @@ __all__ = [
     "Verified",
     "VerifyReport",
     "__version__",
+    "diff",
     "explain",
     "load_ipython_extension",
     "rerun",
@@ -93,6 +101,12 @@ _HOME = {
     "undo": "session",
     "verify": "session",
     "wait": "session",
+    "diff": "since",
+    "Change": "records",
+    "DiffReport": "records",
+    "Kept": "records",
+    "ListReport": "records",
+    "PruneReport": "records",
     "Store": "store",
     "SnapshotReport": "model",
     "RerunReport": "model",

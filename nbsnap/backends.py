@@ -17,19 +17,23 @@ The contract, each rule with its reason:
 5. What was published before `create` was called stays readable while others write.
 6. Other errors are OSErrors with errno, as the system gave them. The store makes sentences of them.
 7. Reading writes nothing: no folder, no lock, no access mark.
-8. Any thread may call any verb. A sink belongs to one thread at a time."""
+8. Any thread may call any verb. A sink belongs to one thread at a time.
+9. Who adds to the store holds it meanwhile (`hold`), many at once; who removes what nobody refers to holds it alone. A
+   hold goes with the process that has it. So nothing is removed that a writer has just found there and counts on."""
 
 from __future__ import annotations
 
 import errno
 import os
 import re
+import threading
+from collections.abc import Iterable
 from typing import Protocol
 
 from nbsnap.digest import Bytes
 from nbsnap.errors import StoreError, StoreNotWritable
 
-__all__ = ["Backend", "File", "MemoryBackend", "Sink", "check_name", "sentence", "write_whole"]
+__all__ = ["Backend", "File", "Hold", "MemoryBackend", "Sink", "check_name", "sentence", "write_whole"]
 
 
 class Sink(Protocol):
@@ -46,6 +50,13 @@ class Sink(Protocol):
 
     def abandon(self) -> None:
         """Drop everything written. Nothing happens when the sink is closed already. Never raises OSError."""
+
+
+class Hold(Protocol):
+    """The store is held, by those who add to it or by one who removes, until this is released."""
+
+    def release(self) -> None:
+        """Let go. Once is enough; never raises OSError."""
 
 
 class File(Protocol):
@@ -93,6 +104,15 @@ class Backend(Protocol):
     def delete(self, name: str) -> None:
         """Remove `name`."""
 
+    def remove(self, names: Iterable[str]) -> None:
+        """Remove these names in this order, so that none comes back: a power failure after this does not undo it."""
+
+    def usage(self) -> int:
+        """Return how many bytes there are under all names."""
+
+    def hold(self, *, alone: bool) -> Hold | None:
+        """Hold the store: with others who do not ask for it `alone`. None: somebody holds it otherwise just now."""
+
     def sweep(self) -> int:
         """Remove what dead writers left unpublished; return how many."""
 
@@ -104,7 +124,9 @@ _PART = r"(?!\.{1,2}(?:/|$))[A-Za-z0-9._-]+"
 _NAME = re.compile(rf"{_PART}(?:/{_PART}){{0,2}}")
 
 
-OURS = frozenset({"packs", "snapshots", "tmp", "store.json"})  # a store that was being made may consist of these
+OURS = frozenset(
+    {"packs", "snapshots", "tmp", "locks", "store.json"}
+)  # a store that was being made may consist of these
 
 
 def check_name(name: str) -> str:
@@ -149,6 +171,8 @@ class MemoryBackend:
     def __init__(self) -> None:
         self.place = "memory"
         self.files: dict[str, bytes] = {}
+        self.holds: list[_MemoryHold] = []
+        self._guard = threading.Lock()
 
     def describe(self, name: str) -> str:
         return f"memory:{name}"
@@ -183,6 +207,21 @@ class MemoryBackend:
     def delete(self, name: str) -> None:
         self.files.pop(check_name(name), None)
 
+    def remove(self, names: Iterable[str]) -> None:
+        for name in names:
+            self.delete(name)
+
+    def usage(self) -> int:
+        return sum(map(len, list(self.files.values())))
+
+    def hold(self, *, alone: bool) -> Hold | None:
+        with self._guard:
+            if any(alone or other.alone for other in self.holds):
+                return None
+            made = _MemoryHold(self, alone)
+            self.holds.append(made)
+        return made
+
     def sweep(self) -> int:
         return 0
 
@@ -194,6 +233,15 @@ class MemoryBackend:
             return self.files[check_name(name)]
         except KeyError:
             raise _missing(name) from None
+
+
+class _MemoryHold:
+    def __init__(self, backend: MemoryBackend, alone: bool) -> None:
+        self.backend, self.alone = backend, alone
+
+    def release(self) -> None:
+        if self in self.backend.holds:
+            self.backend.holds.remove(self)
 
 
 class _MemorySink:

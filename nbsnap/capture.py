@@ -18,22 +18,30 @@ import io
 import pickle
 import types
 from collections import deque
-from collections.abc import Collection, Iterable, Mapping, Sequence, Set
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence, Set
 from dataclasses import replace
 from typing import Any
 
 from . import batches, beside, definitions, describe, plain, reducers
-from .cells import Cells
+from .cells import Cells, is_kept
 from .errors import CannotSave
 from .flat import Queue
 from .losses import Losses
 from .memory import Memory
 from .model import Content, Definition, Skip, Variable
+from .origins import origin
 from .pickling import BUFFER_MINIMUM, Desk, Hole, Record, is_changed_meanwhile, pickler, reason, write_table
 from .progress import Progress
 from .quiet import unhurried
 from .sharing import LEAVES, Ownership, Team, Touch
 from .taken import Pickled, Taken, TakenClass, batch_record, closure, group_record, reachable
+
+#: Returns the text of the cell and the line in it where a class is that is bound to a name; or `Variable.source`.
+ClassText = Callable[[str], tuple[str, int] | str]
+
+_BREAK = "\n"
+#: What has a text that may be kept.
+_WITH_TEXT = (type, types.FunctionType, type(functools.cache(lambda: None)))
 
 #: Engines tried in turn for each setting.
 _ENGINES = {"auto": ("pickle", "dill"), "cloudpickle": ("cloudpickle", "pickle", "dill"), "dill": ("dill", "pickle")}
@@ -60,16 +68,18 @@ def take_apart(
     made: Mapping[str, tuple[int, str]] | None = None,
     classes: Mapping[str, type] | None = None,
     beside: Mapping[str, Any] | None = None,
+    class_text: ClassText = lambda name: "",
     progress: Progress | None = None,
 ) -> Taken:
     """Pickle the variables `names` of a namespace, which is only read.
 
     `made` tells for a name the cell that bound it (execution count and first line), for the report. `classes` are
     taken besides, under the keys given, and so are the entries of `beside`, as variables of reserved names.
-    `progress` is told what is being taken apart.
+    `class_text` tells where the text of a class is that is bound to a name: a cell and a line in it. `progress` is told
+    what is being taken apart.
     """
     with unhurried():
-        capture = _Capture(namespace, names, engine, made or {}, beside or {}, progress or Progress())
+        capture = _Capture(namespace, names, engine, made or {}, beside or {}, class_text, progress or Progress())
         try:
             return capture.run(classes or {})
         finally:  # it is part of a cycle, and would keep the user's objects alive until the next collection
@@ -84,6 +94,7 @@ class _Capture:
         engine: str,
         made: Mapping[str, tuple[int, str]],
         entries: Mapping[str, Any],
+        class_text: ClassText,
         progress: Progress,
     ) -> None:
         self.progress = progress
@@ -94,6 +105,7 @@ class _Capture:
         }  # reserved name -> entry
         self.engines = _ENGINES[engine]
         self.made = made
+        self.class_text = class_text
         self.ownership = Ownership()
         self.plans: dict[str, dict[type, reducers.Plan]] = {}
         self.accepted: dict[type, bool] = {}
@@ -473,7 +485,21 @@ class _Capture:
         count, line = self.made.get(name, (None, ""))
         if (kind := self.types.get(type(value))) is None:
             kind = self.types[type(value)] = describe.type_name(value)
-        return _variable(name, kind, size, describe.summary(value), group, count, line, notes)
+        source = self.source(name, value) if describe.is_a(value, *_WITH_TEXT) else ""
+        return _variable(name, kind, size, describe.summary(value), group, count, line, notes, source)
+
+    def source(self, name: str, value: Any) -> str:
+        """Return where the text of a function or class is."""
+        found = origin(value, self.cells)
+        if found or not describe.is_a(value, type) or describe.module_of(value) != "__main__":
+            return found
+        told = self.class_text(name)
+        if type(told) is not tuple:
+            file = self.cells.name(str(told).partition(":")[0])  # keeps it
+            return str(told) if is_kept(file) else ""
+        text, line = told
+        file = self.cells.keep(f"{text.rstrip(_BREAK)}{_BREAK}")  # as Python's cache of lines has it
+        return f"{file}:{line}:{describe.qualname_of(value)}"
 
 
 def _together(values: Mapping[str, Any], small: Collection[str]) -> Iterable[list[str]]:

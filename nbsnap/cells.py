@@ -38,8 +38,10 @@ class Cells:
         if file.startswith(_OURS):
             self._texts[file] = text
             return file
-        if not _CELL_FILE.search(file):
-            return file
+        return self.keep(text) if _CELL_FILE.search(file) else file
+
+    def keep(self, text: str) -> str:
+        """Keep the text of a cell; return the name that it goes by."""
         name = f"{_OURS}{hashlib.sha256(text.encode('utf-8', 'surrogatepass')).hexdigest()[:16]}>"
         self._texts[name] = text
         return name
@@ -47,6 +49,11 @@ class Cells:
     def texts(self) -> tuple[tuple[str, str], ...]:
         """Return (name, text) of the cells met, sorted."""
         return tuple(sorted(self._texts.items()))
+
+
+def is_kept(file: str) -> bool:
+    """Tell whether a name that `Cells.name` has returned is that of a cell whose text is kept."""
+    return file.startswith(_OURS)
 
 
 def show(texts: Iterable[tuple[str, str]]) -> None:

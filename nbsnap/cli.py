@@ -1,4 +1,4 @@
-"""The command line: `nbsnap list | show | check | enable | disable`.
+"""The command line: `nbsnap list | show | diff | delete | prune | check | enable | disable`.
 
 Nothing here unpickles anything, so that it is safe on a store of unknown origin; and it starts without IPython, numpy
 or pickle. Each command is a function from its arguments to an exit code; what it says goes to stdout (text, or with
@@ -11,6 +11,7 @@ or pickle. Each command is a function from its arguments to an exit code; what i
     4   no such store, or it cannot be read
     5   made by a later nbsnap
     6   damage was found
+    8   there are differences (diff --exit-code)
     130 stopped by Ctrl-C
 """
 
@@ -26,11 +27,12 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from nbsnap import __version__
-from nbsnap.errors import DamageError, NbSnapError, SnapshotNotFound
+from nbsnap.arguments import COMMANDS, add
+from nbsnap.errors import NbSnapError, SnapshotNotFound
 
 if TYPE_CHECKING:
     from nbsnap.layout import Sheet
-    from nbsnap.maintenance import CheckReport
+    from nbsnap.model import Jsonable
     from nbsnap.profile import Change
     from nbsnap.store import Store
 
@@ -78,20 +80,12 @@ def parser() -> argparse.ArgumentParser:
     top.add_argument("--version", action="version", version=f"nbsnap {__version__}")
     commands = top.add_subparsers(title="commands", metavar="COMMAND", required=True)
 
-    _command(commands, "list", _list, "List the snapshots of a store, oldest first.", store=True, notebook=True)
-
-    one = _command(commands, "show", _show, "Show what is in a snapshot, and what is not.", store=True, notebook=True)
-    one.add_argument(
-        "snapshot",
-        metavar="SNAPSHOT",
-        nargs="?",
-        default="latest",
-        help="a name, the beginning of an id, latest (the default), or latest~2",
-    )
-    one.add_argument("-v", "--verbose", action="store_true", help="every variable, and the versions of packages")
-
-    one = _command(commands, "check", _check, "Read everything in a store and say what is damaged.", store=True)
-    one.add_argument("--quick", action="store_true", help="look at records and lengths only")
+    for name, (text, _) in COMMANDS.items():
+        one = _command(commands, name, _history, text, store=True, notebook=name != "check")
+        add(one, name)
+        if name == "diff":
+            one.add_argument("--exit-code", action="store_true", help="exit with 8 if anything is different")
+        one.set_defaults(command=name)
 
     text = "Let every IPython and kernel of a profile load nbsnap when it starts."
     one = _command(commands, "enable", _enable, text)
@@ -119,68 +113,28 @@ def _command(
 # ---- commands --------------------------------------------------------------------------------------------------------
 
 
-def _list(args: argparse.Namespace) -> int:
+def _history(args: argparse.Namespace) -> int:
+    from nbsnap.history import Asked, answer
+
     store = _opened(args)
-    notebook = _notebook(store, args.notebook)
-    heads = store.heads(notebook)
-    problems = list(store.problems)
+    notebook = _notebook(store, args.notebook) if args.command != "check" else None
+    report, sheet, code = answer(args.command, Asked(args, store, notebook, "nbsnap"))
     if args.json:
-        _print_json({"store": store.place, "snapshots": [head.to_dict() for head in heads], "problems": problems})
+        _print_json(_record(args.command, report))
     else:
-        from nbsnap.render import list_sheet
-
-        _print(list_sheet(heads, place=store.place, notebooks=notebook is None))
-    for problem in problems:
-        _failed(problem, 0)
-    return 0
-
-
-def _show(args: argparse.Namespace) -> int:
-    store = _opened(args)
-    snapshot = store.load(store.resolve(args.snapshot, _notebook(store, args.notebook)).id)
-    if args.json:
-        known = ("head", "variables", "skips", "packages", "history", "cwd")  # the rest is how it is kept
-        record = snapshot.to_dict()
-        _print_json({key: record[key] for key in known})
-    else:
-        from nbsnap.render import show_sheet
-
-        _print(show_sheet(snapshot, verbose=args.verbose))
-    return 0
+        _print(sheet)
+    if args.command == "list":
+        for problem in store.problems:
+            _failed(problem, 0)
+    return code
 
 
-def _check(args: argparse.Namespace) -> int:
-    from nbsnap.maintenance import check
-
-    report = check(_opened(args), read=not args.quick)
-    if args.json:
-        _print_json({"ok": report.ok, **report.to_dict()})
-    else:
-        _print(_check_sheet(report))
-    return 0 if report.ok else DamageError.exit_code
-
-
-def _check_sheet(report: CheckReport) -> Sheet:
-    from nbsnap.layout import Sheet
-    from nbsnap.wording import count, short_id, size
-
-    facts = [count(report.snapshots, "snapshot"), f"{count(report.pieces, 'piece')}, {size(report.size)}"]
-    if report.unused:
-        facts.append(f"{size(report.unused)} that no snapshot needs")
-    facts.append("all of it read" if report.read else "records and lengths only")
-    facts.append(f"{count(len(report.problems), 'problem')}" if report.problems else "all is well")
-    lines = []
-    for problem in report.problems:
-        said = problem.what if problem.what.startswith(problem.file) else f"{problem.file}: {problem.what}"
-        hurt = [f"{name} ({short_id(id)})" if name else short_id(id) for id, name in problem.snapshots]
-        if hurt:
-            said += f"; hurts {_some(hurt)}" + (f": {_some(problem.variables)}" if problem.variables else "")
-        lines.append(said)
-    return Sheet("Checked", "", "", tuple(facts), report.store, (), tuple(lines))
-
-
-def _some(names: Sequence[str]) -> str:
-    return ", ".join(names[:8]) + (f" and {len(names) - 8:,} more" if len(names) > 8 else "")
+def _record(command: str, report: Jsonable) -> dict[str, Any]:
+    record = report.to_dict()
+    if command == "show":  # the rest is how it is kept
+        return {key: record[key] for key in ("head", "variables", "skips", "packages", "history", "cwd")}
+    ok = getattr(report, "ok", None)
+    return record if ok is None else {"ok": ok, **record}
 
 
 def _enable(args: argparse.Namespace) -> int:
@@ -223,7 +177,7 @@ def _notebook(store: Store, asked: str | None) -> str | None:
     """Return the notebook as the store knows it: the whole name as it was asked for, else the only one that ends so."""
     if asked is None:
         return None
-    known = sorted({head.notebook for head in store.heads()})
+    known = sorted({head.notebook for head in store.notebooks()})
     if asked in known:
         return asked
     ends = [name for name in known if name.endswith((f"/{asked}", f"/{asked}.ipynb"))]

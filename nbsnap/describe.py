@@ -1,11 +1,15 @@
 """What a value and its class are, and how reports name them, without running any of the user's code.
 
 Only exact types that are known here are asked anything (a length, a shape); for all others the type's name has to do.
-Text values are never shown, only their length: a report or a manifest must not become the place where a secret leaks.
+Text values are never shown here, only their length: a report must not become the place where a secret leaks. What is
+shown of values on request is `preview`'s business.
 """
 
 from __future__ import annotations
 
+import array
+import collections
+import datetime
 import sys
 import types
 from typing import Any
@@ -68,18 +72,77 @@ def summary(value: Any) -> str:
     if cls in _NUMBERS:
         text = repr(value) if cls is not int or abs(value) < 10**20 else "a large integer"
         return text if len(text) <= 40 else text[:39] + "…"
+    if cls in _DATES:
+        return str(value) if getattr(value, "tzinfo", None) in (None, datetime.UTC) else ""
     if cls is types.ModuleType:
         version = vars(value).get("__version__")
         return version if isinstance(version, str) and len(version) < 40 else ""
     if cls is types.FunctionType:
         return _signature(value)
-    if module_of(cls).partition(".")[0] in _SHAPED and module_of(cls).partition(".")[0] in sys.modules:
-        return _shape(value)
-    return ""
+    if issubclass(cls, type):
+        bases = ", ".join(qualname_of(base) for base in type.__dict__["__bases__"].__get__(value) if base is not object)
+        return f"({bases})" if 0 < len(bases) < 60 else ""
+    try:
+        return _of_library(value, cls, module_of(cls).partition(".")[0])
+    except Exception:  # a summary is a courtesy: an object that answers strangely goes without
+        return ""
 
 
 _NUMBERS = frozenset({int, float, bool, complex})
-_SIZED = frozenset({str, bytes, bytearray, list, tuple, dict, set, frozenset})
+_DATES = frozenset({datetime.date, datetime.datetime, datetime.timedelta})
+_SIZED = frozenset(
+    {str, bytes, bytearray, list, tuple, dict, set, frozenset, range, array.array}
+    | {collections.deque, collections.OrderedDict, collections.defaultdict, collections.Counter}
+)
+
+
+def _of_library(value: Any, cls: type, package: str) -> str:
+    if package in _SHAPED and package in sys.modules:
+        if cls.__name__ in ("DataFrame", "Table"):
+            return _frame(value)
+        text = _shape(value)
+        if package == "pandas" and cls.__name__ == "Series":
+            return text.replace(" ", f" {_plural(len(value), 'row')}, ", 1)
+        if package == "scipy" and text and cls.__name__[:3] in ("csr", "csc", "coo"):
+            return f"{text}, {int(value.nnz):,} stored"
+        if package == "torch" and text and str(value.device) != "cpu":
+            return f"{text} on {value.device}"
+        if text:
+            return text
+    if (torch := sys.modules.get("torch.nn")) is not None and is_a(value, torch.Module):
+        return f"{_parameters(value):,} parameters"
+    if (sklearn := sys.modules.get("sklearn.base")) is not None and is_a(value, sklearn.BaseEstimator):
+        learned = _attributes(value)
+        features = learned.get("n_features_in_")
+        if type(features) is int:
+            return f"fitted, {features:,} {_plural(features, 'feature')}"
+        return "fitted" if any(name[-1:] == "_" and name[:1] != "_" for name in learned) else "not fitted"
+    return ""
+
+
+def _attributes(value: Any) -> dict[str, Any]:
+    """Return what an object holds by itself, without asking its class."""
+    found = object.__getattribute__(value, "__dict__")
+    return found if type(found) is dict else {}
+
+
+def _parameters(module: Any) -> int:
+    """Return how many numbers a network has learned, by the dicts in which torch keeps its parts."""
+    met: set[int] = set()
+    todo, total = [module], 0
+    while todo:
+        held = _attributes(todo.pop())
+        for parameter in held["_parameters"].values():
+            if parameter is not None and id(parameter) not in met:
+                met.add(id(parameter))
+                total += parameter.numel()
+        todo.extend(part for part in held["_modules"].values() if part is not None and id(part) not in met)
+        met.update(map(id, held["_modules"].values()))
+    return total
+
+
+def _plural(number: int, noun: str) -> str:
+    return noun if number == 1 else f"{noun}s"
 
 
 def _signature(function: types.FunctionType) -> str:
@@ -97,15 +160,12 @@ def _signature(function: types.FunctionType) -> str:
 
 
 def _shape(value: Any) -> str:
-    try:
-        shape = tuple(int(n) for n in value.shape)
-        dtype = getattr(value, "dtype", None)
-        text = " × ".join(f"{n:,}" for n in shape) or "scalar"
-        kind = "" if dtype is None else str(dtype)
-        text = f"{text} {kind}" if dtype is not None and len(kind) < 40 else text
-        return text + _on_device(value)
-    except Exception:  # a summary is a courtesy: an object that answers strangely goes without
-        return ""
+    shape = tuple(int(n) for n in value.shape)
+    dtype = getattr(value, "dtype", None)
+    text = " × ".join(f"{n:,}" for n in shape) or "scalar"
+    kind = "" if dtype is None else str(dtype).removeprefix("torch.")
+    text = f"{text} {kind}" if dtype is not None and len(kind) < 40 else text
+    return text + _on_device(value)
 
 
 def _on_device(value: Any) -> str:
@@ -114,3 +174,21 @@ def _on_device(value: Any) -> str:
         return ""
     device = str(value.device)
     return f" on {device}" if device != "cpu" and len(device) < 20 else ""
+
+
+def _frame(value: Any) -> str:
+    """Return rows, columns, and how many columns there are of each dtype."""
+    rows, columns = (int(n) for n in value.shape)
+    text = f"{rows:,} {_plural(rows, 'row')} × {columns:,} {_plural(columns, 'column')}"
+    if not 0 < columns <= _COLUMNS:
+        return text
+    dtypes = value.dtypes if hasattr(value, "dtypes") else value.schema.types
+    counted = collections.Counter(map(str, dtypes)).most_common()
+    kinds = [f"{number:,} {kind}" if len(kind) < 24 else f"{number:,} {kind[:23]}…" for kind, number in counted]
+    if len(kinds) > _KINDS:
+        rest = sum(number for _, number in counted[_KINDS - 1 :])
+        kinds[_KINDS - 1 :] = [f"{rest:,} others"]
+    return f"{text}, {', '.join(kinds)}" if len(counted) > 1 else f"{text}, {counted[0][0][:40]}"
+
+
+_COLUMNS, _KINDS = 1_000, 3

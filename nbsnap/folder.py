@@ -3,6 +3,10 @@
 Temporary files are `tmp/<host>-<pid>-<random>`, each locked by the process that writes it (flock: the lock dies with
 the process). A sweep removes those of this host whose lock is free, and any older than a day. Where there is no flock
 (Windows: an open file cannot be removed there anyway), only age counts.
+
+Who adds to the store has an empty file there from beginning to end; who wants it alone has one in `locks/`. Each makes
+his own first and then looks for the other's, so of two that come at once one sees the other, or both do and give way.
+Other machines' files count as long as they are younger than a day, for their locks may not reach us.
 """
 
 from __future__ import annotations
@@ -18,10 +22,10 @@ import sys
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from types import ModuleType
 
-from nbsnap.backends import OURS, Sink, check_name
+from nbsnap.backends import OURS, Hold, Sink, check_name
 from nbsnap.digest import Bytes
 from nbsnap.mapping import is_safe
 from nbsnap.quiet import begin
@@ -34,7 +38,7 @@ try:
 except ImportError:  # Windows
     _fcntl = None
 
-TMP = "tmp"
+TMP, LOCKS = "tmp", "locks"
 _WORD = re.compile(r"[A-Za-z0-9._-]+")
 DAY = 86400.0
 _READ = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
@@ -85,6 +89,23 @@ def _lock(fd: int) -> bool | None:
     return True
 
 
+def _sweep(path: str, mine: bool) -> bool:
+    """Remove a file if the process that made it is dead, or must be by now; tell whether that is so."""
+    fd = os.open(path, _READ)
+    try:
+        aged = abs(time.time() - os.fstat(fd).st_mtime) > DAY
+        free = _lock(fd) if mine else None
+        dead = aged if free is None else free
+        if sys.platform == "win32":
+            os.close(fd)
+        if dead:
+            os.unlink(path)
+    finally:
+        if sys.platform != "win32":
+            os.close(fd)
+    return dead
+
+
 class OpenFile:
     """An open file for reading; closed when the last user lets go of it."""
 
@@ -117,18 +138,6 @@ class OpenFile:
                 break
             done += count
         return done
-
-
-def _swept(path: str, ours: bool) -> bool:
-    """Remove a temporary file if nobody writes it any more; tell whether that is so."""
-    file = OpenFile(path)  # which lets go of file and lock, even if Ctrl-C comes now
-    aged = abs(time.time() - os.fstat(file.fd).st_mtime) > DAY
-    if not aged and not (ours and _lock(file.fd) is True):
-        return False
-    if sys.platform == "win32":
-        del file  # an open file cannot be removed there
-    os.unlink(path)
-    return True
 
 
 class FolderBackend:
@@ -187,7 +196,7 @@ class FolderBackend:
                             continue
                         if entry.is_file(follow_symlinks=False):
                             names.append(prefix + entry.name)
-                        elif entry.is_dir(follow_symlinks=False) and prefix + entry.name != TMP:
+                        elif entry.is_dir(follow_symlinks=False) and prefix + entry.name not in (TMP, LOCKS):
                             folders.append(prefix + entry.name)
             except (FileNotFoundError, NotADirectoryError):
                 continue
@@ -224,17 +233,25 @@ class FolderBackend:
 
     def create(self, name: str) -> Sink:
         path = self.path(name)
+        return _FileSink(self, path, self._claimed(TMP))
+
+    def _claimed(self, folder: str) -> _Own:
+        """Return a new file of this process in a folder: locked, for the owner alone."""
         for _ in range(100):
-            temporary = os.path.join(self.place, TMP, f"{_host()}-{os.getpid()}-{secrets.token_hex(8)}")
+            path = os.path.join(self.place, folder, f"{_host()}-{os.getpid()}-{secrets.token_hex(8)}")
             try:
-                fd = os.open(temporary, _WRITE, 0o600)
+                own = _Own(path, os.open(path, _WRITE, 0o600))
             except FileNotFoundError:
                 self._folder(self.place)
-                self._folder(os.path.dirname(temporary))
+                self._folder(os.path.dirname(path))
                 continue
-            sink = _FileSink(self, path, temporary, fd)
-            if sink.hold():
-                return sink
+            if hasattr(os, "fchmod"):
+                os.fchmod(own.fd, 0o600)
+            # Locked only now that it has an owner: interrupted in between, it would look alive for ever. Until then a
+            # sweep takes it for a dead one's: who does not get the lock, or finds it gone, was too slow.
+            if _lock(own.fd) is not False and os.path.lexists(path):
+                return own
+            own.close()
         raise OSError(errno.EAGAIN, "temporary files are removed as fast as they are made", self.place)
 
     def delete(self, name: str) -> None:
@@ -243,18 +260,64 @@ class FolderBackend:
         with contextlib.suppress(FileNotFoundError):
             os.unlink(self.path(name))
 
-    def sweep(self) -> int:
-        folder = os.path.join(self.place, TMP)
-        mine, removed = _host() + "-", 0
-        try:
-            names = os.listdir(folder)
-        except FileNotFoundError:
-            return 0
+    def remove(self, names: Iterable[str]) -> None:
+        folders: dict[str, None] = {}
         for name in names:
-            path = os.path.join(folder, name)
-            with contextlib.suppress(OSError):  # gone, or in use: the next sweep sees to it
-                removed += _swept(path, name.startswith(mine))
-        return removed
+            self.delete(name)
+            folders[os.path.dirname(self.describe(name))] = None
+        for folder in folders:
+            with contextlib.suppress(FileNotFoundError):
+                _flush_folder(folder)
+
+    def usage(self) -> int:
+        total = 0
+        folders = [self.place]
+        while folders:
+            with contextlib.suppress(FileNotFoundError, NotADirectoryError), os.scandir(folders.pop()) as entries:
+                for entry in entries:
+                    with contextlib.suppress(FileNotFoundError):
+                        if entry.is_dir(follow_symlinks=False):
+                            folders.append(entry.path)
+                        else:
+                            total += entry.stat(follow_symlinks=False).st_size
+        return total
+
+    def hold(self, *, alone: bool) -> Hold | None:
+        mine = _FolderHold(self._claimed(LOCKS if alone else TMP))
+        try:
+            others = [path for folder in ((LOCKS, TMP) if alone else (LOCKS,)) for path in self._living(folder)[0]]
+        except BaseException:
+            mine.release()
+            raise
+        if [path for path in others if path != mine.own.path]:
+            mine.release()
+            return None
+        return mine
+
+    def _living(self, folder: str) -> tuple[Sequence[str], int]:
+        """Return the files in a folder whose processes may be alive; remove the others, and say how many there were."""
+        place = os.path.join(self.place, folder)
+        mine, removed = _host() + "-", 0
+        alive = []
+        try:
+            names = os.listdir(place)
+        except FileNotFoundError:
+            return [], 0
+        for name in names:
+            path = os.path.join(place, name)
+            try:
+                swept = _sweep(path, name.startswith(mine))
+            except FileNotFoundError:  # gone
+                continue
+            except OSError:  # in use, or not ours to remove: the next one sees to it
+                swept = False
+            removed += swept
+            if not swept:
+                alive.append(path)
+        return alive, removed
+
+    def sweep(self) -> int:
+        return self._living(TMP)[1]
 
     def close(self) -> None:
         with self._guard:
@@ -272,24 +335,46 @@ class FolderBackend:
         _flush_folder(os.path.dirname(path))
 
 
-class _FileSink:
-    fd = -1
+class _Own:
+    """A file of this process, open and locked until it is closed: then a sweep may take it."""
 
-    def __init__(self, backend: FolderBackend, path: str, temporary: str, fd: int) -> None:
+    def __init__(self, path: str, fd: int) -> None:
+        self.path, self.fd = path, fd
+
+    def close(self) -> None:
+        if self.fd >= 0:
+            fd, self.fd = self.fd, -1
+            os.close(fd)
+
+    def __del__(self) -> None:
+        self.close()  # after an interrupt at a bad moment
+
+
+class _FolderHold:
+    def __init__(self, own: _Own) -> None:
+        self.own = own
+
+    def release(self) -> None:
+        if self.own.fd >= 0:
+            with contextlib.suppress(OSError):  # removed first: once it is closed, it looks like a dead one's
+                if sys.platform == "win32":
+                    self.own.close()
+                os.unlink(self.own.path)
+            self.own.close()
+
+    def _close(self) -> None:
+        self.own.close()
+
+    def __del__(self) -> None:
+        self.release()
+
+
+class _FileSink:
+    def __init__(self, backend: FolderBackend, path: str, own: _Own) -> None:
         self.guard = threading.Lock()  # one thread may abandon what another still writes: never into a closed file
-        self.backend, self.target, self.temporary, self.fd = backend, path, temporary, fd
+        self.backend, self.target, self.temporary, self.own = backend, path, own.path, own
         self.written = self.begun = 0
         self.settled = -1  # so many bytes are known to be on the disk
-
-    def hold(self) -> bool:
-        """Give the file its mode and lock; False if a sweep was faster."""
-        if hasattr(os, "fchmod"):
-            os.fchmod(self.fd, 0o600)
-        _lock(self.fd)
-        if os.path.lexists(self.temporary):
-            return True
-        self.abandon()
-        return False
 
     def write(self, data: Bytes) -> None:
         view = memoryview(data)
@@ -351,11 +436,10 @@ class _FileSink:
             os.unlink(self.temporary)
         self._close()
 
-    def __del__(self) -> None:
-        self._close()  # after an interrupt at a bad moment: the lock goes, and the next sweep removes the file
+    @property
+    def fd(self) -> int:
+        return self.own.fd
 
     def _close(self) -> None:
-        if self.fd >= 0:
-            with self.guard, contextlib.suppress(OSError):
-                fd, self.fd = self.fd, -1
-                os.close(fd)
+        with self.guard, contextlib.suppress(OSError):
+            self.own.close()

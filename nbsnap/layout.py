@@ -14,11 +14,20 @@ from typing import NamedTuple
 
 from nbsnap.wording import clean, cut, first_columns, width_of
 
-__all__ = ["Sheet", "Shown", "Table", "to_html", "to_text"]
+__all__ = ["Block", "Sheet", "Shown", "Table", "to_html", "to_text"]
 
 LAST = 400  # columns on the screen of a last column, and of any other text that stands alone
+BESIDE = 24  # columns without which a last column stands beneath, where a table says so
 TABLE_ROWS = 40  # variables shown before "and 12 more"
 HTML_ROWS = 500  # the same in a notebook with -v: a page must stay a page
+
+
+class Block(NamedTuple):
+    """Lines that stay as they are, like those of a program; "+" and "-" in front of one mean that it came or went."""
+
+    title: str
+    lines: tuple[str, ...]
+    markup: str = ""  # what HTML shows instead, escaped by whoever made it; without lines, text shows nothing
 
 
 class Table(NamedTuple):
@@ -30,6 +39,7 @@ class Table(NamedTuple):
     limits: tuple[int, ...] = ()  # columns on the screen, per column
     labels: bool = False  # the first column says what kind of row it is, once for rows of one kind
     more: str = ""  # "and 12 more: …"
+    beneath: bool = False  # where there is no room for the last column, it stands beneath its row
 
 
 class Sheet(NamedTuple):
@@ -42,6 +52,7 @@ class Sheet(NamedTuple):
     origin: str = ""  # "from 15:32 today", "would hold"
     tables: tuple[Table, ...] = ()
     lines: tuple[str, ...] = ()
+    blocks: tuple[Block, ...] = ()
 
 
 class Shown:
@@ -76,6 +87,11 @@ def to_text(sheet: Sheet, width: int | None = None) -> str:
     lines = _folded("", head, 2, width)
     for table in sheet.tables:
         lines += _text_table(table, width)
+    for block in sheet.blocks:
+        if block.markup and not block.lines:
+            continue
+        lines.append(f"  {cut(block.title, LAST if width is None else width - 2)}")
+        lines += [f"    {cut(_tabless(line), LAST if width is None else width - 4)}".rstrip() for line in block.lines]
     for line in sheet.lines:
         lines += _folded("  ", cut(line, 1000), 4, width)
     return "\n".join(lines)
@@ -87,24 +103,45 @@ def _text_table(table: Table, width: int | None) -> list[str]:
     body = [table.head, *rows] if table.head else rows
     last = len(limits) - 1
     widths = [max(width_of(row[at]) for row in body) for at in range(last)]
-    if width is not None:  # leave the last column its share of a narrow terminal
+    gap = "   " if table.labels else "  "
+    beneath = False
+    if width is not None and table.beneath:
+        taken = 2 + sum(widths) + len(gap) * last
+        beneath = taken + max(width_of(row[last]) for row in body) > width and width - taken < BESIDE
+        while 2 + sum(widths) + len(gap) * (last - 1) > width and max(widths) > 12:
+            widths[widths.index(max(widths))] -= 1
+        while 2 + sum(widths) + len(gap) * (last - 1) > width and last > 2:  # a very narrow terminal has fewer columns
+            last, widths = last - 1, widths[:-1]
+            body = [(*row[:last], row[-1]) for row in body]
+    elif width is not None:  # leave the last column its share of a narrow terminal
         while sum(widths) > width * 0.55 and max(widths) > 12:
             widths[widths.index(max(widths))] -= 1
+    if width is not None:
         body = [(*(cut(cell, most) for cell, most in zip(row, widths, strict=False)), row[last]) for row in body]
     lines = []
     label = None
-    for row in body:
+    for number, row in enumerate(body):
         cells = list(row)
         if table.labels:
             cells[0], label = ("" if row[0] == label else row[0]), row[0]
         start = "  "
         for at in range(last):
             pad = " " * (widths[at] - width_of(cells[at]))
-            start += (pad + cells[at] if at in table.right else cells[at] + pad) + ("   " if table.labels else "  ")
-        lines += _folded(start, cells[last], width_of(start), width)
+            start += (pad + cells[at] if at in table.right else cells[at] + pad) + gap
+        if beneath:
+            lines.append(start.rstrip())
+            if cells[last] and (number or not table.head):
+                indent = 2 + widths[0] + len(gap)
+                lines += _folded(" " * indent, cells[last], indent, width)
+        else:
+            lines += _folded(start, cells[last], width_of(start), width)
     if table.more:
         lines.append(f"  {clean(table.more)}")
     return lines
+
+
+def _tabless(line: str) -> str:
+    return line.expandtabs(4)
 
 
 def _folded(start: str, text: str, indent: int, width: int | None) -> list[str]:
@@ -174,6 +211,7 @@ def to_html(sheet: Sheet) -> str:
         parts.append(" · ".join(map(_escape, sheet.facts)))
     parts.append("</div>")
     parts += [_html_table(table) for table in sheet.tables]
+    parts += [_html_block(block) for block in sheet.blocks]
     parts += [f"<div>{_escape(cut(line, 1000))}</div>" for line in sheet.lines]
     parts.append("</div>")
     return "".join(parts)
@@ -216,6 +254,22 @@ def _html_table(table: Table) -> str:
     if len(table.rows) > TABLE_ROWS:
         inside = f'<div style="max-height:26em;overflow:auto">{inside}</div>'
     return inside + after
+
+
+def _html_block(block: Block) -> str:
+    if block.markup:
+        title = f'<div style="{_MONO}">{_escape(cut(block.title, LAST))}</div>'
+        side_by_side = "display:inline-block;vertical-align:top;max-width:100%;margin:4px 28px 8px 0"
+        return f'<div style="{side_by_side}">{title}{block.markup}</div>'
+    lines = []
+    for line in block.lines:
+        colour = _SIGNS.get(line[:1], "")
+        lines.append(f'<div style="{colour}">{_escape(cut(_tabless(line), LAST)) or "&nbsp;"}</div>')
+    title = f'<div style="{_MONO}">{_escape(cut(block.title, LAST))}</div>'
+    return f'{title}<div style="{_MONO};white-space:pre;overflow-x:auto;margin:0 0 6px 1.5em">{"".join(lines)}</div>'
+
+
+_SIGNS = {"+": "color:var(--jp-success-color1,#388e3c)", "-": "color:var(--jp-error-color1,#d33)", "@": _DIM}
 
 
 def _td(said: str, style: str = "", right: bool = False) -> str:

@@ -27,8 +27,8 @@ Rules, and why:
    finds nothing half done. `stop` lets threads finish the piece that they are at (milliseconds) and ends them.
 
 Threads are started when there is something for them: a session without any big value has none, and a buffer of one
-window is hashed in the caller's thread, which costs less than handing it over. Where there is no memory for threads,
-the caller's does it all, with one buffer if need be."""
+window is hashed in the caller's thread, which costs less than handing it over. Where none can be started (for lack of
+memory, or at the end of the process), the caller's does it all, with one buffer if need be."""
 
 from __future__ import annotations
 
@@ -41,17 +41,18 @@ import queue
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple, TypeVar
 
 from nbsnap import pages, seen
 from nbsnap.backends import Sink
 from nbsnap.digest import PIECE_SIZE, Bytes, digest, quick
+from nbsnap.model import Content
 from nbsnap.packs import ARRAY_PAYS, RAW, STREAM_PAYS, ZSTD, Piece, compress
 from nbsnap.progress import Progress
 from nbsnap.quiet import begin
 
-__all__ = ["ALIGNED", "Line", "Pack"]
+__all__ = ["ALIGNED", "Line", "Pack", "length_of"]
 
 PAGE = 4096
 ALIGNED = 1 << 16  # raw pieces from this size on start on a page's edge
@@ -161,6 +162,13 @@ class Pack:
             self.pieces.append(Piece(id, self.end + start - begin, size, size, RAW))
         self._run(row.memory, begin, end)
 
+    def copy(self, piece: Piece, stored: Bytes) -> None:
+        """Append a piece of another pack, coded as it is there. What lies in a row there, and comes so, does here."""
+        if _is_aligned(piece) and self.end % PAGE:
+            self.bytes(_ZEROS[self.end % PAGE :])
+        self.pieces.append(piece._replace(offset=self.end))
+        self.bytes(stored)
+
     def _run(self, memory: memoryview, begin: int, end: int) -> None:
         if begin < end:
             self.bytes(memory[begin:end])
@@ -181,6 +189,18 @@ class Pack:
         if self._held:
             held, self._held = self._held, bytearray()
             self.sink.write(held)
+
+
+def _is_aligned(piece: Piece) -> bool:
+    return piece.codec == RAW and piece.raw >= ALIGNED
+
+
+def length_of(pieces: Iterable[Piece]) -> int:
+    """Return where the pieces of a pack end into which these are copied."""
+    end = 0
+    for piece in pieces:
+        end += (-end % PAGE if _is_aligned(piece) else 0) + piece.stored
+    return end
 
 
 class Line:
@@ -223,6 +243,21 @@ class Line:
         """How many bytes of small content wait to be appended."""
         return self._batched
 
+    def put(self, data: Bytes) -> tuple[Content, list[bytes]]:
+        """Take any contiguous buffer of bytes or native numbers; return what stands for it, and the pieces' ids."""
+        if type(data) is bytes and 0 < len(data) < ALIGNED:
+            ids = [self.small(data)]
+            return Content(len(data), (ids[0].hex(),)), ids
+        with memoryview(data) as view:
+            if not view.c_contiguous:
+                raise ValueError("only contiguous memory can be put into a store")
+            size = view.nbytes
+            if not size:
+                return Content(0), []
+            with view.cast("B") if view.format != "B" or view.ndim != 1 else view as flat:
+                ids = self.big(flat) if size >= ALIGNED else [self.small(bytes(flat))]
+        return Content(size, tuple(id.hex() for id in ids)), ids
+
     def small(self, raw: bytes) -> bytes:
         """Take content that is one small piece; return its id."""
         self.progress.done += len(raw)
@@ -260,6 +295,8 @@ class Line:
                     self._tasks.put(task)
                 for _ in range(threads):
                     _wait(task.left)
+                if not threads:
+                    self._hash(task)
         except BaseException as error:
             self.fail(error)
             raise
@@ -287,6 +324,8 @@ class Line:
         self._end(self._appenders, math.inf if self.error is None else 0.15)
 
     def _start(self, work: Callable[[], None], running: set[threading.Thread], name: str) -> bool:
+        """Start a thread; False where there can be none: for lack of memory, or at the end of the process."""
+
         def run() -> None:
             try:
                 work()

@@ -15,19 +15,22 @@ import shlex
 import shutil
 import sys
 import textwrap
+from argparse import Namespace
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from functools import partial
+from functools import cache, partial
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from IPython.core.error import UsageError
 from IPython.core.magic import Magics, line_cell_magic, line_magic, magics_class
-from IPython.core.magic_arguments import MagicHelpFormatter, argument, magic_arguments
-from traitlets import Bool, Enum, Float, List, TraitError, Unicode, observe
+from IPython.core.magic_arguments import MagicArgumentParser, MagicHelpFormatter, argument, magic_arguments
+from traitlets import Bool, Dict, Enum, Float, List, TraitError, Unicode, observe, validate
 
 from nbsnap import host
-from nbsnap.errors import NbSnapError, VariableNotFound
+from nbsnap.arguments import COMMANDS, add
+from nbsnap.arguments import split as _split
+from nbsnap.errors import NbSnapError, StoreNotFound, VariableNotFound
 from nbsnap.firstline import written_out
 from nbsnap.model import BESIDE
 
@@ -36,17 +39,25 @@ if TYPE_CHECKING:
     from nbsnap.automatic import Automatic
     from nbsnap.layout import Sheet
     from nbsnap.lost import Lost
-    from nbsnap.model import RerunReport, RestoreReport, SnapshotReport, VerifyReport
+    from nbsnap.model import RerunReport, RestoreReport, SnapshotReport
 
 __all__ = ["NbSnap", "load", "unload"]
 
-_MAGICS = ("snapshot", "restore", "autosnapshot")
-_REPORTS = {
-    "SnapshotReport": "nbsnap.model",
-    "RestoreReport": "nbsnap.model",
-    "VerifyReport": "nbsnap.model",
-    "Explanation": "nbsnap.answers",
-}
+_MAGICS = ("snapshot", "restore", "snapshots", "autosnapshot")
+_REPORTS = (
+    ("model", "SnapshotReport"),
+    ("model", "RestoreReport"),
+    ("model", "Snapshot"),
+    ("records", "ListReport"),
+    ("records", "DiffReport"),
+    ("records", "PruneReport"),
+    ("records", "CheckReport"),
+    ("model", "VerifyReport"),
+    ("answers", "Explanation"),
+)
+_AS_THEY_WERE = "store and variables are as they were"
+
+_ROWS = 40  # snapshots that are listed, unless more are asked for
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 _Argument = tuple[tuple[str, ...], dict[str, Any]]
@@ -112,7 +123,7 @@ def _usage(parser: Any) -> str:
 
 @magics_class
 class NbSnap(Magics):
-    """Snapshots of the session's variables: %snapshot and %restore.
+    """Snapshots of the session's variables: %snapshot, %restore and %snapshots.
 
     The settings are `c.NbSnap.…` in ipython_config.py, or `%config NbSnap.… = …` in a session.
     """
@@ -128,6 +139,10 @@ class NbSnap(Magics):
         ["auto", "dill", "cloudpickle"],
         default_value="auto",
         help="The pickler: auto (the fast one, dill where only dill can), or dill or cloudpickle for everything.",
+    ).tag(config=True)
+
+    previews = Bool(
+        True, help="Keep the first rows of frames, small figures and the like, to be shown without loading anything."
     ).tag(config=True)
 
     beside = List(
@@ -164,6 +179,25 @@ class NbSnap(Magics):
 
     taken: SnapshotReport | None = None  # the snapshot before the cell that runs: what `%%snapshot -o` returns
     came: SnapshotReport | NbSnapError | None = None  # of the latest snapshot in the background
+
+    keep = Dict(
+        help="What stays when the history is thinned: {'last': 10, 'hourly': 24, 'daily': 7}; empty: all of it.",
+    ).tag(config=True)
+    max_size = Unicode("", help="How large the history of a notebook may grow: '10 GB'; empty: any size.").tag(
+        config=True
+    )
+
+    @validate("keep", "max_size")
+    def _valid_rules(self, proposal: Any) -> Any:
+        from nbsnap.keep import rules_of
+
+        name, value = proposal["trait"].name, proposal["value"]
+        try:
+            rules_of(**{"keep": {}, name: value})
+        except (NbSnapError, TypeError) as error:
+            raise TraitError(f"NbSnap.{name}: {error}") from None
+        return value
+
     shown: object = None  # the report that was printed last: not to be printed in full again as Out[…]
 
     @_magic(
@@ -208,7 +242,7 @@ class NbSnap(Magics):
         return self._snapshot(args)
 
     def _snapshot(self, args: Any) -> SnapshotReport | None:
-        with self._errors("nothing was saved", args.name, [*args.only, *args.exclude]):
+        with self._errors(f"nothing was saved, {_AS_THEY_WERE}", args.name, [*args.only, *args.exclude]):
             from nbsnap import meter, render, session
 
             progress = meter.Progress()
@@ -320,7 +354,7 @@ class NbSnap(Magics):
         if args.rerun:
             return self._rerun(args)  # type: ignore[return-value]
         named = None if args.snapshot == "latest" else args.snapshot
-        with self._errors("nothing was restored", named, [*args.only, *args.exclude]):
+        with self._errors(f"nothing was restored, {_AS_THEY_WERE}", named, [*args.only, *args.exclude]):
             from nbsnap import meter, render, session
 
             progress = meter.Progress()
@@ -413,7 +447,7 @@ class NbSnap(Magics):
         if self._automatic is None:
             from nbsnap.automatic import Automatic
 
-            self._automatic = Automatic(self._ip, self._saving_options, _print)
+            self._automatic = Automatic(self._ip, self._automatic_options, _print)
         return self._automatic
 
     _automatic: Automatic | None = None
@@ -441,6 +475,12 @@ class NbSnap(Magics):
         if self._lost is not None:
             self._lost.close()
 
+    def _automatic_options(self) -> dict[str, Any]:
+        """Return what the settings say about snapshots that nobody asks for."""
+        from nbsnap.keep import AUTOMATIC, rules_of
+
+        return {**self._saving_options(), "keep": rules_of(self.keep, self.max_size) or AUTOMATIC}
+
     def _saving_options(self) -> dict[str, Any]:
         """Return what the settings say about every snapshot."""
         return {
@@ -449,7 +489,84 @@ class NbSnap(Magics):
             "notebook": self.notebook or None,
             "engine": self.engine,
             "beside": self.beside,
+            "previews": self.previews,
         }
+
+    @line_magic
+    def snapshots(self, line: str) -> Any:
+        """The history of this notebook: its snapshots, what has changed since, and what may go.
+
+            %snapshots                         the snapshots of this notebook, oldest first; -n N: the newest N
+            %snapshots show [SNAPSHOT]         what is in one (the latest), and what is not; --html FILE writes a page
+            %snapshots diff [A] [B]            what has changed since A (the latest), up to B or in the session now;
+                                               --only PATTERN… and --exclude PATTERN… choose variables
+            %snapshots delete SNAPSHOT…        remove some, and free what no other needs; --dry-run says how much
+            %snapshots prune [rules]           remove all that no rule keeps: --last N, --hourly N, --daily N,
+                                               --max-size SIZE (2GB); else the settings keep and max_size. Those with
+                                               a name stay, unless --named is given. --dry-run says what would go
+            %snapshots check [--quick]         read everything in the store, and say what is damaged
+
+        SNAPSHOT, A and B are a name, the beginning of an id, latest, or latest~2. Nothing is loaded. With each of them
+        -v shows all rows, -q prints nothing unless something is amiss, and -o returns the report as an object.
+        """
+        args = self._parse_history(line)
+        changes = args.command in ("delete", "prune") and not args.dry_run
+        outcome = "what is removed stays removed, and the store is sound" if changes else _AS_THEY_WERE
+        with self._errors(outcome, None, []):
+            from nbsnap import background
+
+            if args.command in ("delete", "prune", "diff"):
+                background.wait()
+            told = self._diff_live(args) if args.command == "diff" and args.b is None else self._answered(args)
+            if not args.quiet or told.code or getattr(told.report, "problems", ()):
+                self._show(told.report, told.sheet)
+        return told.report if args.output else None
+
+    def _parse_history(self, line: str) -> Any:
+        words = self._words(line)
+        if not words or words[0].startswith("-"):
+            words.insert(0, "list")
+        if words[0] not in COMMANDS:
+            raise UsageError(f"no %snapshots {words[0]}; there are {', '.join(COMMANDS)}")
+        command = words.pop(0)
+        return _history_parser(command).parse_args(words, Namespace(command=command))
+
+    def _answered(self, args: Any) -> Any:
+        """Ask the store what %snapshots was asked."""
+        from nbsnap.history import Asked, answer, nothing_yet
+        from nbsnap.keep import rules_of
+
+        if args.command == "list" and args.number is None and not args.verbose:
+            args.number = _ROWS
+        place, notebook = self._at()
+        try:
+            store = self._open(place)
+        except StoreNotFound:
+            return nothing_yet(args.command, place, notebook)
+        return answer(args.command, Asked(args, store, notebook, "%snapshots", rules_of(self.keep, self.max_size)))
+
+    def _diff_live(self, args: Any) -> Any:
+        """Compare a snapshot with the session as it is now."""
+        from nbsnap import meter
+        from nbsnap.history import diff_answer
+        from nbsnap.since import diff
+
+        progress = meter.Progress()
+        with meter.shown(progress, in_kernel=_in_kernel(self._ip), quiet=args.quiet):
+            report = diff(
+                args.a,
+                None,
+                self._ip.user_ns,
+                only=_split(args.only),
+                exclude=_split(args.exclude),
+                ignore=self.exclude,
+                store=self._place(),
+                notebook=self.notebook or None,
+                engine=self.engine,
+                beside=self.beside,
+                progress=progress,
+            )
+        return diff_answer(report, args, "%snapshots")
 
     # ---- the way in ----
 
@@ -458,12 +575,15 @@ class NbSnap(Magics):
         return self.shell
 
     def _parse(self, magic: Any, line: str) -> Any:
-        """Parse the line by the magic's declared arguments, split as a shell does: quotes quote, `#` is a comment."""
+        """Parse the line by the magic's declared arguments."""
+        return magic.parser.parse_args(self._words(line))
+
+    def _words(self, line: str) -> list[str]:
+        """Split the line as a shell does: quotes quote, `#` begins a comment."""
         try:
-            words = shlex.split(line.rstrip().rstrip(";"), comments=True)
+            return shlex.split(line.rstrip().rstrip(";"), comments=True)
         except ValueError as error:
             raise UsageError(f"{error} in: {line}") from None
-        return magic.parser.parse_args(words)
 
     def _parts(self, args: Any, *, partly: bool) -> Sequence[str]:
         """Return what is meant beside the variables: what is asked for, else the setting, for a session as a whole."""
@@ -487,12 +607,12 @@ class NbSnap(Magics):
                 said += " (the name of a snapshot goes before --only and --exclude)"
             raise UsageError(encodable(said, sys.stderr.encoding)) from None
         except KeyboardInterrupt:
-            print(f"nbsnap: interrupted; {outcome}, store and variables are as they were", file=sys.stderr)
+            print(f"nbsnap: interrupted; {outcome}", file=sys.stderr)
             raise KeyboardInterrupt from None
 
     # ---- the way out ----
 
-    def _show(self, report: SnapshotReport | RestoreReport | VerifyReport | Explanation, sheet: Sheet) -> None:
+    def _show(self, report: object, sheet: Sheet) -> None:
         from nbsnap.layout import Shown
 
         self.shown = report
@@ -515,15 +635,20 @@ class NbSnap(Magics):
             _print(render.saved_line(came))
 
     def _sheet(self, report: Any) -> Sheet:
-        from nbsnap import render, sheets
+        from nbsnap import render, render_history, sheets
 
         how: dict[str, Callable[[Any], Sheet]] = {
+            "Snapshot": render.show_sheet,
             "SnapshotReport": render.snapshot_sheet,
             "RestoreReport": render.restore_sheet,
             "VerifyReport": sheets.verify_sheet,
             "Explanation": sheets.explain_sheet,
         }
-        return how[type(report).__name__](report)
+        name = type(report).__name__
+        if name in how:
+            return how[name](report)
+        sheet: Sheet = getattr(render_history, f"{name.removesuffix('Report').lower()}_sheet")(report)
+        return sheet
 
     def _report_text(self, report: Any, printer: Any, cycle: bool) -> None:
         """Show a report that stands at the end of a cell: in full, unless the magic has printed it just now."""
@@ -531,8 +656,11 @@ class NbSnap(Magics):
         from nbsnap.layout import to_text
 
         if report is self.shown or cycle:
-            said = type(report).__name__ in ("SnapshotReport", "RestoreReport")
-            printer.text(render.brief(report) if said else sheets.brief(report))
+            name = type(report).__name__
+            if name in ("SnapshotReport", "RestoreReport"):
+                printer.text(render.brief(report))
+            else:
+                printer.text(sheets.brief(report) if name in ("VerifyReport", "Explanation") else f"<{name}>")
         else:
             printer.text(to_text(self._sheet(report)))
 
@@ -584,6 +712,8 @@ class NbSnap(Magics):
     def complete_line(self, _: Any, event: Any) -> list[str]:
         """Return what may stand at the cursor of a %snapshot or %restore line."""
         magic = event.command.lstrip("%")
+        if magic == "snapshots":
+            return self._complete_history(event)
         words = event.text_until_cursor.split()[1:]
         typed = event.symbol
         before = words[:-1] if words and not event.text_until_cursor[-1].isspace() else words
@@ -598,6 +728,18 @@ class NbSnap(Magics):
         if option in ("--only", "--exclude", "--explain"):
             return self._variable_names(magic, before[0] if before and not before[0].startswith("-") else "latest")
         return self._snapshot_names() if not before else sorted(parser._option_string_actions)
+
+    def _complete_history(self, event: Any) -> list[str]:
+        """Return what may stand at the cursor of a %snapshots line: a command, then its options and snapshots."""
+        words = event.text_until_cursor.split()[1:]
+        before = words[:-1] if words and not event.text_until_cursor[-1].isspace() else words
+        if not before or before[0] not in COMMANDS:
+            return [*COMMANDS]
+        if event.symbol.startswith("-"):
+            return sorted(_history_parser(before[0])._option_string_actions)
+        if next((word for word in reversed(before) if word.startswith("-")), "") in ("--only", "--exclude"):
+            return self._variable_names("snapshots", "latest")
+        return self._snapshot_names() if before[0] in ("show", "diff", "delete") else []
 
     def _variable_names(self, magic: str, reference: str) -> list[str]:
         if magic == "snapshot":
@@ -620,10 +762,17 @@ class NbSnap(Magics):
             return []
 
     def _opened(self) -> tuple[Any, str]:
+        place, notebook = self._at()
+        return self._open(place), notebook
+
+    def _at(self) -> tuple[str, str]:
+        """Return where the snapshots are, and which notebook's."""
+        return self._place() or host.default_store(reading=True)[0], self.notebook or host.default_notebook()
+
+    def _open(self, place: str) -> Any:
         from nbsnap.store import Store
 
-        place = self._place() or host.default_store(reading=True)[0]
-        return Store.open(place), self.notebook or host.default_notebook()
+        return Store.open(place)
 
 
 def _line_magic(magics: NbSnap, name: str) -> Any:
@@ -641,9 +790,17 @@ def _wake_figures(shell: Any) -> None:
             import_module(inline)
 
 
-def _split(patterns: Sequence[str]) -> tuple[str, ...]:
-    """Return the patterns of `--only a,b c`: a, b and c."""
-    return tuple(part for pattern in patterns for part in pattern.split(",") if part)
+@cache
+def _history_parser(command: str) -> Any:
+    """Return the parser of `%snapshots COMMAND`."""
+    parser: Any = MagicArgumentParser(f"%snapshots {command}")  # type: ignore[no-untyped-call]
+    parser.allow_abbrev = False
+    add(parser, command, live=True)
+    if command == "check":
+        parser.add_argument("-v", "--verbose", action="store_true")
+    parser.add_argument("-q", "--quiet", action="store_true")
+    parser.add_argument("-o", "--output", action="store_true")
+    return parser
 
 
 def _one_word(name: str) -> bool:
@@ -685,9 +842,9 @@ def load(shell: Any) -> None:
         shell.set_hook("complete_command", magics.complete_line, str_key=f"%{name}")
     shell.input_transformers_cleanup.append(written_out)
     formatters = shell.display_formatter.formatters
-    for report, module in _REPORTS.items():
-        formatters["text/plain"].for_type_by_name(module, report, magics._report_text)
-        formatters["text/html"].for_type_by_name(module, report, magics._report_html)
+    for module, report in _REPORTS:
+        formatters["text/plain"].for_type_by_name(f"nbsnap.{module}", report, magics._report_text)
+        formatters["text/html"].for_type_by_name(f"nbsnap.{module}", report, magics._report_html)
     if _heard(shell):
         magics.greet()
     else:
@@ -709,9 +866,9 @@ def unload(shell: Any) -> None:
         shell.input_transformers_cleanup.remove(written_out)
     if magics in shell.configurables:
         shell.configurables.remove(magics)
-    for report, module in _REPORTS.items():
+    for module, report in _REPORTS:
         for kind in ("text/plain", "text/html"):
-            shell.display_formatter.formatters[kind].pop(f"{module}.{report}", None)
+            shell.display_formatter.formatters[kind].pop(f"nbsnap.{module}.{report}", None)
     if magics.greet_before_cell in shell.events.callbacks["pre_run_cell"]:
         shell.events.unregister("pre_run_cell", magics.greet_before_cell)
     magics.stop_following()

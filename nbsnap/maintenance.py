@@ -7,46 +7,16 @@ a concurrent writer stored too) is counted, and no problem: pruning is what free
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from nbsnap import manifest
-from nbsnap.errors import DamageError, StoreError
-from nbsnap.model import Jsonable, Snapshot
+from nbsnap.errors import DamageError, SnapshotNotFound, StoreError
+from nbsnap.model import Snapshot
 from nbsnap.packs import Piece
+from nbsnap.records import CheckReport, Problem
 from nbsnap.store import Store
 from nbsnap.tree import PACKS, index_file, pack_file, parse_pack
 
 __all__ = ["CheckReport", "Problem", "check"]
-
-
-@dataclass(frozen=True, slots=True)
-class Problem(Jsonable):
-    """One thing that is not as it should be."""
-
-    file: str  # as a person would find it; the manifest where pieces are nowhere
-    what: str
-    snapshots: tuple[tuple[str, str], ...] = ()  # (id, name) of those that it hurts; none: it can be done without
-    variables: tuple[str, ...] = ()  # names of the variables that it hurts, over all those snapshots
-
-
-@dataclass(frozen=True, slots=True)
-class CheckReport(Jsonable):
-    """What `check` found."""
-
-    store: str
-    snapshots: int  # whole or not
-    packs: int
-    pieces: int  # in all packs
-    size: int  # bytes of all packs
-    unused: int  # bytes of pieces that no snapshot refers to
-    unindexed: int  # packs without an index beside them: the writer died just then; the copy inside serves
-    read: bool  # every piece was read and hashed
-    problems: tuple[Problem, ...]
-
-    @property
-    def ok(self) -> bool:
-        """True when nothing is wrong."""
-        return not self.problems
 
 
 Users = dict[bytes, list[int]]  # piece -> numbers of the snapshots that refer to it
@@ -116,6 +86,8 @@ def _snapshots(store: Store, problems: list[Problem]) -> Iterator[Snapshot]:
     for entry in store.entries():
         try:
             yield store.load_entry(entry)
+        except SnapshotNotFound:  # removed just now
+            continue
         except StoreError as error:
             file = store.backend.describe(entry.file)
             problems.append(Problem(file, str(error).removeprefix(f"{file}: "), ((entry.id, ""),)))

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from itertools import chain, islice, repeat
@@ -27,9 +28,20 @@ import zstandard
 
 from nbsnap.digest import PIECE_SIZE, piece_id
 from nbsnap.errors import DamageError, StoreError, StoreVersionError
-from nbsnap.model import Content, Definition, Group, Head, Skip, Snapshot, Variable
+from nbsnap.model import Content, Definition, Group, Head, Preview, Skip, Snapshot, Variable
 
-__all__ = ["FORMAT", "MAX_BODY", "MAX_HEAD", "Manifest", "contents", "decode", "decode_head", "encode", "parse"]
+__all__ = [
+    "FORMAT",
+    "MAX_BODY",
+    "MAX_HEAD",
+    "Manifest",
+    "contents",
+    "decode",
+    "decode_head",
+    "encode",
+    "parse",
+    "pieces",
+]
 
 FORMAT = 1
 MAX_HEAD = 1 << 20
@@ -168,6 +180,7 @@ _VARIABLE: Fields = (
     ("cell", _cell_column, None),
     ("code", _text_column, ""),
     ("notes", _texts_column, ()),
+    ("source", _text_column, ""),
 )
 _GROUP: Fields = (
     ("id", _text_column, REQUIRED),
@@ -198,6 +211,7 @@ _SKIP: Fields = (
 )
 _PACKAGE: Fields = (("name", _text_column, REQUIRED), ("version", _text_column, ""))
 _CELL: Fields = (("number", _number_column, REQUIRED), ("source", _text_column, ""))
+_PREVIEW: Fields = (("name", _text_column, REQUIRED), ("mime", _text_column, ""), ("text", _text_column, ""))
 _SOURCE: Fields = (("file", _text_column, REQUIRED), ("text", _text_column, ""))
 
 # the parts of the body: each a table
@@ -210,6 +224,7 @@ _TABLES: tuple[tuple[str, Callable[..., Any], Fields], ...] = (
     ("packages", lambda *pair: pair, _PACKAGE),
     ("history", lambda *pair: pair, _CELL),
     ("sources", lambda *pair: pair, _SOURCE),
+    ("previews", Preview, _PREVIEW),
 )
 _WRITERS: dict[Callable[[Value], Any], Callable[[Any], Value]] = {
     _content_column: _put_content,
@@ -248,8 +263,11 @@ def _table(value: Value, kind: Callable[..., Any], fields: Fields) -> tuple[Any,
 # --- JSON ---------------------------------------------------------------------------------------------------
 
 
+_CANONICAL = json.JSONEncoder(ensure_ascii=False, sort_keys=True, separators=(",", ":"), allow_nan=False)
+
+
 def _dumps(value: Value) -> bytes:
-    text = json.dumps(value, ensure_ascii=False, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    text = _CANONICAL.encode(value)
     return text.encode("utf-8", "backslashreplace")  # needed by lone surrogates alone: \ud800, as JSON writes them
 
 
@@ -272,6 +290,17 @@ def _joined(text: str) -> str:
 
 def _id_of(line: dict[str, Value]) -> str:
     return piece_id(_dumps({key: value for key, value in line.items() if key not in ("id", "signature")}))
+
+
+def _fits(data: bytes, line: dict[str, Value]) -> bool:
+    """Tell whether a canonical line has the id that it should have. `id` and `signature` are cut out of it for that."""
+    id = line.get("id")
+    rest, times = _NOT_HASHED.subn(b"", data)
+    quickly = times == ("id" in line) + ("signature" in line)  # and none of them in an object of a later format
+    return (piece_id(rest) if quickly else _id_of(line)) == id
+
+
+_NOT_HASHED = re.compile(rb',"(?:id|signature)":"[0-9a-z:-]*"')  # matches nothing within a text, where " is \\"
 
 
 # --- the pair -----------------------------------------------------------------------------------------------
@@ -309,6 +338,30 @@ def decode(data: bytes) -> Snapshot:
 
 def parse(data: bytes) -> Manifest:
     """Return all that a manifest holds."""
+    line, body = _verified(data)
+    packs = _ids(_list(body.get("packs", [])), 32)
+    parts: dict[str, Any] = {
+        part: _table(body[part], kind, fields) if part in body else () for part, kind, fields in _TABLES
+    }
+    cwd, signature = _text(body.get("cwd", "")), _text(line.get("signature", ""))
+    return Manifest(Snapshot(head=_head(line), cwd=cwd, signature=signature, **parts), tuple(packs))
+
+
+def pieces(data: bytes) -> tuple[Head, set[bytes]]:
+    """Return the head of a manifest and the ids of all pieces that it names, in a tenth of the time of `parse`."""
+    line, body = _verified(data)
+    found: list[Value] = []
+    for part in ("groups", "definitions"):
+        table = body.get(part, {})
+        if type(table) is not dict:
+            _wrong("a table expected")
+        found += _list(table.get("stream", []))
+        found += chain.from_iterable(map(_list, _list(table.get("buffers", []))))
+    return _head(line), {bytes.fromhex(id) for content in _content_column(found) for id in content.pieces}
+
+
+def _verified(data: bytes) -> tuple[dict[str, Value], dict[str, Value]]:
+    """Return a manifest's line and body, of which every byte was verified."""
     line, end = _head_line(data)
     size, body_id = _number(line.get("body_size")), line.get("body")
     if size > MAX_BODY:
@@ -322,13 +375,7 @@ def parse(data: bytes) -> Manifest:
         _wrong("its body is altered or cut short")
     if len(plain) != size or piece_id(plain) != body_id:
         _wrong("its body is altered: the hash is wrong")
-    body = _loads(plain)
-    packs = _ids(_list(body.get("packs", [])), 32)
-    parts: dict[str, Any] = {
-        part: _table(body[part], kind, fields) if part in body else () for part, kind, fields in _TABLES
-    }
-    cwd, signature = _text(body.get("cwd", "")), _text(line.get("signature", ""))
-    return Manifest(Snapshot(head=_head(line), cwd=cwd, signature=signature, **parts), tuple(packs))
+    return line, _loads(plain)
 
 
 def _head(line: dict[str, Value]) -> Head:
@@ -350,7 +397,7 @@ def _head_line(data: bytes) -> tuple[dict[str, Value], int]:
         _wrong("it has no format")
     if line["format"] != FORMAT:
         raise StoreVersionError(f"the snapshot is of format {line['format']}; this nbsnap knows {FORMAT}: upgrade it")
-    if _dumps(line) != data[:end] or _id_of(line) != line.get("id"):
+    if _dumps(line) != data[:end] or not _fits(data[:end], line):
         _wrong("its first line is altered: the hash is wrong")
     return line, end + 1
 

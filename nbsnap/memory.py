@@ -5,6 +5,8 @@ arrays over one memory is pickled a second time (unless this could be told befor
 then those arrays refer to one carrier:
 
 - the array that owns the memory, if it is itself a part of the session: then `view.base is owner` holds again;
+- after a restore, when no array owns memory, the one that lies right upon it, as the owner did: so the bytes are the
+  same again;
 - else a block of bytes, as far as arrays reach that overlap. Not the whole memory that happens to live behind them, and
   nothing between arrays that are apart: two arrays may have one base that owns two memories (a tree of scikit-learn
   does, for nodes and values), with anything of the process in between.
@@ -178,6 +180,17 @@ def _parts(seen: _Seen) -> list[_Seen]:
     return parts
 
 
+def _covering(seen: _Seen, start: int, end: int) -> Any:
+    """Return the array that lies right upon all of it: that of which the others were views before a restore."""
+    ndarray = sys.modules["numpy"].ndarray
+    for array in seen.arrays.values():
+        upon = type(array) is ndarray and not issubclass(type(array.base), ndarray)
+        whole = upon and array.size and reach(array) == (start, end)
+        if whole and writeable(array) and (array.flags.c_contiguous or array.flags.f_contiguous):
+            return array
+    return None
+
+
 def _carrier(seen: _Seen) -> _Carrier:
     numpy = sys.modules["numpy"]
     root = seen.root
@@ -186,5 +199,7 @@ def _carrier(seen: _Seen) -> _Carrier:
         return _Carrier(root, *reach(root), whole=True)
     reaches = [reach(array) for array in seen.arrays.values()]
     start, end = min(start for start, _ in reaches), max(end for _, end in reaches)
+    if not issubclass(type(root), numpy.ndarray) and (array := _covering(seen, start, end)) is not None:
+        return _Carrier(array, start, end, whole=True)
     block = numpy.frombuffer((ctypes.c_char * (end - start)).from_address(start), dtype="u1")
     return _Carrier(block, start, end, whole=False)

@@ -13,11 +13,13 @@ from typing import Any
 
 __all__ = [
     "BESIDE",
+    "TABLE",
     "Content",
     "Definition",
     "Group",
     "Head",
     "Jsonable",
+    "Preview",
     "RestoreReport",
     "Skip",
     "Snapshot",
@@ -94,6 +96,7 @@ class Variable(Jsonable):
     cell: int | None = None  # the execution count of the cell that bound it
     code: str = ""  # first line of the statement that bound it
     notes: tuple[str, ...] = ()  # what came along in another form: "holds a lock: comes back fresh"
+    source: str = ""  # where its text is, of a function or class: "FILE:12", "FILE:12:Point"; FILE is in `sources`
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +111,19 @@ class Skip(Jsonable):
     hint: str = ""  # "pip install xgboost"
     cell: int | None = None
     code: str = ""
+
+
+#: The MIME type of a preview that is a table; see `nbsnap.preview` for what it holds.
+TABLE = "application/vnd.nbsnap.table+json"
+
+
+@dataclass(frozen=True, slots=True)
+class Preview(Jsonable):
+    """What is shown of a value without loading it."""
+
+    name: str  # of a variable, or the reserved name of what lies beside: "beside:figures:1"
+    mime: str  # "text/plain", "image/png" or TABLE
+    text: str  # a picture in base64
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,6 +163,7 @@ class Snapshot(Jsonable):
     cwd: str
     signature: str = ""  # reserved: "hmac-blake3:<hex>" over the head's bytes; "" is unsigned
     beside: tuple[Variable, ...] = ()  # the state beside the variables, by entry: "random:numpy", "figures:1"
+    previews: tuple[Preview, ...] = ()  # of some of the variables; none in a snapshot made without
 
 
 @dataclass(frozen=True, slots=True)

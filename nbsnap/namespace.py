@@ -10,7 +10,7 @@ from __future__ import annotations
 import difflib
 import fnmatch
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from .errors import VariableNotFound
@@ -90,6 +90,14 @@ def select(names: Sequence[str], only: Iterable[str] = (), exclude: Iterable[str
     wanted = _matches(names, only) if (only := tuple(only)) else set(names)
     unwanted = _matches(names, exclude)
     return [name for name in names if name in wanted and name not in unwanted]
+
+
+def wanted(
+    names: Iterable[str], only: Sequence[str] = (), exclude: Sequence[str] = (), ignore: Sequence[str] = ()
+) -> Callable[[str], bool]:
+    """Return what tells of a name whether it is meant, among `names`; `ignore` is no error where it matches nothing."""
+    chosen = set(select(list(dict.fromkeys(names)), only, exclude))
+    return lambda name: name in chosen and (name in only or not matches_any(name, ignore))
 
 
 def _matches(names: Sequence[str], patterns: Iterable[str]) -> set[str]:

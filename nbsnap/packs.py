@@ -34,6 +34,7 @@ __all__ = [
     "decode_index",
     "decompress",
     "encode_index",
+    "index_length",
     "tail_length",
 ]
 
@@ -101,10 +102,15 @@ class Index:
         return [self.piece(number) for number in range(self.count)]
 
 
+def index_length(count: int) -> int:
+    """Return how long the index of that many pieces is."""
+    return _HEADER.size + count * _RECORD.size + _TAIL.size
+
+
 def encode_index(pack: str, end: int, pieces: Iterable[Piece]) -> bytes:
     """Return the index of the pack `pack` (32 hexadecimal digits), whose pieces end at `end`."""
     records = [_RECORD.pack(*piece) for piece in pieces]
-    length = _HEADER.size + len(records) * _RECORD.size + _TAIL.size
+    length = index_length(len(records))
     header = _HEADER.pack(_MAGIC, _VERSION, _RECORD.size, len(records), bytes.fromhex(pack), end)
     body = header + b"".join(records) + length.to_bytes(8, "little")
     return body + digest(body)
@@ -122,7 +128,7 @@ def decode_index(data: bytes, pack: str) -> Index:
         raise DamageError("the index was altered or cut short: its checksum is wrong")
     if version != _VERSION or size != _RECORD.size:
         raise StoreVersionError(f"the index is of version {version}, which this nbsnap does not know: upgrade it")
-    if length != len(data) or length != _HEADER.size + count * size + _TAIL.size:
+    if length != len(data) or length != index_length(count):
         raise DamageError("the index does not have the length that it says")
     if owner.hex() != pack:
         raise DamageError(f"the index is that of another pack, {owner.hex()}")

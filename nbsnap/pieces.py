@@ -217,6 +217,10 @@ class Pieces:
             else:
                 self._where.setdefault(id, place)
 
+    def indexes(self) -> list[Index]:
+        """Return the indexes read so far, of packs that were there when they were last looked for."""
+        return [index for index in self._indexes if index is not None]
+
     def _forget(self, packs: set[str]) -> None:
         if packs:
             self.ruins |= {pack: f"{self.backend.describe(pack_file(pack))} is missing" for pack in packs}
@@ -291,6 +295,10 @@ class Pieces:
 
     def fetch(self, pack: str, piece: Piece) -> bytes | bytearray:
         """Return the bytes of one piece of one pack, verified; DamageError names both."""
+        return self.stored(pack, piece)[1]
+
+    def stored(self, pack: str, piece: Piece) -> tuple[bytearray, bytes | bytearray]:
+        """Return one piece of one pack as it lies there, and its bytes, verified; DamageError names both."""
         file, name = self.backend.describe(pack_file(pack)), piece.id.hex()[:12]
         stored = bytearray(piece.stored)
         try:
@@ -307,4 +315,4 @@ class Pieces:
             raise DamageError(f"{file} is damaged: piece {name} at {piece.offset} was altered ({error})") from None
         if digest(raw) != piece.id:
             raise DamageError(f"{file} is damaged: piece {name} at {piece.offset} was altered (wrong hash)")
-        return raw
+        return stored, raw

@@ -19,12 +19,28 @@ _PYTHON_MAGICS = frozenset(["time", "timeit", "capture", "prun", "snapshot"])
 
 #: Name -> (the cell that restored it, the cell that had bound it, its line), in this process's session.
 _restored: dict[str, tuple[int, int, str]] = {}
+#: Name -> (the cell that restored it, where its text is: `Variable.source`).
+_texts: dict[str, tuple[int, str]] = {}
 
 
-def restored(variables: Iterable[Variable], history: Sequence[tuple[int, str]]) -> None:
+def restored(variables: Sequence[Variable], history: Sequence[tuple[int, str]]) -> None:
     """Note what the cell that runs now, the last of `history`, has brought back into the session."""
     now = history[-1][0] if history else 0
     _restored.update((v.name, (now, v.cell, v.code)) for v in variables if v.cell is not None)
+    _texts.update((v.name, (now, v.source)) for v in variables)
+
+
+def class_text(name: str, history: Sequence[tuple[int, str]]) -> tuple[str, int] | str:
+    """Return the cell with the class statement that bound `name`, and the line; or what a restore has told, or ""."""
+    since, told = _texts.get(name, (-1, ""))
+    for count, source in reversed(history):
+        if count < since:
+            break
+        if bound := [line for other, line in _class_lines(source) if other == name]:
+            return source, bound[-1]
+        if any(other == name for other, _ in _bound(source)):
+            return ""
+    return told
 
 
 Restored = dict[str, tuple[int, int, str]]
@@ -69,6 +85,17 @@ def _bound(source: str) -> tuple[tuple[str, str], ...]:
         line = _first_line(lines, statement)
         found.extend((name, line) for name in names_bound(statement))
     return tuple(found)
+
+
+@functools.lru_cache(maxsize=256)
+def _class_lines(source: str) -> tuple[tuple[str, int], ...]:
+    if "class" not in source:
+        return ()
+    try:
+        body = ast.parse(source).body
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return ()
+    return tuple((node.name, node.lineno) for node in body if isinstance(node, ast.ClassDef))
 
 
 def _first_line(lines: list[str], statement: ast.stmt) -> str:

@@ -9,13 +9,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 
-from nbsnap.layout import LAST, TABLE_ROWS, Sheet, Table, title
-from nbsnap.model import Head, RerunReport, RestoreReport, Skip, Snapshot, SnapshotReport, Step, Variable
+from nbsnap import glance
+from nbsnap.layout import LAST, TABLE_ROWS, Block, Sheet, Table, title
+from nbsnap.model import Preview, RerunReport, RestoreReport, Skip, Snapshot, SnapshotReport, Step, Variable
 from nbsnap.wording import beside, clean, count, cut, seconds, short_id, size, when
 
 __all__ = [
     "brief",
-    "list_sheet",
     "reference",
     "rerun_text",
     "restore_sheet",
@@ -26,6 +26,7 @@ __all__ = [
 ]
 
 ROWS = 20  # problems shown before "and 12 more"
+LOOKS = 12  # previews shown in a notebook without -v
 NAMES = 8  # names listed in a line
 _MUCH = 100_000_000  # bytes in memory that are worth a line
 _NAME, _TYPE, _MIDDLE = 32, 36, 44  # columns on the screen
@@ -144,8 +145,10 @@ def rerun_text(report: RerunReport) -> str:
     return "\n".join(lines)
 
 
-def show_sheet(snapshot: Snapshot, *, verbose: bool = False, now: datetime | None = None) -> Sheet:
-    """Return what `nbsnap show` says of one snapshot."""
+def show_sheet(
+    snapshot: Snapshot, *, verbose: bool = False, command: str = "nbsnap show", now: datetime | None = None
+) -> Sheet:
+    """Return what `show` says of one snapshot; `command` is how it is called here."""
     head = snapshot.head
     facts = (
         f"{count(head.variables, 'variable')}, {size(head.size)}",
@@ -161,38 +164,19 @@ def show_sheet(snapshot: Snapshot, *, verbose: bool = False, now: datetime | Non
     lines.append(f"id: {head.id}")
     if snapshot.beside:
         lines.append(f"beside the variables: {'; '.join(beside(entry.name for entry in snapshot.beside))}")
-    more = f"nbsnap show {short_id(head.id)} -v"
+    more = f"{command} {short_id(head.id)} -v"
     tables = [_variables(snapshot.variables, verbose, more), _problems(snapshot.skips, verbose, more)]
     if verbose and snapshot.packages:
         tables.append(Table(snapshot.packages, ("package", "version"), limits=(_MIDDLE, _NAME)))
-    return Sheet("Snapshot", head.name, short_id(head.id), facts, "", _filled(tables), tuple(lines))
+    blocks = _looks(snapshot.previews, verbose)
+    return Sheet("Snapshot", head.name, short_id(head.id), facts, "", _filled(tables), tuple(lines), blocks)
 
 
-def list_sheet(heads: Sequence[Head], *, place: str, notebooks: bool, now: datetime | None = None) -> Sheet:
-    """Return the list of snapshots, oldest first; `notebooks` adds the column that says whose they are."""
-    columns = ["id", "name", "when", "variables", "size", "new", "skipped", "message"]
-    limits = [7, _NAME, 20, 9, 9, 9, 7, 80]
-    if notebooks:
-        columns.insert(3, "notebook")
-        limits.insert(3, _MIDDLE)
-    rows = []
-    for head in heads:
-        row = [
-            short_id(head.id),
-            head.name,
-            when(head.time, now),
-            f"{head.variables:,}",
-            size(head.size),
-            size(head.new_bytes),
-            f"{head.skipped:,}" if head.skipped else "",
-            head.message,
-        ]
-        if notebooks:
-            row.insert(3, head.notebook)
-        rows.append(tuple(row))
-    right = tuple(at for at, column in enumerate(columns) if column in ("variables", "size", "new", "skipped"))
-    table = Table(tuple(rows), tuple(columns), right, tuple(limits))
-    return Sheet(count(len(heads), "snapshot"), "", "", (), f"in {place}", _filled([table]))
+def _looks(previews: Sequence[Preview], verbose: bool) -> tuple[Block, ...]:
+    """Return what can be seen of values: in a notebook tables and pictures, and with `verbose` lines for all."""
+    blocks = [Block(one.name, glance.lines(one) if verbose else (), glance.markup(one)) for one in previews]
+    shown = [block for block in blocks if block.markup or block.lines]
+    return tuple(shown if verbose else shown[:LOOKS])
 
 
 def brief(report: SnapshotReport | RestoreReport) -> str:

@@ -17,25 +17,22 @@ from typing import Any, Literal
 
 from . import background as jobs
 from . import beside as state
-from . import cells, environment, host, later, living, provenance, reports, undoing, verifying, wording
-from .capture import take_apart
-from .describe import type_name
+from . import cells, host, later, living, provenance, reports, undoing, verifying, wording
 from .errors import MemoryShort, NbSnapError, NothingNew, SnapshotNotFound, StoreNotFound, StrictError
 from .folder import FolderBackend
+from .keep import AUTOMATIC, Rules
 from .model import (
-    BESIDE,
     Head,
     RerunReport,
     RestoreReport,
-    Skip,
     Snapshot,
     SnapshotReport,
     Step,
     VerifyReport,
 )
-from .namespace import Journal, matches_any, select, user_names
+from .namespace import Journal, matches_any, user_names
 from .pages import Look
-from .pickling import ENGINES
+from .preview import of_taken
 from .progress import Progress
 from .quiet import unhurried, uninterrupted
 from .rebuild import Rebuilt, rebuild
@@ -43,6 +40,7 @@ from .remake import plan
 from .seen import learn, mark, since
 from .store import Store
 from .taken import Taken
+from .taking import parts_of, patterns, selected, session_names, take, without
 
 Place = str | os.PathLike[str] | Store | None
 
@@ -74,8 +72,10 @@ def snapshot(
     notebook: str | None = None,
     engine: str = "auto",
     beside: Iterable[str] | None = None,
+    previews: bool = True,
     background: bool = False,
     automatic: bool = False,
+    keep: Rules = AUTOMATIC,
     ended: Callable[[SnapshotReport | NbSnapError], None] | None = None,
     progress: Progress | None = None,
     verify: bool = False,
@@ -96,10 +96,13 @@ def snapshot(
         engine: "auto", "dill" or "cloudpickle": who takes objects apart first.
         beside: what to keep beside the variables, of `model.BESIDE`, "all" or "none". By default all of it, but nothing
             of a namespace that is not the session's own, nor with `only`.
+        previews: keep with it what is shown of some values without loading them: the first rows of frames, figures in
+            small. Nothing whose name says that it is a secret.
         background: return as soon as the state is captured, and let another process write it (on Linux; elsewhere, and
             where memory is short, it is written before this returns, and a note says so). The report then has no `id`.
         automatic: nobody has asked for it: none is made where nothing has changed since the latest, and it counts as
             one that may be thinned out.
+        keep: of an `automatic` one: which autosnapshots stay, once it is there.
         ended: called, in another thread, with the report of a snapshot that was written in the background, or with
             what went wrong. `nbsnap.wait()` gives the same.
         progress: is kept up to date, for whoever looks at it from another thread.
@@ -115,53 +118,30 @@ def snapshot(
         StoreError: the store cannot be written; what it held is unharmed.
     """
     started = time.perf_counter()
-    if engine not in ENGINES:
-        raise NbSnapError(f"no engine {engine!r}; there are {', '.join(ENGINES)}")
     if verify and (dry_run or background):
         raise NbSnapError("what is verified has to be written first: neither as a dry run nor in the background")
     _check_name(name)
     progress = progress or Progress()
-    progress.begin("waiting for the snapshot before")
-    jobs.wait()
-    progress.begin("taking apart")
-    names = _session(namespace)
-    only, exclude = _patterns(only), _patterns(exclude)
-    seen = host.look(names)
-    made = provenance.binders(seen.code) if seen.hidden is not None else {}
-    parts = _parts(beside, names, partly=bool(only))
-    available, lost = user_names(names, seen.hidden)
-    chosen = _without(_select(available, only, exclude), ignore, asked=only)
-    kept, lost_beside = state.take(parts, state.Scene({name: names[name] for name in chosen}, host.cells(seen)))
-    taken = take_apart(names, chosen, engine=engine, made=made, beside=kept, progress=progress)
-    lost_beside += tuple(f"{' '.join(wording.beside([skip.name]))}: not kept: {skip.reason}" for skip in taken.lost)
-    skips = taken.skips + tuple(_shell_name(name, names, made) for name in _asked(lost, only))
+    record, taken, kept, notes = take(
+        namespace, name or "", message, only=only, exclude=exclude, ignore=ignore, notebook=notebook, engine=engine,
+        beside=beside, progress=progress, automatic=automatic,
+    )  # fmt: skip
+    head, skips = record.head, record.skips
     if strict and skips:
         raise StrictError(reports.refused("saved", skips))
-    book = notebook or host.default_notebook()
     if not taken.variables and not dry_run:
         raise NbSnapError(reports.nothing(skips))
-    head = reports.new_head(book, name or "", message, taken, skips, "auto" if automatic else "", host.SESSION)
-    place, notes = _place(store)
-    notes += lost_beside
+    place, told = store_place(store)
+    notes = told + notes
     if verify:
         _check_folder(place)
-        pictured = verifying.picture(taken.variables, names)
+        pictured = verifying.picture(taken.variables, session_names(namespace))
     if dry_run:
         return reports.saved(head, str(place), taken, skips, 0, started, dry_run=True, notes=notes)
-    record = Snapshot(
-        head=head,
-        variables=taken.variables,
-        groups=(),
-        definitions=(),
-        skips=skips,
-        packages=environment.packages(),
-        history=seen.history,
-        sources=taken.sources,
-        cwd=_cwd(),
-        beside=taken.beside,
-    )
+    if previews:
+        record = replace(record, previews=of_taken(session_names(namespace), taken, kept))
     if background:
-        with _opened(place, create=True) as opened:
+        with opened_store(place, create=True) as opened:
             where = opened.place
             in_folder = isinstance(opened.backend, FolderBackend)
             why = jobs.refusal() if in_folder else "only a store in a folder can be written by another process"
@@ -172,15 +152,15 @@ def snapshot(
             progress.begin("copying what another process would not have", needs)
             taken = taken.at_home(left)
             report = reports.saved(head, where, taken, skips, 0, started, notes=notes, background=True)
-            if _in_background(record, taken, kept, started, report, ended):
-                return replace(report, notes=notes + _settled(namespace, taken, only, automatic))
+            if _in_background(record, taken, kept, started, report, ended, keep):
+                return replace(report, notes=notes + _settled(namespace, taken, patterns(only), automatic))
             why = "there is no room for another process"
         notes += (f"{why}: it was written before you could go on",)
     saved: Snapshot | None = None
     try:
-        with _opened(place, create=True) as opened:
+        with opened_store(place, create=True) as opened:
             where = opened.place
-            saved = _write(opened, record, taken, Look(), started, progress)
+            saved = _write(opened, record, taken, Look(), started, progress, keep)
         living.remember(saved, taken.classes)
         state.remember(saved.head.id, kept)
         verified = None
@@ -189,24 +169,26 @@ def snapshot(
             verified = verifying.in_fresh_process(saved, where, pictured, engine, verify_timeout)
             if strict and not verified.ok:
                 raise StrictError(reports.not_verified(verified))
-        notes += _settled(namespace, taken, only, automatic)
+        notes += _settled(namespace, taken, patterns(only), automatic)
         report = reports.saved(saved.head, where, taken, skips, saved.head.new_bytes, started, notes=notes)
         return replace(report, verified=verified)
     except (KeyboardInterrupt, StrictError):
         if saved is not None:  # too late to stop it, so it is taken back: interrupted means not done
-            with uninterrupted(), _opened(place, create=False) as opened:
+            with uninterrupted(), opened_store(place, create=False) as opened:
                 opened.remove(saved.head.id)
         raise
 
 
 def _settled(namespace: dict[str, Any] | None, taken: Taken, only: Collection[str], automatic: bool) -> tuple[str, ...]:
     """Return lines about what is missing from a snapshot of the whole session after an incomplete restore."""
-    if automatic or only or not host.is_session(_session(namespace)):
+    if automatic or only or not host.is_session(session_names(namespace)):
         return ()
     return undoing.settle({variable.name for variable in taken.variables})
 
 
-def _write(opened: Store, record: Snapshot, taken: Taken, look: Look, started: float, progress: Progress) -> Snapshot:
+def _write(
+    opened: Store, record: Snapshot, taken: Taken, look: Look, started: float, progress: Progress, keep: Rules
+) -> Snapshot:
     """Put everything into the store; return the record as it stands there."""
     progress.begin("writing", taken.size)
     opened.progress = progress
@@ -220,7 +202,11 @@ def _write(opened: Store, record: Snapshot, taken: Taken, look: Look, started: f
             raise NothingNew(latest.head.id)
         progress.begin("flushing to the disk")
         head = replace(record.head, seconds=round(time.perf_counter() - started, 6))
-        return writer.commit(replace(record, head=head))
+        saved = writer.commit(replace(record, head=head))
+    if saved.head.kind == "auto":
+        with contextlib.suppress(NbSnapError):  # it is there, and those that may go can go another time
+            opened.thin(saved.head.notebook, keep)
+    return saved
 
 
 def left_behind(report: SnapshotReport) -> Head | None:
@@ -274,9 +260,9 @@ def verify(
     """
     jobs.wait()
     book = notebook or host.default_notebook()
-    place, _ = _place(store, reading=True)
+    place, _ = store_place(store, reading=True)
     _check_folder(place)
-    with _opened(place, create=False, reading=book) as opened:
+    with opened_store(place, create=False, reading=book) as opened:
         record, where = opened.find(snapshot, book), opened.place
     return verifying.in_fresh_process(record, where, None, engine, verify_timeout)
 
@@ -288,6 +274,7 @@ def _in_background(
     started: float,
     report: SnapshotReport,
     ended: Callable[[SnapshotReport | NbSnapError], None] | None,
+    keep: Rules,
 ) -> bool:
     """Let a child write it all; tell whether that has begun."""
     place, classes = report.store, taken.classes
@@ -298,7 +285,7 @@ def _in_background(
         with _in_memory("it could not be written"), Store.open(place, create=True) as opened:
             before = mark()
             try:
-                came = {"id": _write(opened, record, taken, look, started, Progress()).head.id}
+                came = {"id": _write(opened, record, taken, look, started, Progress(), keep).head.id}
             except NothingNew as nothing:
                 came = {"nothing new since": nothing.id}
             return {**came, "seen": since(before), "named": look.named}
@@ -421,23 +408,23 @@ def restore(
     progress = progress or Progress()
     progress.begin("waiting for the snapshot before")
     jobs.wait()
-    names = _session(namespace)
-    only, exclude = _patterns(only), _patterns(exclude)
+    names = session_names(namespace)
+    only, exclude = patterns(only), patterns(exclude)
     if undo:
         if snapshot != "latest" or exact or strict:
             raise NbSnapError("--undo takes back the last restore: no snapshot, --exact or --strict goes with it")
         return _take_back(names, only, exclude, dry_run)
     book = notebook or host.default_notebook()
-    parts = _parts(beside, names, partly=bool(only or exclude))
-    place, _ = _place(store, reading=True)
-    with _opened(place, create=False, reading=book) as opened:
+    parts = parts_of(beside, names, partly=bool(only or exclude))
+    place, _ = store_place(store, reading=True)
+    with opened_store(place, create=False, reading=book) as opened:
         record = opened.find(snapshot, book)
         skips = {skip.name: skip for skip in record.skips}
         saved = [variable.name for variable in record.variables]
-        chosen = set(_select([*saved, *(name for name in skips if name not in saved)], only, exclude))
+        chosen = set(selected([*saved, *(name for name in skips if name not in saved)], only, exclude))
         not_saved = tuple(skip for skip in record.skips if skip.name in chosen or not (only or exclude))
         wanted = [name for name in saved if name in chosen]
-        others = tuple(_without(list(_others(names, {*saved, *skips}, only, exclude)), ignore, asked=only))
+        others = tuple(without(list(_others(names, {*saved, *skips}, only, exclude)), ignore, asked=only))
         entries = [entry.name for entry in record.beside if state.part_of(entry.name) in parts]
         if dry_run:
             return reports.restored(
@@ -517,7 +504,7 @@ def undo(
         NbSnapError: there was no restore, or what it replaced has been let go: by a snapshot, or for want of memory.
         VariableNotFound: a pattern matches nothing that the restore has changed.
     """
-    return _take_back(_session(namespace), _patterns(only), _patterns(exclude), dry_run)
+    return _take_back(session_names(namespace), patterns(only), patterns(exclude), dry_run)
 
 
 def _take_back(names: dict[str, Any], only: tuple[str, ...], exclude: tuple[str, ...], dry_run: bool) -> RestoreReport:
@@ -560,14 +547,14 @@ def rerun(
         NbSnapError: it knows no cells, as it was not taken in IPython.
     """
     started = time.perf_counter()
-    names = _session(namespace)
+    names = session_names(namespace)
     book = notebook or host.default_notebook()
-    place, _ = _place(store, reading=True)
-    with _opened(place, create=False, reading=book) as opened:
+    place, _ = store_place(store, reading=True)
+    with opened_store(place, create=False, reading=book) as opened:
         record = opened.find(snapshot or (_came_back[-1] if _came_back else "latest"), book)
     if not record.history:
         raise NbSnapError("the snapshot knows no cells: it was not taken in IPython")
-    wanted = _patterns(wanted)
+    wanted = patterns(wanted)
     there = {name for name in names if name not in wanted}
     found = plan([(count, python(text)) for count, text in record.history], wanted, there)
     failed = ""
@@ -605,8 +592,8 @@ def _run(code: str, names: dict[str, Any]) -> str:
 def is_here(snapshot: str, *, store: Place = None, notebook: str | None = None) -> bool:
     """Tell whether the variables of a snapshot are in this session: taken here, or restored here."""
     book = notebook or host.default_notebook()
-    place, _ = _place(store, reading=True)
-    with _opened(place, create=False, reading=book) as opened:
+    place, _ = store_place(store, reading=True)
+    with opened_store(place, create=False, reading=book) as opened:
         head = opened.find(snapshot, book).head
     return head.id in _came_back or head.session == host.SESSION
 
@@ -616,25 +603,10 @@ def is_here(snapshot: str, *, store: Place = None, notebook: str | None = None) 
 
 def look_at(namespace: dict[str, Any] | None) -> tuple[dict[str, Any], list[str], dict[str, tuple[int, str]]]:
     """Return a namespace, by default the session's, with the names of its variables and the cells that bound them."""
-    names = _session(namespace)
+    names = session_names(namespace)
     seen = host.look(names)
     made = provenance.binders(seen.code) if seen.hidden is not None else {}
     return names, user_names(names, seen.hidden)[0], made
-
-
-def _session(names: dict[str, Any] | None) -> dict[str, Any]:
-    if names is not None:
-        if not isinstance(names, dict):
-            raise NbSnapError(f"a namespace is a dict, as globals() gives it, not {type_name(names)}")
-        return names
-    shell = host.running_shell()
-    found: dict[str, Any] = shell.user_ns if shell is not None else vars(sys.modules["__main__"])
-    return found
-
-
-def _parts(asked: Iterable[str] | None, names: dict[str, Any], *, partly: bool) -> tuple[str, ...]:
-    """Return which parts beside the variables are meant: all of the session's, if nothing is said of either."""
-    return state.chosen(asked, () if partly or not host.is_session(names) else BESIDE)
 
 
 def _stages(entries: Iterable[str]) -> tuple[list[str], list[str]]:
@@ -685,39 +657,12 @@ def _entries(built: Rebuilt, turn: state.Turn) -> dict[str, Any]:
     return {entry: value for name, value in built.values.items() if (entry := state.item_of(name)) is not None}
 
 
-def _select(names: list[str], only: Iterable[str], exclude: Iterable[str]) -> list[str]:
-    return select(names, _patterns(only), _patterns(exclude))
-
-
-def _patterns(given: Iterable[str]) -> tuple[str, ...]:
-    return (given,) if isinstance(given, str) else tuple(given)
-
-
-def _without(names: list[str], ignore: Iterable[str], asked: Iterable[str]) -> list[str]:
-    """Leave out what is always left out, unless it is asked for by its name."""
-    patterns, by_name = _patterns(ignore), set(_patterns(asked))
-    if not patterns:
-        return names
-    return [name for name in names if name in by_name or not matches_any(name, patterns)]
-
-
-def _asked(names: list[str], only: Iterable[str]) -> list[str]:
-    patterns = _patterns(only)
-    return [name for name in names if not patterns or matches_any(name, patterns)]
-
-
-def _shell_name(name: str, names: Mapping[str, Any], made: Mapping[str, tuple[int, str]]) -> Skip:
-    count, line = made.get(name, (None, ""))
-    why = "the name is IPython's own, and restoring it would break the shell"
-    return Skip(name, type_name(names.get(name)), name, why, cell=count, code=line)
-
-
 def _others(
     names: dict[str, Any], known: Collection[str], only: Iterable[str], exclude: Iterable[str]
 ) -> tuple[str, ...]:
     """Return the user's live names that the snapshot does not know, among those asked for."""
     mine, _ = user_names(names, host.look(names).hidden)
-    wanted, unwanted = _patterns(only), _patterns(exclude)
+    wanted, unwanted = patterns(only), patterns(exclude)
     return tuple(
         name
         for name in mine
@@ -728,12 +673,12 @@ def _others(
 # --- the store --------------------------------------------------------------------------------------------------------
 
 
-def _place(given: Place, *, reading: bool = False) -> tuple[str | os.PathLike[str] | Store, tuple[str, ...]]:
+def store_place(given: Place, *, reading: bool = False) -> tuple[str | os.PathLike[str] | Store, tuple[str, ...]]:
     return (given, ()) if given is not None else host.default_store(reading=reading)
 
 
 @contextlib.contextmanager
-def _opened(place: str | os.PathLike[str] | Store, *, create: bool, reading: str = "") -> Iterator[Store]:
+def opened_store(place: str | os.PathLike[str] | Store, *, create: bool, reading: str = "") -> Iterator[Store]:
     if isinstance(place, Store):
         yield place
         return
@@ -779,10 +724,3 @@ def _tell_damage(names: tuple[str, ...], what: str) -> None:
     line = f"nbsnap: {shown}: damaged in the store, so what was restored may be wrong: {what}"
     with contextlib.suppress(OSError, ValueError):  # nobody is left to be told
         print(wording.encodable(wording.clean(line), sys.stderr.encoding), file=sys.stderr, flush=True)
-
-
-def _cwd() -> str:
-    try:
-        return os.getcwd()
-    except OSError:  # it was removed under us
-        return ""

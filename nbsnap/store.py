@@ -13,22 +13,29 @@ A store object keeps the heads and the indexes that it has read: neither ever ch
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 import json
 import os
 import re
+import time
+from collections.abc import Callable, Iterable, Sequence
 from itertools import islice
 from typing import NoReturn
 
 from nbsnap import manifest
 from nbsnap.backends import Backend, sentence, write_whole
+from nbsnap.differences import compare
 from nbsnap.errors import DamageError, SnapshotNotFound, StoreError, StoreNotFound, StoreNotWritable, StoreVersionError
 from nbsnap.folder import FolderBackend
+from nbsnap.keep import Rules, parse_size
 from nbsnap.model import Content, Head, Snapshot
 from nbsnap.pages import Look
 from nbsnap.pieces import Pieces
 from nbsnap.progress import Progress
+from nbsnap.pruning import Choice, choose, discard, spare
 from nbsnap.reader import Reader
+from nbsnap.records import DiffReport, ListReport, PruneReport
 from nbsnap.tree import (
     IGNORE_BYTES,
     IGNORE_FILE,
@@ -40,7 +47,9 @@ from nbsnap.tree import (
     notebook_key,
     parse_snapshot,
     snapshot_file,
+    time_of,
 )
+from nbsnap.wording import beside as in_words
 from nbsnap.writer import Writer
 
 __all__ = ["Store", "Writer"]
@@ -49,6 +58,9 @@ HEAD_GUESS = 4096  # nearly all first lines are shorter
 
 _LATEST = re.compile(r"latest(?:~(\d{1,9}))?", re.ASCII)
 _PREFIX = re.compile(r"[0-9a-f]{4,64}")
+
+
+FEW = 5  # autosnapshots are removed when there are so many that no rule keeps: each time packs may be copied
 
 
 class Store:
@@ -139,11 +151,26 @@ class Store:
 
     def heads(self, notebook: str | None = None) -> list[Head]:
         """Return the heads of a notebook's snapshots (None: of all), oldest first. `problems` tells the unreadable."""
+        return self._heads_of(self.entries(notebook))
+
+    def notebooks(self) -> list[Head]:
+        """Return the newest head that can be read of each notebook."""
+        found: dict[str, Head] = {}
+        for entry in reversed(self.entries()):
+            folder = entry.file.rpartition("/")[0]
+            if folder not in found:
+                with contextlib.suppress(StoreError, SnapshotNotFound):
+                    found[folder] = self.head(entry)
+        return list(found.values())
+
+    def _heads_of(self, entries: Sequence[Entry]) -> list[Head]:
         self.problems = []
         heads = []
-        for entry in self.entries(notebook):
+        for entry in entries:
             try:
                 heads.append(self.head(entry))
+            except SnapshotNotFound:  # removed just now
+                continue
             except StoreError as error:
                 self.problems.append(str(error))
         return heads
@@ -188,12 +215,27 @@ class Store:
         self.pieces.hint(packs)
         return snapshot
 
+    def needs(self, entry: Entry) -> set[bytes]:
+        """Return the ids of all pieces that a manifest names, every byte of it verified."""
+        data = self._bytes(entry, None)
+        try:
+            head, ids = manifest.pieces(data)
+        except StoreError as error:
+            raise self._named(entry, error) from None
+        self._fitting(entry, head)
+        return ids
+
     def remove(self, id: str) -> None:
         """Remove the manifest of a snapshot, if it is there. Its pieces stay, for others and for the next writer."""
         for entry in self.entries():
             if entry.id == id:
-                self._heads.pop(entry.file, None)
+                self.forget([entry.file])
                 self.backend.delete(entry.file)
+
+    def forget(self, files: Iterable[str]) -> None:
+        """Forget what manifests say that are removed."""
+        for file in files:
+            self._heads.pop(file, None)
 
     def read(self, content: Content) -> bytes | bytearray:
         """Return the bytes of `content`, every piece verified; DamageError names the piece and its pack."""
@@ -224,6 +266,17 @@ class Store:
 
     def resolve(self, ref: str = "latest", notebook: str | None = None) -> Head:
         """Return the head of the snapshot that `ref` means: "latest", "latest~N", a name, or the beginning of an id."""
+        entry = self.entry(ref, notebook)
+        try:
+            return self.head(entry)
+        except DamageError as error:
+            back = _LATEST.fullmatch(ref)
+            before = int(back[1] or 0) + 1 if back else 0
+            rest = f"; the one before it is latest~{before}" if 0 < before < len(self.entries(notebook)) else ""
+            raise DamageError(f"{error}{rest}") from None
+
+    def entry(self, ref: str = "latest", notebook: str | None = None) -> Entry:
+        """Return the manifest of the snapshot that `ref` means; only where that is a name, it is opened."""
         entries = self.entries(notebook)
         if not entries and notebook is None:
             raise SnapshotNotFound(f"no snapshot in {self.place} yet: %snapshot makes one")
@@ -232,32 +285,28 @@ class Store:
         tag = name_tag(ref)
         for entry in reversed(entries):
             if tag and entry.tag == tag and self.head(entry).name == ref:
-                return self.head(entry)
+                return entry
         if _PREFIX.fullmatch(ref.lower()):
             found = self._begins(entries, ref.lower())
             if not found and notebook is not None:
                 found = self._begins(self.entries(), ref.lower())
             if found:
-                return self.head(found)
+                return found
         self._nothing(ref, entries, notebook)
 
-    def _begins(self, entries: list[Entry], prefix: str) -> Entry | None:
+    def _begins(self, entries: Sequence[Entry], prefix: str) -> Entry | None:
         found = {entry.id: entry for entry in entries if entry.id.startswith(prefix)}
         if len(found) > 1:
             ids = ", ".join(id[: len(prefix) + 4] for id in list(found)[-5:])
             raise SnapshotNotFound(f"{len(found)} ids begin with {prefix}: {ids}; give more digits")
         return next(iter(found.values()), None)
 
-    def _latest(self, entries: list[Entry], back: int, notebook: str | None) -> Head:
+    def _latest(self, entries: Sequence[Entry], back: int, notebook: str | None) -> Entry:
         if not entries:
             self._nothing("latest", entries, notebook)
         if back >= len(entries):
             raise SnapshotNotFound(f"latest~{back} goes back too far: the oldest snapshot is latest~{len(entries) - 1}")
-        try:
-            return self.head(entries[-1 - back])
-        except DamageError as error:
-            rest = f"; the one before it is latest~{back + 1}" if back + 1 < len(entries) else ""
-            raise DamageError(f"{error}{rest}") from None
+        return entries[-1 - back]
 
     def _elsewhere(self) -> str:
         """Return what else the store has: a notebook that was renamed goes on looking for its snapshots."""
@@ -267,7 +316,7 @@ class Store:
         newest = max(entries)
         return f"; the latest here is {newest.id[:7]} of {self.head(newest).notebook}"
 
-    def _nothing(self, ref: str, entries: list[Entry], notebook: str | None) -> NoReturn:
+    def _nothing(self, ref: str, entries: Sequence[Entry], notebook: str | None) -> NoReturn:
         if not entries:
             raise SnapshotNotFound(
                 f"no snapshot of {notebook} in {self.place} yet: %snapshot makes one{self._elsewhere()}"
@@ -281,3 +330,120 @@ class Store:
         whose = f" of {notebook}" if notebook is not None else ""
         hint = f"close: {', '.join(close)}" if close else "`nbsnap list` shows what there is"
         raise SnapshotNotFound(f"no snapshot {ref!r}{whose}; {hint}")
+
+    # --- the history -----------------------------------------------------------------------------------------
+
+    def diff(self, a: str, b: str = "latest", notebook: str | None = None) -> DiffReport:
+        """Return what is different between two snapshots. Their streams may be read; nothing is loaded."""
+        started = time.perf_counter()
+        return self.compared(self.find(a, notebook), self.find(b, notebook), notebook or "", started)
+
+    def compared(
+        self,
+        old: Snapshot,
+        new: Snapshot,
+        notebook: str,
+        started: float,
+        wanted: Callable[[str], bool] = lambda name: True,
+        *,
+        read: Callable[[Content], bytes | bytearray] | None = None,
+    ) -> DiffReport:
+        """Return what is different between two states; `read` reads the streams of the new one, if it is not kept."""
+        changes, same, lost, beside = compare(old, new, self.read, read or self.read, wanted)
+        took = time.perf_counter() - started
+        return DiffReport(self.place, notebook, old.head, new.head, changes, same, lost, took, in_words(beside))
+
+    def delete(self, *refs: str, notebook: str | None = None, dry_run: bool = False) -> PruneReport:
+        """Remove snapshots, and free what no other needs. `dry_run` only says what that would be.
+
+        Without a notebook, a name that several have (or `latest`) is an error: which one is meant cannot be guessed.
+        """
+        started = time.perf_counter()
+        gone = list(dict.fromkeys(self._meant(ref, notebook) for ref in refs))
+        return self._without(notebook, Choice(gone), started, dry_run=dry_run)
+
+    def _meant(self, ref: str, notebook: str | None) -> Entry:
+        entry = self.entry(ref, notebook)
+        if notebook is None and not entry.id.startswith(ref.lower()):
+            latest = _LATEST.fullmatch(ref) is not None
+            books = sorted(
+                head.notebook
+                for head in self.notebooks()
+                if latest or any(entry.tag == name_tag(ref) for entry in self.entries(head.notebook))
+            )
+            if len(books) > 1:
+                raise SnapshotNotFound(f"{ref} is in {' and '.join(books[:5])}: say of which notebook")
+        return entry
+
+    def prune(
+        self,
+        notebook: str | None = None,
+        *,
+        last: int = 0,
+        hourly: int = 0,
+        daily: int = 0,
+        max_size: int | str = 0,
+        named: bool = False,
+        dry_run: bool = False,
+    ) -> PruneReport:
+        """Remove the snapshots that no rule keeps, and free what no other needs.
+
+        Without a rule none is removed, and what nobody needs is freed all the same. The latest of a notebook stays,
+        and so do those with a name, unless `named` is given.
+
+        Args:
+            notebook: whose; None applies the rules to each notebook of the store by itself, and `max_size` to all.
+            last: keep the newest so many.
+            hourly, daily: keep the newest one of each of the last so many hours or days in which there are any.
+            max_size: let the oldest go until the others need no more than so many bytes; "2 GB" is understood.
+            named: let those with a name go, too.
+            dry_run: only say what would be removed and freed.
+        """
+        started = time.perf_counter()
+        rules = Rules(last, hourly, daily, parse_size(max_size) if max_size else 0, named)
+        return self._without(
+            notebook, choose(self, notebook, rules), started, dry_run=dry_run, tight=bool(rules.max_size)
+        )
+
+    def thin(self, notebook: str, rules: Rules) -> int:
+        """Remove autosnapshots that no rule keeps, some at a time; return how many."""
+        gone = spare(self, notebook, rules)
+        if len(gone) < FEW:
+            return 0
+        discard(self, gone, tight=bool(rules.max_size))
+        return len(gone)
+
+    def _without(
+        self, notebook: str | None, choice: Choice, started: float, *, dry_run: bool, tight: bool = False
+    ) -> PruneReport:
+        removed = tuple(map(self._head_or_stub, choice.gone))
+        freed = discard(self, choice.gone, dry_run=dry_run, tight=tight)
+        return PruneReport(
+            store=self.place,
+            notebook=notebook or "",
+            removed=removed,
+            kept=tuple(choice.kept),
+            freed=freed.bytes,
+            size=self.backend.usage() - (freed.bytes if dry_run else 0),
+            seconds=time.perf_counter() - started,
+            dry_run=dry_run,
+            notes=(*choice.notes, *freed.notes),
+            problems=tuple(freed.problems),
+        )
+
+    def _head_or_stub(self, entry: Entry) -> Head:
+        """Return the head of a manifest, or where that cannot be read what the name of its file tells."""
+        try:
+            return self.head(entry)
+        except (StoreError, SnapshotNotFound) as error:
+            time = time_of(entry.stamp)
+            return Head(entry.id, time, "", "", f"its record cannot be read: {error}", "", 0, 0, 0, 0, 0.0, "", "", "")
+
+    # The last of the methods: behind it, `list` means this.
+    def list(self, notebook: str | None = None, *, limit: int | None = None) -> ListReport:
+        """Return a notebook's snapshots (None: those of all), oldest first; with `limit`, so many of the newest."""
+        entries = self.entries(notebook)
+        heads = self._heads_of(entries[-limit:] if limit else entries)
+        return ListReport(
+            self.place, notebook or "", tuple(heads), len(entries), self.backend.usage(), tuple(self.problems)
+        )

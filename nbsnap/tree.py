@@ -9,6 +9,7 @@ The stamp orders the snapshots of a notebook, the tag is there when the snapshot
 
 from __future__ import annotations
 
+import functools
 import re
 import secrets
 from typing import NamedTuple
@@ -33,6 +34,7 @@ __all__ = [
     "snapshot_file",
     "stamp_after",
     "stamp_of",
+    "time_of",
 ]
 
 STORE_FILE, STORE_BYTES = "store.json", b'{"format":1}\n'
@@ -74,6 +76,7 @@ def parse_pack(file: str) -> str | None:
     return found and found[1]
 
 
+@functools.lru_cache(maxsize=256)
 def notebook_key(notebook: str) -> str:
     """Return the name of the folder for a notebook's snapshots: readable, and unique by a hash."""
     stem = re.split(r"[/\\]", notebook)[-1].removesuffix(".ipynb")
@@ -104,6 +107,12 @@ def stamp_of(time: str) -> str:
     if not found:
         raise ValueError(f"not a time in UTC with microseconds: {time!r}")
     return "{}{}{}T{}{}{}{}Z".format(*found.groups())
+
+
+def time_of(stamp: str) -> str:
+    """Return the time that a stamp stands for, as `stamp_of` takes it."""
+    day, clock = stamp[:8], stamp[9:21]
+    return f"{day[:4]}-{day[4:6]}-{day[6:]}T{clock[:2]}:{clock[2:4]}:{clock[4:6]}.{clock[6:]}Z"
 
 
 def stamp_after(stamp: str) -> str:

@@ -25,6 +25,7 @@ __all__ = [
     "short_id",
     "size",
     "when",
+    "when_short",
     "width_of",
 ]
 
@@ -90,7 +91,7 @@ def encodable(text: str, encoding: str | None) -> str:
     try:
         text.encode(encoding)
     except UnicodeEncodeError:
-        for sign, ascii_sign in (("·", "-"), ("…", "..."), ("×", "x"), ("–", "-")):
+        for sign, ascii_sign in (("·", "-"), ("…", "..."), ("×", "x"), ("–", "-"), ("→", "->")):
             text = text.replace(sign, ascii_sign)
         return text.encode(encoding, "backslashreplace").decode(encoding)
     except LookupError:
@@ -144,6 +145,18 @@ def when(time: str, now: datetime | None = None, *, sentence: bool = False) -> s
     if day == today - timedelta(days=1):
         return f"yesterday at {clock}" if sentence else f"yesterday {clock}"
     return f"on {day} at {clock}" if sentence else f"{day} {clock}"
+
+
+def when_short(time: str, now: datetime | None = None) -> str:
+    """Return a moment in eleven columns: `15:32 today`, `03-01 15:32`, `2025-03-01`."""
+    try:
+        moment = datetime.fromisoformat(time).astimezone()
+    except (ValueError, OverflowError, OSError):
+        return time
+    today = (now or datetime.now()).astimezone().date()
+    if moment.date() == today:
+        return f"{moment:%H:%M} today"
+    return f"{moment:%m-%d %H:%M}" if moment.year == today.year else f"{moment:%Y-%m-%d}"
 
 
 def count(number: int, noun: str) -> str:

@@ -4,22 +4,24 @@ The three are written first, each to a temporary file, and flushed; then they ge
 folder of the first two is flushed before the manifest gets its own. So whoever sees a manifest has its pack, and the
 disk is waited for as rarely as that allows.
 
-Leaving the `with` block without `commit` drops everything. The temporary file exists from beginning to end, so that
-others can see that somebody is writing, and a place that cannot be written shows itself before any work is done."""
+Leaving the `with` block without `commit` drops everything. The store is held from beginning to end, so that nobody
+removes what is counted on here; and the temporary file is there at once, so that a place that cannot be written shows
+itself before any work is done."""
 
 from __future__ import annotations
 
 import datetime
 import errno
 import threading
+import time
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from nbsnap import manifest
-from nbsnap.backends import Backend, Sink, sentence
+from nbsnap.backends import Backend, Hold, Sink, sentence, write_whole
 from nbsnap.digest import Bytes
 from nbsnap.errors import StoreError
-from nbsnap.line import ALIGNED, Line, Pack
+from nbsnap.line import Line, Pack
 from nbsnap.model import Content, Snapshot
 from nbsnap.packs import decode_index, encode_index
 from nbsnap.pages import Look
@@ -29,7 +31,9 @@ from nbsnap.tree import STORE_FILE, index_file, new_pack, pack_file, snapshot_fi
 if TYPE_CHECKING:
     from nbsnap.store import Store
 
-__all__ = ["Writer"]
+__all__ = ["Writer", "publish_pack"]
+
+WAIT = 0.02
 
 
 class Writer:
@@ -43,6 +47,7 @@ class Writer:
         self._look = look
         self._entered = False
         self._line: Line | None = None  # while it is open
+        self._hold: Hold | None = None
         self._end = 0
         self._put: dict[int, tuple[Content, list[bytes]]] = {}  # by its id(): content that was put, and its pieces
 
@@ -56,6 +61,7 @@ class Writer:
                 backend.size(STORE_FILE)
             except FileNotFoundError:  # somebody removed the folder under us
                 self.store.found()
+            self._hold = self._admitted()
             backend.sweep()
             self._pack_id = new_pack()
             pack = Pack(backend.create(pack_file(self._pack_id)))
@@ -67,17 +73,27 @@ class Writer:
                 progress=self.store.progress,
                 look=self._look,
             )
-        except OSError as error:
-            raise sentence(error, self.store.place, writing=True) from error
-        try:
             self.store.pieces.look()
-        except BaseException:
-            self._drop()
+        except BaseException as error:
+            self.__exit__()
+            if isinstance(error, OSError):
+                raise sentence(error, self.store.place, writing=True) from error
             raise
         return self
 
     def __exit__(self, *exc: object) -> None:
-        self._drop()
+        try:
+            self._drop()
+        finally:
+            if self._hold is not None:
+                self._hold.release()
+
+    def _admitted(self) -> Hold:
+        """Return a hold of the store. While somebody removes what is not needed, that takes a moment."""
+        while (hold := self.store.backend.hold(alone=False)) is None:
+            self.store.progress.begin("waiting for the store to be pruned")
+            time.sleep(WAIT)
+        return hold
 
     @property
     def new_bytes(self) -> int:
@@ -90,24 +106,11 @@ class Writer:
         """Store `data` (any contiguous buffer of bytes or native numbers); return what stands for it."""
         line = self._open()
         try:
-            if type(data) is bytes and 0 < len(data) < ALIGNED:
-                return self._content(len(data), [line.small(data)])
-            with memoryview(data) as view:
-                if not view.c_contiguous:
-                    raise ValueError("only contiguous memory can be put into a store")
-                size = view.nbytes
-                if not size:
-                    return Content(0)
-                with view.cast("B") if view.format != "B" or view.ndim != 1 else view as flat:
-                    ids = line.big(flat) if size >= ALIGNED else [line.small(bytes(flat))]
-            return self._content(size, ids)
+            content, ids = line.put(data)
+            self._put[id(content)] = content, ids
+            return content
         except OSError as error:
             raise self._sentence(error) from error
-
-    def _content(self, size: int, ids: list[bytes]) -> Content:
-        content = Content(size, tuple(id.hex() for id in ids))
-        self._put[id(content)] = content, ids
-        return content
 
     def _open(self) -> Line:
         if self._line is None:
@@ -140,11 +143,11 @@ class Writer:
                     pack.bytes(index)
                     pack.flush()
                     sinks = [pack.sink, _written(backend, index_file(self._pack_id), index)]
-                time = snapshot.head.time or datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+                moment = snapshot.head.time or datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
                 newest = store.newest(snapshot.head.notebook)
-                stamp = max([stamp_of(time), *(stamp_after(entry.stamp) for entry in newest)])
+                stamp = max([stamp_of(moment), *(stamp_after(entry.stamp) for entry in newest)])
                 parent = newest[0].id if newest else ""
-                head = replace(snapshot.head, time=time, parent=parent, new_bytes=pack.end)
+                head = replace(snapshot.head, time=moment, parent=parent, new_bytes=pack.end)
                 snapshot, data = manifest.encode(replace(snapshot, head=head), packs)
                 file = snapshot_file(head.notebook, stamp, snapshot.head.id, head.name)
                 sinks.append(_written(backend, file, data))
@@ -233,3 +236,14 @@ def _written(backend: Backend, name: str, data: Bytes) -> Sink:
         sink.abandon()
         raise
     return sink
+
+
+def publish_pack(store: Store, id: str, pack: Pack) -> int:
+    """Make a pack count, then its index; return how many bytes they take."""
+    index = encode_index(id, pack.end, pack.pieces)
+    pack.bytes(index)
+    pack.flush()
+    pack.sink.publish()
+    write_whole(store.backend, index_file(id), index)
+    store.pieces.add(decode_index(index, id))
+    return pack.end + len(index)

@@ -22,13 +22,15 @@ PACKAGE = Path(nbsnap.__file__).parent
 LAYERS = """
     __init__ __main__
     magics
-    cli attempt automatic explaining fresh
-    session
+    cli attempt automatic explaining fresh since
+    history session
+    taking
     reports undoing verifying
-    environment living portrait  | maintenance
+    environment living portrait preview | maintenance
     looking                      |
     capture rebuild remake       | store
-    losses taken batches         | writer later
+                                 | pruning
+    losses taken batches origins | writer later naming
     pickling                     | reader
     reducers definitions holes   | pieces folder line
     memory paths flat plain      | packs backends
@@ -37,17 +39,19 @@ LAYERS = """
     ordering namespace provenance placeholder cells abroad weight
     describe
     startup profile host meter autosave lost firstline
-    render sheets
-    layout tree
-    wording manifest background answers
-    quiet pagemap remarks
-    model digest progress
+    render_history page
+    render sheets differences
+    glance layout tree sources streams
+    wording manifest background answers keep
+    quiet outfile pagemap remarks records thumbnail
+    model digest progress arguments
     errors
 """
 
 # Within a row, or upwards within a half: each with the reason why it stands.
 EXCEPTIONS = {
     ("writer", "store"): "for an annotation: a writer belongs to its store, and the store makes it",
+    ("pruning", "store"): "for an annotation: a store prunes itself",
 }
 
 ONLY_MAGICS = {"IPython", "traitlets"}
@@ -146,7 +150,7 @@ def test_builders_import_only_the_library_that_they_are_for(path: Path) -> None:
     assert imports(path)[1] & HEAVY <= {path.stem}
 
 
-@pytest.mark.parametrize("front", ["cli", "store", "maintenance", "manifest", "render", "host"])
+@pytest.mark.parametrize("front", ["cli", "store", "maintenance", "manifest", "render", "page", "host"])
 def test_what_the_command_line_stands_on_cannot_unpickle(front: str) -> None:
     """The command line and all that it imports hold no pickler: they are safe on a store that nobody vouches for."""
     for module in below(front):
@@ -154,8 +158,9 @@ def test_what_the_command_line_stands_on_cannot_unpickle(front: str) -> None:
 
 
 def test_reports_are_made_from_records_alone() -> None:
-    """`render` reads the model, and says what it says by means of `layout` and `wording`, which read nothing."""
-    assert MODULES["render"][0] <= {"model", "errors", "layout", "wording"}
+    """`render` reads the records, and says it by means of `layout`, `glance` and `wording`, which read nothing."""
+    assert MODULES["render"][0] <= {"model", "errors", "layout", "wording", "glance"}
+    assert MODULES["render_history"][0] <= {"model", "records", "layout", "wording"}
     assert not (MODULES["layout"][0] | MODULES["wording"][0]) - {"wording"}
 
 

@@ -2,7 +2,7 @@
 
 Run as a program, this is a template process: it has imported what sessions need, and forks one for each connection to
 its socket, so that a fresh process costs a few milliseconds. A session reads requests as lines of JSON (`type`, `look`,
-`ways`, `save`, `load`) and answers each with a line.
+`ways`, `save`, `diff`, `load`) and answers each with a line.
 
 `Describer` writes a namespace down as a graph that can be compared with another process's. A graph has `variables`,
 name → reference, and `nodes`, one for each object that has an identity. A reference is a list:
@@ -479,6 +479,11 @@ class _Session:
     def save(self, store: str, notebook: str, engine: str) -> dict[str, Any]:
         gc.collect()  # else it is chance what weak references in garbage refer to
         report = nbsnap.snapshot(self.names, store=store, notebook=notebook, engine=engine)
+        return {"report": report.to_dict(), **self.look()}
+
+    def diff(self, store: str, notebook: str, engine: str) -> dict[str, Any]:
+        gc.collect()
+        report = nbsnap.diff("latest", None, self.names, store=store, notebook=notebook, engine=engine)
         return {"report": report.to_dict(), **self.look()}
 
     def load(self, store: str, notebook: str, only: list[str], snapshot: str = "latest") -> dict[str, Any]:

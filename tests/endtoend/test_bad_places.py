@@ -149,8 +149,8 @@ def test_a_slow_disk(bad_disk: Path) -> None:
     )
     late, sound, (waited, took, id, still) = told
     assert len(late) == 5
-    assert sorted(late)[2] < 0.6  # 0.2 s where nothing else runs
-    assert max(late) < 2.0  # the disk does one thing at a time
+    assert sorted(late)[2] < 1.0  # 0.2 s, and the write under way: this disk does one thing at a time
+    assert max(late) < 2.5
     assert sound == [True]
     assert waited < 1.0 < 4.0 < took
     assert (id, still) == (64, True)

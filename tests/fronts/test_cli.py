@@ -34,7 +34,13 @@ def test_list(cli, saved):
     assert "b.ipynb" in lines[4]
     assert len(cli("list", "--notebook", "work/a.ipynb").out.splitlines()) == 4
     assert len(cli("list", "--notebook", "a").out.splitlines()) == 4, "the end of its path will do"
+    assert " on disk" in lines[0]
+    lines = cli("list", "-n", "2").out.splitlines()
+    assert [line.split()[0] for line in lines[2:4]] == [report.id[:7] for report in saved[1:]]
+    assert lines[4:] == ["  and 1 older: nbsnap list"]
     record = cli("list", "--json").json
+    assert record["total"] == 3
+    assert record["size"] == sum(file.stat().st_size for file in Path(".nbsnap").rglob("*") if file.is_file())
     assert [head["id"] for head in record["snapshots"]] == [report.id for report in saved]
     assert record["problems"] == []
 
@@ -52,6 +58,66 @@ def test_show(cli, saved):
     assert record["head"]["id"] == saved[0].id
     assert [variable["name"] for variable in record["variables"]] == ["x", "data"]
     assert "groups" not in record
+
+
+def test_diff(cli, saved):
+    """What changed from one snapshot to another, by name, id or latest; with --exit-code for programs to ask."""
+    said = cli("diff", "one", "two").out.splitlines()
+    assert said[0].startswith(f"From one ({saved[0].id[:7]}) to two ({saved[1].id[:7]}) · 1 added · 1 removed · 1 ch")
+    assert "  changed   x      int         1 → 2" in said
+    assert "  removed   data   bytes       len 5,000, 5.0 kB" in said
+    record = cli("diff", saved[0].id[:8], "latest~1", "--json").json
+    assert [(change["name"], change["change"], change["facts"]) for change in record["changes"]] == [
+        ("data", "removed", []), ("x", "changed", [["value", "1", "2"]]), ("rows", "added", []),
+    ]  # fmt: skip
+    assert record["changes"][0]["old"]["type"] == "bytes"
+    assert cli("diff", "one", "two", "--exit-code", ok=False).code == 8
+    assert cli("diff", "one", "two", "--exit-code", "--only", "x", ok=False).code == 8
+    same = cli("diff", "one", "one", "--exit-code")
+    assert "nothing has changed" in same.out
+
+
+def test_delete(cli, saved, own_folder):
+    """Snapshots go, and what they alone needed is freed; a dry run says the same and removes nothing."""
+    dry = cli("delete", "one", "--dry-run", "--json").json
+    assert len(cli("list", "--json").json["snapshots"]) == 3
+    before = cli("list", "--json").json["size"]
+    record = cli("delete", "one", "--json").json
+    assert record["ok"] is True
+    assert record["freed"] == dry["freed"] == before - cli("list", "--json").json["size"] > 500
+    assert [head["name"] for head in record["removed"]] == ["one"]
+    said = cli("delete", saved[1].id[:7], "--notebook", "a").out
+    assert said.startswith("1 snapshot deleted from work/a.ipynb in ")
+    assert "two" in said
+    assert [head["notebook"] for head in cli("list", "--json").json["snapshots"]] == ["b.ipynb"]
+    assert cli("check").code == 0
+
+
+def test_prune(cli, saved):
+    """Rules say what stays, named ones do anyway; without a rule nothing is removed, and a line says so."""
+    said = cli("prune").out
+    assert said.startswith("0 of 3 snapshots removed from ")
+    assert "no rule was given, so every snapshot stays: --last N" in said
+    dry = cli("prune", "--last", "1", "--named", "--dry-run", "-v").out
+    assert dry.startswith("Dry run: 1 of 3 snapshots would be removed from ")
+    assert "latest, last" in dry
+    assert cli("prune", "--last", "1", "--json").json["removed"] == []
+    record = cli("prune", "--max-size", "1kB", "--named", "--json").json
+    assert [head["name"] for head in record["removed"]] == ["one"]
+    assert [kept["why"] for kept in record["kept"]] == [["latest"]] * 2
+    assert "--named" not in record["notes"]
+
+
+def test_damage_when_pruning(cli, saved, own_folder):
+    """What cannot be read keeps all packs, and is exit code 6; deleting it by its id makes room again."""
+    file = next((own_folder / ".nbsnap" / "snapshots").rglob(f"*{saved[0].id}*"))
+    file.write_bytes(file.read_bytes()[:-1])
+    done = cli("prune", ok=False)
+    assert done.code == 6
+    assert file.name in done.out
+    assert cli("delete", "two", "--json", ok=False).json["ok"] is False
+    assert cli("delete", saved[0].id[:9]).code == 0
+    assert len(list((own_folder / ".nbsnap" / "packs").glob("*.pack"))) == 1
 
 
 def test_check(cli, saved, own_folder):
@@ -76,6 +142,15 @@ def test_check(cli, saved, own_folder):
     [
         (["show", "on"], 3, "one"),
         (["show", "latest~7"], 3, "latest"),
+        (["diff", "one", "twoo"], 3, "two"),
+        (["diff", "one", "two", "--only", "z"], 3, "no variable 'z'"),
+        (["diff", "one"], 2, "B"),
+        (["delete", "one", "tow"], 3, "close: two"),
+        (["delete", "b"], 3, "no snapshot 'b'"),
+        (["delete"], 2, "SNAPSHOT"),
+        (["prune", "--last", "0"], 2, "number of 1 or more"),
+        (["prune", "--max-size", "lots"], 1, "500 MB"),
+        (["prune", "--store", "nowhere"], 4, "nowhere"),
         (["list", "--notebook", "c.ipynb"], 3, "b.ipynb"),
         (["list", "--store", "nowhere"], 4, "nowhere"),
         (["show", "--store", "\x1b[2J"], 4, "\\x1b[2J"),
@@ -125,7 +200,7 @@ def test_the_store_of_the_environment(cli, saved, own_folder):
 def test_version_and_help(cli):
     """--version and --help work without a store, and each command explains its own options."""
     assert cli("--version").out.strip() == f"nbsnap {nbsnap.__version__}"
-    for command in ("list", "show", "check", "enable", "disable"):
+    for command in ("list", "show", "diff", "delete", "prune", "check", "enable", "disable"):
         assert command in cli("--help").out
         assert "--json" in cli(command, "--help").out
 
@@ -154,10 +229,11 @@ def test_a_stream_that_knows_only_ascii(cli, saved):
 
 
 def test_it_never_loads_what_could_run_code(saved, own_folder):
-    """list, show, check, enable and disable import no pickler, no IPython, no array library."""
+    """No command imports a pickler, IPython, or an array library."""
     program = (
         "import sys, nbsnap.cli\n"
-        "for words in (['list'], ['show'], ['check'], ['list', '--json'], ['enable'], ['disable']):\n"
+        "for words in (['list'], ['show'], ['diff', 'one', 'two'], ['check'], ['list', '--json'], ['enable'],\n"
+        "    ['disable'], ['delete', 'one'], ['prune', '--last', '1', '--max-size', '1GB']):\n"
         "    assert nbsnap.cli.main(words) == 0, words\n"
         "print('LOADED', *sorted(sys.modules))\n"
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import html.parser
+import json
 import re
 import time
 from datetime import UTC, datetime, timedelta
@@ -13,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nbsnap import layout, render, startup, wording
-from nbsnap.model import Head, RestoreReport, Skip, Snapshot, SnapshotReport, Variable
+from nbsnap.model import TABLE, Head, Preview, RestoreReport, Skip, Snapshot, SnapshotReport, Variable
 
 ID = "3f9c21a" + "0" * 57
 NOW = datetime(2026, 11, 22, 15, 40).astimezone()
@@ -133,7 +134,6 @@ def test_html_says_the_same_as_the_text() -> None:
     for sheet in (
         render.snapshot_sheet(SAVED, verbose=True),
         render.restore_sheet(BACK, verbose=True, now=NOW),
-        render.list_sheet([HEAD], place=".nbsnap", notebooks=True, now=NOW),
     ):
         page = Tags(layout.to_html(sheet))
         assert set(page.tags) <= {"div", "b", "span", "table", "tbody", "tr", "td"}
@@ -180,6 +180,8 @@ def test_every_string_of_a_record_is_cleaned_and_escaped() -> None:
     skips = tuple(
         Skip(EVIL, EVIL, EVIL + "x", EVIL, kind, EVIL, 1, EVIL) for kind in ("skipped", "partly", "failed", EVIL)
     )
+    table = json.dumps({"columns": [EVIL], "dtypes": [EVIL], "index": [EVIL], "rows": [[EVIL]], "at": EVIL})
+    previews = tuple(Preview(EVIL, mime, text) for mime, text in ((TABLE, table), ("text/plain", EVIL), (EVIL, EVIL)))
     head = Head(EVIL, EVIL, EVIL, EVIL, EVIL, EVIL, 1, 1, 1, 1, 1.0, EVIL, EVIL, EVIL)
     sheets = [
         render.snapshot_sheet(
@@ -193,10 +195,20 @@ def test_every_string_of_a_record_is_cleaned_and_escaped() -> None:
             verbose=True,
         ),
         render.show_sheet(
-            Snapshot(head, (variable,), (), (), skips, ((EVIL, EVIL),), ((1, EVIL),), ((EVIL, EVIL),), EVIL),
+            Snapshot(
+                head,
+                (variable,),
+                (),
+                (),
+                skips,
+                ((EVIL, EVIL),),
+                ((1, EVIL),),
+                ((EVIL, EVIL),),
+                EVIL,
+                previews=previews,
+            ),
             verbose=True,
         ),
-        render.list_sheet([head], place=EVIL, notebooks=True),
     ]
     for sheet in sheets:
         for width in (None, 80):

@@ -5,9 +5,9 @@ from __future__ import annotations
 import functools
 import os
 import random
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
-from nbsnap.backends import Backend, MemoryBackend, Sink
+from nbsnap.backends import Backend, Hold, MemoryBackend, Sink
 from nbsnap.digest import PIECE_SIZE, Bytes
 from nbsnap.folder import FolderBackend
 from nbsnap.maintenance import check
@@ -117,6 +117,7 @@ class DyingBackend:
         self.inner, self.left, self.late, self.steps = inner, steps, late, 0
         self.place = inner.place
         self.sinks: list[Sink] = []
+        self.holds: list[Hold] = []
 
     def __getattr__(self, name: str) -> object:
         return getattr(self.inner, name)
@@ -143,20 +144,48 @@ class DyingBackend:
             raise Died
         return _DyingSink(self, sink)
 
+    def hold(self, *, alone: bool) -> Hold | None:
+        if self.step():
+            raise Died
+        hold = self.inner.hold(alone=alone)
+        if hold is None:
+            return None
+        self.holds.append(hold)
+        return _DyingHold(self, hold)
+
     def bury(self) -> None:
         """Do what the system does for the dead: close their files."""
         for sink in self.sinks:
             getattr(sink, "_close", lambda: None)()
+        for hold in self.holds:
+            getattr(hold, "_close", hold.release)()
 
     def delete(self, name: str) -> None:
         if self.step():
             raise Died
         self.inner.delete(name)
 
+    def remove(self, names: Iterable[str]) -> None:
+        for name in names:
+            last = self.step()
+            if not last or self.late:
+                self.inner.remove([name])
+            if last:
+                raise Died
+
     def sweep(self) -> int:
         if self.step():
             raise Died
         return self.inner.sweep()
+
+
+class _DyingHold:
+    def __init__(self, backend: DyingBackend, inner: Hold) -> None:
+        self.backend, self.inner = backend, inner
+
+    def release(self) -> None:
+        if self.backend.left >= 0:
+            self.inner.release()
 
 
 class _DyingSink:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from nbsnap import folder
 from nbsnap.backends import Backend, check_name, write_whole
 from nbsnap.folder import FolderBackend
 
@@ -234,6 +235,31 @@ def test_sweep_takes_the_dead_and_leaves_the_living(tmp_path: Path) -> None:
             assert backend.sweep() == 1
     mine.publish()
     assert backend.read("packs/mine.pack") == b"mine"
+
+
+@POSIX
+def test_a_sweep_that_is_faster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file that a sweep has got hold of before its writer had is left to it; the writer makes another one."""
+    lock, swept = folder._lock, []
+
+    def late(fd: int) -> bool | None:
+        (path,) = (tmp_path / "store" / "tmp").iterdir()
+        if not swept:
+            swept.append((path, os.open(path, os.O_RDONLY)))
+            assert lock(swept[0][1]) is True
+        return lock(fd)
+
+    backend = FolderBackend(tmp_path / "store")
+    backend.prepare()
+    with monkeypatch.context() as patch:
+        patch.setattr(folder, "_lock", lambda fd: late(fd) if not swept else lock(fd))
+        sink = backend.create("packs/a.pack")
+    path, fd = swept[0]
+    path.unlink()  # what the sweep does next
+    os.close(fd)
+    sink.write(b"whole")
+    sink.publish()
+    assert backend.read("packs/a.pack") == b"whole"
 
 
 def test_sweep_takes_what_is_older_than_a_day(tmp_path: Path) -> None:

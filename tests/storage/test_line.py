@@ -449,3 +449,18 @@ def test_no_thread_outlives_an_interrupt(folder_store: Store) -> None:
     save(folder_store, state)  # type: ignore[arg-type]
     assert restore(Store.open(folder_store.place)) == state
     assert_clean(folder_store)
+
+
+def test_without_any_thread(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where no thread can be started, at the end of a process or for lack of memory, the caller's does it all."""
+
+    def no(thread: threading.Thread) -> None:
+        raise RuntimeError("can't create new thread at interpreter shutdown")
+
+    state = {"big": noise(20 * PIECE_SIZE + 77, 4), "text": text(6 * PIECE_SIZE, 1), "small": b"abc" * 100}
+    store = Store.open(tmp_path / "store", create=True)
+    monkeypatch.setattr(threading.Thread, "start", no)
+    save(store, state)
+    monkeypatch.undo()
+    assert restore(Store.open(tmp_path / "store")) == state
+    assert_clean(store)
