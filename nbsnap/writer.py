@@ -209,18 +209,22 @@ _LONG = 1 << 20  # a pack that is longer is flushed by a thread, so that Ctrl-C 
 def _settle(sinks: list[Sink], *, in_thread: bool) -> None:
     """Have the disk keep what was written."""
     errors: list[BaseException] = []
+    waiting = list(sinks)
 
     def work() -> None:
         try:
-            for sink in sinks:
-                sink.settle()
+            while waiting:
+                waiting.pop(0).settle()
         except BaseException as error:
             errors.append(error)
 
     thread = threading.Thread(target=work, name="nbsnap-flush", daemon=True)
     if in_thread and begin(thread):
-        while thread.is_alive():
-            thread.join(0.1)
+        try:
+            while thread.is_alive():
+                thread.join(0.1)
+        finally:
+            waiting.clear()  # after Ctrl-C, it ends with the one that it is at
     else:
         work()
     if errors:
