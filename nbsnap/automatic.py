@@ -20,6 +20,7 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from .autosave import Autosave, Outcome
+from .quiet import begin
 
 if TYPE_CHECKING:
     from .model import SnapshotReport
@@ -55,7 +56,7 @@ class Automatic:
                 (self._shell.events.register if on else self._shell.events.unregister)(name, callback)
         self.saving.turn(interval)
         if on and "nbsnap.session" not in sys.modules:  # the first one is not to wait for that
-            threading.Thread(target=_import_picklers, name="nbsnap-import", daemon=True).start()
+            begin(threading.Thread(target=_import_picklers, name="nbsnap-import", daemon=True))
         if not on:
             self._forget_timer()
 

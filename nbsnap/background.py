@@ -33,7 +33,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from .errors import NbSnapError
-from .quiet import uninterrupted
+from .quiet import begin, uninterrupted
 
 #: Seconds without a sign of life after which a child is given up.
 PATIENCE = 60.0
@@ -51,7 +51,7 @@ class Job:
         self._ended = ended
         self._begun = threading.Event()
         self._thread = threading.Thread(target=self._watch, name="nbsnap-background", daemon=True)
-        self._thread.start()  # before the fork: right after it, all that a new thread touches is copied first
+        self.watched = begin(self._thread)  # before the fork: after it, all that a new thread touches is copied first
 
     def begin(self, pid: int) -> None:
         """Watch this child; 0: there is none."""
@@ -128,9 +128,8 @@ def start(name: str, work: Callable[[], dict[str, Any]], ended: Callable[[Mappin
     """
     reading, writing = os.pipe()
     with uninterrupted():
-        try:
-            job = Job(name, reading, ended)
-        except RuntimeError:  # no more threads
+        job = Job(name, reading, ended)
+        if not job.watched:
             os.close(reading)
             os.close(writing)
             return False
@@ -198,14 +197,35 @@ def _leave_files(kept: int) -> None:
 # --- looking at it ----------------------------------------------------------------------------------------------------
 
 
+#: The system calls that are about files: write, fsync, open, close, rename, unlink and the like. A disk that is on a
+#: network, or a file system that is a program, lets them wait (in state S) where a plain one does not.
+_OF_FILES = {
+    "x86_64": {1, 2, 3, 4, 5, 6, 17, 18, 20, 73, 74, 75, 77, 82, 83, 87, 91, 217, 221, 257, 258, 262, 263, 264, 277,
+               295, 306, 316, 332},
+    "aarch64": {34, 35, 38, 46, 52, 56, 57, 61, 32, 64, 66, 67, 68, 69, 79, 80, 82, 83, 84, 223, 267, 276, 291},
+}  # fmt: skip
+
+
 def _signs_of_life(pid: int) -> object:
     """Return something that changes as long as a process works; while it waits for a disk, each time."""
     try:
         with open(f"/proc/{pid}/stat", "rb") as file:
             fields = file.read().rpartition(b")")[2].split()
+        if any(_waits_for_disk(pid, task) for task in os.listdir(f"/proc/{pid}/task")):
+            return time.monotonic()
     except OSError:
         return None
-    return time.monotonic() if fields[0] == b"D" else (fields[11], fields[12])
+    return fields[11], fields[12]
+
+
+def _waits_for_disk(pid: int, task: str) -> bool:
+    with contextlib.suppress(OSError, ValueError):  # it has ended, or may not be looked at
+        with open(f"/proc/{pid}/task/{task}/stat", "rb") as file:
+            if file.read().rpartition(b")")[2].split()[0] == b"D":
+                return True
+        with open(f"/proc/{pid}/task/{task}/syscall", "rb") as file:
+            return int(file.read().split()[0]) in _OF_FILES.get(os.uname().machine, ())
+    return False
 
 
 def _reap(pid: int) -> None:

@@ -30,7 +30,7 @@ from .losses import Losses
 from .memory import Memory
 from .model import Content, Definition, Skip, Variable
 from .origins import origin
-from .pickling import BUFFER_MINIMUM, Desk, Hole, Record, pickler, reason, write_table
+from .pickling import BUFFER_MINIMUM, Desk, Hole, Record, is_changed_meanwhile, pickler, reason, write_table
 from .progress import Progress
 from .quiet import unhurried
 from .sharing import LEAVES, Ownership, Team, Touch
@@ -155,7 +155,10 @@ class _Capture:
         if self.engines[0] == "pickle" and (plain := self.attempt_plain(team)) is not None:
             return plain
         first: _Failed | None = None
-        for engine in self.engines:
+        engines = deque(self.engines)
+        again = 5
+        while engines:
+            engine = engines.popleft()
             try:
                 done = self.attempt_with(engine, team, Memory(team.memory))
                 if not done.desk.memory.holds(shared := done.desk.memory.shared()):
@@ -170,6 +173,9 @@ class _Capture:
                     return self.attempt_flat(team)
                 if not _worth_another(failure.cause):
                     break
+                if again and is_changed_meanwhile(failure.cause):
+                    again -= 1
+                    engines.appendleft(engine)
                 failure.__traceback__ = failure.cause.__traceback__ = failure.cause.__context__ = (
                     None  # they hold it too
                 )

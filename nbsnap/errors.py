@@ -9,6 +9,7 @@
     │   ├── StoreVersionError        5   made by a later nbsnap
     │   └── DamageError              6   bytes that are not what their name says
     ├── StrictError                  7   --strict, and something would be lost
+    ├── MemoryShort                  1   also a MemoryError
     ├── CannotSave                   1   one object refuses; becomes a Skip, never reaches the user as itself
     └── CannotLoad                   1   one group refuses; the same
 
@@ -21,6 +22,7 @@ __all__ = [
     "CannotLoad",
     "CannotSave",
     "DamageError",
+    "MemoryShort",
     "NbSnapError",
     "SnapshotNotFound",
     "StoreError",
@@ -80,6 +82,10 @@ class StrictError(NbSnapError):
     """`strict` was asked for, and at least one variable could not be saved or restored."""
 
     exit_code = 7
+
+
+class MemoryShort(NbSnapError, MemoryError):
+    """The memory that a snapshot or a restore needs besides is not to be had."""
 
 
 class NothingNew(NbSnapError):

@@ -28,6 +28,7 @@ from types import ModuleType
 from nbsnap.backends import OURS, Hold, Sink, check_name
 from nbsnap.digest import Bytes
 from nbsnap.mapping import is_safe
+from nbsnap.quiet import begin
 
 __all__ = ["FolderBackend", "OpenFile"]
 
@@ -44,7 +45,6 @@ _READ = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0
 _WRITE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
 _HANDLES = 16
 _EARLY = 8 << 20  # see _FileSink._begin
-_LONG = 64 << 20  # see _FileSink.abandon
 _CHUNK = 1 << 30  # no system call is asked for more: Linux stops at 2 GiB, macOS refuses
 
 
@@ -399,9 +399,10 @@ class _FileSink:
         self.begun = self.written
 
     def settle(self) -> None:
-        if self.settled != self.written:
-            _flush(self.fd)
-            self.settled = self.written
+        with self.guard:
+            if self.settled != self.written and self.fd >= 0:
+                _flush(self.fd)
+                self.settled = self.written
 
     def publish(self, *, last: bool = True) -> None:
         self.settle()
@@ -419,17 +420,21 @@ class _FileSink:
             _flush_folder(folder)
 
     def abandon(self) -> None:
+        # The last to close a removed file waits until its blocks are free: 0.3 s for a GB. And another thread may be in
+        # the midst of a write or a flush that takes as long as it takes. Ctrl-C waits for none of that.
+        if self.fd >= 0 and self.written:
+            removing = threading.Thread(target=self._remove, name="nbsnap-remove", daemon=True)
+            if begin(removing):
+                removing.join(0.05)
+                return
+        self._remove()
+
+    def _remove(self) -> None:
         if sys.platform == "win32":
             self._close()  # an open file cannot be removed there
         with contextlib.suppress(OSError):
             os.unlink(self.temporary)
-        if self.fd >= 0 and self.written >= _LONG:
-            # The last to close a removed file waits until its blocks are free: 0.3 s for a GB. Ctrl-C does not.
-            closing = threading.Thread(target=self._close, name="nbsnap-close", daemon=True)
-            closing.start()
-            closing.join(0.05)
-        else:
-            self._close()
+        self._close()
 
     @property
     def fd(self) -> int:

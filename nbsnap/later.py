@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import atexit
 import contextlib
+import functools
 import os
 import sys
 import threading
@@ -21,6 +22,7 @@ from collections.abc import Callable, Sequence, Set
 from nbsnap import pages
 from nbsnap.mapping import address
 from nbsnap.pieces import Pieces
+from nbsnap.quiet import begin
 from nbsnap.reader import RUN, Laid, damaged
 from nbsnap.tree import pack_file
 
@@ -40,10 +42,10 @@ def verify(pieces: Pieces, laid: Sequence[Laid], tell: Tell) -> None:
     if not laid:
         return
     copied = {id(part) for part in laid if part.region() is None}
-    thread = threading.Thread(target=_work, args=(pieces, laid, copied, tell), name="nbsnap-verify", daemon=True)
-    try:
-        thread.start()
-    except RuntimeError:  # the interpreter is ending, or there are too many threads
+    work = functools.partial(_work, pieces, laid, copied, tell)
+    thread = threading.Thread(target=_nicely, args=(work,), name="nbsnap-verify", daemon=True)
+    if not begin(thread):
+        work()
         return
     if not _threads:
         atexit.register(_end)
@@ -58,10 +60,14 @@ def wait(timeout: float | None = None) -> bool:
     return not any(thread.is_alive() for thread in _threads)
 
 
-def _work(pieces: Pieces, laid: Sequence[Laid], copied: Set[int], tell: Tell) -> None:
+def _nicely(work: Callable[[], None]) -> None:
     if sys.platform == "linux":  # where a thread has a priority of its own
         with contextlib.suppress(OSError):
             os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICE)
+    work()
+
+
+def _work(pieces: Pieces, laid: Sequence[Laid], copied: Set[int], tell: Tell) -> None:
     told: set[tuple[str, ...]] = set()
     sound: list[Laid] = []
     scratch = bytearray(RUN)

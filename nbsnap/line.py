@@ -27,18 +27,20 @@ Rules, and why:
    finds nothing half done. `stop` lets threads finish the piece that they are at (milliseconds) and ends them.
 
 Threads are started when there is something for them: a session without any big value has none, and a buffer of one
-window is hashed in the caller's thread, which costs less than handing it over. Where none can be started, the caller's
-does it all."""
+window is hashed in the caller's thread, which costs less than handing it over. Where none can be started (for lack of
+memory, or at the end of the process), the caller's does it all, with one buffer if need be."""
 
 from __future__ import annotations
 
 import contextlib
 import ctypes
+import math
 import mmap
 import os
 import queue
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple, TypeVar
 
@@ -48,7 +50,7 @@ from nbsnap.digest import PIECE_SIZE, Bytes, digest, quick
 from nbsnap.model import Content
 from nbsnap.packs import ARRAY_PAYS, RAW, STREAM_PAYS, ZSTD, Piece, compress
 from nbsnap.progress import Progress
-from nbsnap.quiet import uninterrupted
+from nbsnap.quiet import begin
 
 __all__ = ["ALIGNED", "Line", "Pack", "length_of"]
 
@@ -279,13 +281,16 @@ class Line:
         self.progress.done += len(view) - sum(min(WINDOW, len(view) - base) for base in task.windows)  # what is known
         threads = min(4, _cores(), task.count)
         try:
+            if task.count and not self._made:  # with one, all can be done, whoever gets no other
+                self._free.put(_memory())
+                self._made = 1
+            while 1 < threads > len(self._hashers):
+                if not self._start(self._hashing, self._hashers, "nbsnap-hash"):
+                    threads = len(self._hashers)
             if threads < 2:
                 if task.count:
                     self._hash(task)
             else:
-                while len(self._hashers) < threads and self._start(self._hashing, self._hashers, "nbsnap-hash"):
-                    pass
-                threads = min(threads, len(self._hashers))
                 for _ in range(threads):
                     self._tasks.put(task)
                 for _ in range(threads):
@@ -316,7 +321,7 @@ class Line:
             self._tasks.put(None)
         self._end(self._hashers)
         self._jobs.put(None)  # only now: a hashing thread may just have started the appending one
-        self._end(self._appenders)
+        self._end(self._appenders, math.inf if self.error is None else 0.15)
 
     def _start(self, work: Callable[[], None], running: set[threading.Thread], name: str) -> bool:
         """Start a thread; False where there can be none: for lack of memory, or at the end of the process."""
@@ -329,26 +334,28 @@ class Line:
                 self._ended.put(None)
 
         thread = threading.Thread(target=run, name=name, daemon=True)
-        with uninterrupted():  # Ctrl-C in the middle of `start` may leave a thread that waits for ever
-            running.add(thread)
-            try:
-                thread.start()
-            except RuntimeError:
+        running.add(thread)
+        began = False
+        try:
+            began = begin(thread)
+        finally:
+            if not began and not thread.is_alive():
                 running.discard(thread)
-                return False
-            except BaseException:
-                running.discard(thread)
-                raise
-        return True
+        return began
 
-    def _end(self, running: set[threading.Thread]) -> None:
-        """Wait for threads to end. `join` alone would not do: interrupted once, Python 3.11 takes them for ended."""
+    def _end(self, running: set[threading.Thread], patience: float = math.inf) -> None:
+        """Wait for threads to end. `join` alone would not do: interrupted once, Python 3.11 takes them for ended.
+
+        After an error or Ctrl-C nobody waits for a slow disk: the thread that is in a write ends right after it.
+        """
         threads = list(running)
-        while running:
+        until = time.monotonic() + patience
+        while running and time.monotonic() < until:
             with contextlib.suppress(queue.Empty):
                 self._ended.get(timeout=0.05)
         for thread in threads:
-            thread.join()
+            if thread not in running:
+                thread.join()
 
     def fail(self, error: BaseException) -> None:
         """Stop the line. The first error is the one that is told."""
@@ -398,7 +405,9 @@ class Line:
             except queue.Empty:
                 if self._made < BUFFERS:
                     self._made += 1
-                    return _memory()
+                    with contextlib.suppress(MemoryError):
+                        return _memory()
+                    self._made = BUFFERS  # those that are there have to do
         return None
 
     def _window(self, task: _Task, number: int, buffer: mmap.mmap) -> bool:
@@ -461,12 +470,13 @@ class Line:
                     self._free.put(first.buffer)
                     continue
                 self.new.update(piece.id for piece in pieces)
-                there = self._appenders or self._start(self._appending, self._appenders, "nbsnap-append")
+                started = self._appenders or self._start(self._appending, self._appenders, "nbsnap-append")
                 self._hand_over()  # by the caller's thread, or while it waits
-                if there:
-                    self._jobs.put(first._replace(pieces=pieces))
+                first = first._replace(pieces=pieces)
+                if started:
+                    self._jobs.put(first)
                 else:
-                    self.pack.big(first._replace(pieces=pieces))
+                    self.pack.big(first)
                     self._free.put(first.buffer)
         return row is not None
 

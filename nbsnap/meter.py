@@ -15,6 +15,7 @@ from importlib.util import find_spec
 from typing import Any
 
 from nbsnap.progress import Progress
+from nbsnap.quiet import begin
 from nbsnap.wording import clean, listed
 
 __all__ = ["Progress", "shown"]
@@ -31,12 +32,13 @@ def shown(progress: Progress, *, in_kernel: bool, quiet: bool) -> Iterator[None]
         return
     over = threading.Event()
     thread = threading.Thread(target=_show, args=(progress, over, in_kernel), name="nbsnap-progress", daemon=True)
-    thread.start()
+    there = begin(thread)
     try:
         yield
     finally:
         over.set()
-        thread.join(1.0)
+        if there:
+            thread.join(1.0)
 
 
 def _on_terminal() -> bool:

@@ -153,8 +153,11 @@ _coders = _Coders()
 
 
 def compress(raw: Bytes, pays: float = PAYS) -> bytes | None:
-    """Return `raw` compressed, or None where that does not pay."""
-    stored = (_coders.compressor if len(raw) > SHORT else _coders.quick).compress(raw)
+    """Return `raw` compressed, or None where that does not pay, or where there is no memory for it."""
+    try:
+        stored = (_coders.compressor if len(raw) > SHORT else _coders.quick).compress(raw)
+    except (zstandard.ZstdError, MemoryError):
+        return None
     return stored if len(stored) <= len(raw) * pays else None
 
 

@@ -42,6 +42,7 @@ STEP = 1 << 26  # bytes that are marked in one call: meanwhile nobody can map or
 REGIONS = 4096  # that one call tells; if four calls do not suffice, the memory is too torn to be worth it
 
 _LINE = re.compile(rb"^([0-9a-f]+)-([0-9a-f]+) (\S+) ([0-9a-f]+) (\S+) (\d+) *(.*)$", re.M)
+_SUSPECT = re.compile(rb" ((?:/dev/|anon_inode:|/\[aio\])[^\n]*)")
 #: What may be open, or mapped, in a process whose memory no device writes to. All else under /dev may pin.
 _HARMLESS = re.compile(
     r"/dev/(null|zero|full|u?random|kmsg|console|tty\w*|ptmx|pts/.*|shm/.*|mqueue/.*|hugepages/.*|stdin|stdout|stderr)"
@@ -277,7 +278,8 @@ def reading(places: Iterable[tuple[int, int]]) -> bool:
 
 def pinning() -> bool:
     """Tell whether a device may write to memory of this process. Rule 4."""
-    names = {os.fsdecode(area.path) for area in areas()}
+    with open("/proc/self/maps", "rb") as maps:
+        names = set(map(os.fsdecode, _SUSPECT.findall(maps.read())))
     for fd in os.listdir("/proc/self/fd"):
         with contextlib.suppress(FileNotFoundError):  # the one of the listing
             names.add(os.readlink(f"/proc/self/fd/{fd}"))

@@ -73,6 +73,7 @@ from nbsnap.pagemap import (
 __all__ = ["Look", "forget", "mapped"]
 
 SMALLEST = 8 << 20  # smaller buffers are hashed in a millisecond
+LOT = 64 << 20  # so much is marked at a time, or nothing: finding out whether it may be takes as long as hashing that
 PATIENCE = 3  # so often unchanged, and a piece is marked
 CREDIT = 3  # so often every piece of a new buffer is taken to have been unchanged
 GIVEN_UP = 100  # that would be a patience without end
@@ -220,9 +221,10 @@ class Look:
                     kernel, (address, size), [ids[at : at + DIGEST_SIZE] for at in range(0, len(ids), DIGEST_SIZE)]
                 )
             ripe = [(place, quiet.ripe()) for place in self._asked if (quiet := kernel.quiet.get(place)) is not None]
-            if any(numbers for _, numbers in ripe) and kernel.open() and not pinning():
+            if _is_a_lot(ripe) and kernel.open() and not pinning():
+                lines = areas()
                 for place, numbers in ripe:
-                    kernel.mark(place, numbers)
+                    kernel.mark(place, numbers, lines)
 
     def _ask(self, kernel: _Kernel, places: list[Place], *, forking: bool = False) -> list[list[bytes]]:
         answers = []
@@ -239,19 +241,18 @@ class Look:
                 if not forking and not all(told) and (numbers := [n for n in quiet.ripe() if not told[n]]):
                     ripe.append((place, numbers))
             answers.append(told)
-        if ripe and kernel.open():
+        if _is_a_lot(ripe) and kernel.open():
             self._mark(kernel, ripe, now)
         return answers
 
     def _mark(self, kernel: _Kernel, ripe: list[tuple[Place, list[int]]], now: float) -> None:
         """Mark pieces that are about to be hashed. Rule 4 says when that hash may be believed."""
-        if self._devices is None:
-            self._devices = pinning()
-        if self._devices:
+        if self._devices or (kernel.devices and pinning()):
             return
+        lines = areas()
         for place, numbers in ripe:
-            kernel.mark(place, numbers)
-        self._devices = pinning()
+            kernel.mark(place, numbers, lines)
+        self._devices = kernel.devices = pinning()
         settled = not self._devices and not reading([place for place, _ in ripe])
         for place, numbers in ripe:
             quiet = kernel.quiet[place]
@@ -321,6 +322,11 @@ class Look:
             elif quiet.sure[number]:
                 told[number] = told[number] or quiet.ids[number]
         if written > count // 2:
+            allowed = kernel.scan(address, address + size, of=ALLOWED, none=0, any=0, tell=ALLOWED)
+            if not any(True for _ in allowed):  # it was not rewritten: other memory has been mapped here
+                quiet = Quiet(count)
+                kernel.remember(place, quiet)
+                return quiet
             quiet.patience = min(4 * quiet.patience, GIVEN_UP)
         return quiet
 
@@ -348,6 +354,11 @@ class Look:
         quiet.ids = ids
 
 
+def _is_a_lot(ripe: list[tuple[Place, list[int]]]) -> bool:
+    count = sum(len(numbers) for _, numbers in ripe)
+    return count > 0 and count * PIECE_SIZE >= LOT
+
+
 _UNKNOWN = (OSError, ValueError, TypeError, AttributeError, BufferError)
 
 
@@ -357,6 +368,7 @@ class _Kernel(Kernel):
     def __init__(self, *, tracks: bool) -> None:
         super().__init__(tracks=tracks)
         self.quiet: dict[Place, Quiet] = {}  # the last used one is the last
+        self.devices = False  # when something was marked last: whether any may pin
         self._lock = threading.Lock()
 
     @contextlib.contextmanager
@@ -383,9 +395,8 @@ class _Kernel(Kernel):
                 with contextlib.suppress(OSError):
                     self.protect(down(start), up(start + length), 0)
 
-    def mark(self, place: Place, numbers: list[int]) -> None:
+    def mark(self, place: Place, numbers: list[int], lines: list[Area]) -> None:
         """Mark pieces of a buffer. What is not plain private memory is left alone, for ever."""
-        lines = areas()
         (address, size), quiet = place, self.quiet[place]
         plain = []
         for number in numbers:

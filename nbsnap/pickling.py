@@ -337,6 +337,8 @@ def reason(error: BaseException) -> str:
         return "is nested too deeply"
     if isinstance(error, MemoryError):
         return "did not fit into the memory"
+    if is_changed_meanwhile(error):
+        return f"another thread changes it all the time ({error})"
     try:
         text = " ".join(str(error).split())
     except (Exception, SystemExit):  # the user's exception, the user's __str__
@@ -348,6 +350,12 @@ def reason(error: BaseException) -> str:
     return f"{type(error).__name__}: {text}" if text else type(error).__name__
 
 
+def is_changed_meanwhile(error: BaseException) -> bool:
+    """Tell whether a container was changed while it was gone through, by another thread as a rule."""
+    return type(error) is RuntimeError and str(error).endswith(_CHANGED)
+
+
+_CHANGED = ("changed size during iteration", "keys changed during iteration", "mutated during iteration")
 #: What compiled classes say that have no way of being pickled.
 _CYTHON = ("no default __reduce__ due to non-trivial __cinit__", "cannot be converted to a Python object for pickling")
 

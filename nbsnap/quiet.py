@@ -1,14 +1,18 @@
-"""Blocks that are left in peace, by the garbage collector or by Ctrl-C; and a stream that Ctrl-C gets through."""
+"""Blocks that are left in peace, by the garbage collector or by Ctrl-C; a stream that Ctrl-C gets through; threads that
+begin where there is memory for them."""
 
 from __future__ import annotations
 
 import contextlib
 import gc
 import io
+import mmap
 import signal
 import threading
 from collections.abc import Iterator
 from typing import Any
+
+_ROOM = 16 << 20
 
 
 @contextlib.contextmanager
@@ -44,6 +48,21 @@ def uninterrupted() -> Iterator[None]:
         signal.signal(signal.SIGINT, before)
         if held:
             before(*held[0])
+
+
+def begin(thread: threading.Thread) -> bool:
+    """Start a thread; False where there is no room for it.
+
+    Where a new thread gets a stack, and then not a byte more, `start` waits for it for ever: so twice as much as a
+    stack has to be free. Ctrl-C in the midst of `start` may leave a thread that waits for ever: so it is held back.
+    """
+    try:
+        mmap.mmap(-1, _ROOM).close()
+        with uninterrupted():
+            thread.start()
+    except (OSError, RuntimeError, MemoryError):
+        return False
+    return True
 
 
 class Interruptible(io.BytesIO):

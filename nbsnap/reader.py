@@ -20,6 +20,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import itertools
 import os
 import threading
 import weakref
@@ -34,6 +35,7 @@ from nbsnap.model import Content, Group
 from nbsnap.packs import RAW, Piece
 from nbsnap.pieces import Pieces
 from nbsnap.progress import Progress
+from nbsnap.quiet import begin
 from nbsnap.tree import pack_file
 
 __all__ = ["Laid", "Reader", "Run", "damaged"]
@@ -271,9 +273,7 @@ def _in_threads(work: Callable[[Job], None], jobs: list[Job], size: int) -> None
 
     helpers = [threading.Thread(target=run, name="nbsnap-read", daemon=True) for _ in range(count - 1)]
     try:
-        with contextlib.suppress(RuntimeError):  # no more threads: this one does it
-            for helper in helpers:
-                helper.start()
+        helpers = list(itertools.takewhile(begin, helpers))
         run()
         for helper in helpers:
             while helper.is_alive():

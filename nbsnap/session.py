@@ -18,7 +18,7 @@ from typing import Any, Literal
 from . import background as jobs
 from . import beside as state
 from . import cells, host, later, living, provenance, reports, undoing, verifying, wording
-from .errors import NbSnapError, NothingNew, SnapshotNotFound, StoreNotFound, StrictError
+from .errors import MemoryShort, NbSnapError, NothingNew, SnapshotNotFound, StoreNotFound, StrictError
 from .folder import FolderBackend
 from .keep import AUTOMATIC, Rules
 from .model import (
@@ -45,6 +45,18 @@ from .taking import parts_of, patterns, selected, session_names, take, without
 Place = str | os.PathLike[str] | Store | None
 
 
+@contextlib.contextmanager
+def _in_memory(otherwise: str) -> Iterator[None]:
+    """Make one line of it where the memory is too short, saying what is so `otherwise`."""
+    try:
+        yield
+    except MemoryShort:
+        raise
+    except MemoryError as error:
+        raise MemoryShort(f"there is not enough memory, so {otherwise}") from error
+
+
+@_in_memory("nothing was saved; the earlier snapshots are as they were")
 @unhurried()
 def snapshot(
     namespace: dict[str, Any] | None = None,
@@ -270,7 +282,7 @@ def _in_background(
     look.ahead(taken.buffers(), forking=True)
 
     def work() -> dict[str, Any]:
-        with Store.open(place, create=True) as opened:
+        with _in_memory("it could not be written"), Store.open(place, create=True) as opened:
             before = mark()
             try:
                 came = {"id": _write(opened, record, taken, look, started, Progress(), keep).head.id}
@@ -341,6 +353,7 @@ def wait(timeout: float | None = None) -> tuple[SnapshotReport, ...]:
     return tuple(found)
 
 
+@_in_memory("nothing was restored; the variables are as they were")
 def restore(
     snapshot: str = "latest",
     namespace: dict[str, Any] | None = None,

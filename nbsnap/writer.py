@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import datetime
 import errno
+import threading
 import time
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -24,7 +25,7 @@ from nbsnap.line import Line, Pack
 from nbsnap.model import Content, Snapshot
 from nbsnap.packs import decode_index, encode_index
 from nbsnap.pages import Look
-from nbsnap.quiet import uninterrupted
+from nbsnap.quiet import begin, uninterrupted
 from nbsnap.tree import STORE_FILE, index_file, new_pack, pack_file, snapshot_file, stamp_after, stamp_of
 
 if TYPE_CHECKING:
@@ -150,8 +151,7 @@ class Writer:
                 snapshot, data = manifest.encode(replace(snapshot, head=head), packs)
                 file = snapshot_file(head.notebook, stamp, snapshot.head.id, head.name)
                 sinks.append(_written(backend, file, data))
-                for sink in sinks:
-                    sink.settle()
+                _settle(sinks, in_thread=pack.end >= _LONG)
                 if index:
                     sinks[0].publish(last=False)
                     sinks[1].publish()
@@ -201,6 +201,34 @@ class Writer:
             finally:
                 self._line, self._end = None, line.pack.end
                 line.pack.sink.abandon()
+
+
+_LONG = 1 << 20  # a pack that is longer is flushed by a thread, so that Ctrl-C need not wait for the disk
+
+
+def _settle(sinks: list[Sink], *, in_thread: bool) -> None:
+    """Have the disk keep what was written."""
+    errors: list[BaseException] = []
+    waiting = list(sinks)
+
+    def work() -> None:
+        try:
+            while waiting:
+                waiting.pop(0).settle()
+        except BaseException as error:
+            errors.append(error)
+
+    thread = threading.Thread(target=work, name="nbsnap-flush", daemon=True)
+    if in_thread and begin(thread):
+        try:
+            while thread.is_alive():
+                thread.join(0.1)
+        finally:
+            waiting.clear()  # after Ctrl-C, it ends with the one that it is at
+    else:
+        work()
+    if errors:
+        raise errors[0]
 
 
 def _written(backend: Backend, name: str, data: Bytes) -> Sink:

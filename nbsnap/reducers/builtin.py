@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import array
+import collections
 import contextlib
 import gc
 import importlib
@@ -53,6 +54,12 @@ def _dict_view(kind: str) -> Plan:
     return plan
 
 
+def _at_once(desk: Any, value: Any) -> Any:
+    """What it holds is taken in one step, since another thread may change it while that is being pickled."""
+    desk.claim(value)
+    return tuple(list(part).__iter__() if hasattr(part, "__next__") else part for part in value.__reduce_ex__(5))
+
+
 def _memory_view(desk: Any, view: memoryview) -> Any:
     """A view of all of a buffer stays one; of a part, only the bytes can be kept."""
     desk.claim(view)
@@ -97,6 +104,7 @@ PLANS: dict[type, Plan] = {
     types.MappingProxyType: _mapping_proxy,
     memoryview: _memory_view,
     **{view: _dict_view(kind) for view, kind in VIEWS.items()},
+    **dict.fromkeys([collections.deque, collections.OrderedDict, collections.defaultdict], _at_once),
     Placeholder: _placeholder,
     Unordered: _unordered,
 }

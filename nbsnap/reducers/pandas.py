@@ -8,9 +8,11 @@ sharing memory would be written through to all. Here it is one more object that 
 from __future__ import annotations
 
 import sys
+import time
 from typing import Any
 
 from nbsnap.builders import pandas
+from nbsnap.errors import CannotSave
 
 from .common import Plan
 
@@ -28,6 +30,20 @@ def _block(desk: Any, block: Any) -> Any:
 
 def _index(desk: Any, index: Any) -> Any:
     return _with_record(desk, index, "_references", vars(index).get("_references"))  # a property in a RangeIndex
+
+
+def _manager(desk: Any, manager: Any) -> Any:
+    """What holds the blocks of a frame: as many columns as there are names, though another thread may add one now."""
+    desk.claim(manager)
+    for _ in range(100):
+        make, arguments, *rest = manager.__reduce_ex__(5)
+        if rest or len(arguments) != 2 or type(arguments[0]) is not tuple:
+            return NotImplemented
+        blocks, axes = arguments[0], list(arguments[1])
+        if sum(len(block.mgr_locs) for block in blocks) == len(axes[0]):
+            return make, (blocks, axes)
+        time.sleep(0.001)
+    raise CannotSave("another thread adds or removes columns all the time", manager)
 
 
 def _single(desk: Any, manager: Any) -> Any:
@@ -63,6 +79,7 @@ PLANS_BY_NAME: dict[str, Plan] = {
     "pandas._libs.internals.BlockValuesRefs": _record,
     "pandas._libs.internals.Block": _block,
     "pandas._libs.internals.SharedBlock": _block,
+    "pandas.core.internals.managers.BlockManager": _manager,
     "pandas.core.internals.managers.SingleBlockManager": _single,
     "pandas.Index": _index,
     "pandas.core.indexes.base.Index": _index,

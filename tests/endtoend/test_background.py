@@ -58,7 +58,8 @@ def test_what_the_child_has_hashed_its_parent_knows(two_shells: Any) -> None:
 
 HASHED = """
 import mmap, struct
-from nbsnap import line
+from nbsnap import line, pages
+pages.LOT = 0
 hashed, quick = mmap.mmap(-1, 8), line.quick  # shared with the child
 def counting(data):
     hashed[:] = struct.pack("q", struct.unpack("q", hashed[:])[0] + len(data))
@@ -97,6 +98,7 @@ def test_a_session_that_writes_all_the_time(two_shells: Any) -> None:
     """Whatever other threads write before, while and after a child is forked, the last snapshot is what is there."""
     done = two_shells.run(
         "import numpy as np, nbsnap, threading, random, time\nfrom blake3 import blake3\n"
+        + "from nbsnap import pages\npages.LOT = 0\n"
         + "a = np.random.default_rng(0).random(3_000_000); b = np.random.default_rng(1).random(2_000_000)\n"
         + "busy = True\ndef scribble():\n    rng = random.Random(1)\n    while busy:\n"
         + "        a[rng.randrange(400_000)] += 1; b[rng.randrange(len(b))] += 1; time.sleep(rng.random() / 500)\n"

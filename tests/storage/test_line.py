@@ -30,8 +30,15 @@ from nbsnap.tree import parse_pack
 WINDOW = line.WINDOW
 
 
-def threads() -> list[str]:
-    """The threads of ours that are alive."""
+def threads(patience: float = 5.0) -> list[str]:
+    """The threads of ours that are alive, and go on to be."""
+    until = time.monotonic() + patience
+    while time.monotonic() < until and _threads():  # one that is in the midst of a write ends right after it
+        time.sleep(0.01)
+    return _threads()
+
+
+def _threads() -> list[str]:
     return [thread.name for thread in threading.enumerate() if thread.name.startswith("nbsnap-")]
 
 
@@ -376,7 +383,7 @@ def test_after_a_failed_write_of_small_content_nothing_counts(tmp_path: Path) ->
 @pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="needs a timer signal")
 @pytest.mark.parametrize("size", [16 * WINDOW, PIECE_SIZE, 5 * WINDOW], ids=["one big", "by the piece", "at the end"])
 def test_ctrl_c_does_not_wait_for_a_slow_disk(tmp_path: Path, size: int) -> None:
-    """With a disk that would take seconds, Ctrl-C ends the snapshot and its threads after the write under way."""
+    """With a disk that would take seconds, Ctrl-C ends the snapshot at once, its threads after the write under way."""
     inner = make_backend("folder", tmp_path)
     writes = []
 
@@ -402,11 +409,10 @@ def test_ctrl_c_does_not_wait_for_a_slow_disk(tmp_path: Path, size: int) -> None
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, old)
+    assert time.monotonic() - at[0] < 1.5  # the goal is 0.2; a busy machine may add to it
     written = len(writes)
-    time.sleep(0.3)
-    assert len(writes) == written
-    assert time.monotonic() - at[0] < 1.8  # the goal is 0.2; a busy machine may add to it
     assert threads() == []
+    assert len(writes) <= written + 1
     assert not list((tmp_path / "store" / "tmp").iterdir())
     assert store.backend.list("snapshots") == []
 

@@ -42,6 +42,7 @@ def anew(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setattr(pages, "_parts", {})
     monkeypatch.setattr(pages, "PATIENCE", 1)
     monkeypatch.setattr(pages, "CREDIT", 0)
+    monkeypatch.setattr(pages, "LOT", 0)
     monkeypatch.setattr(pages, "SETTLED", 0.0)
     yield
     if pages._state[1] is not None:
@@ -143,6 +144,33 @@ def test_a_new_buffer_is_marked_at_once_and_later_ones_late(monkeypatch: pytest.
         assert [sum(look_at(memory)) for _ in range(3)] == [0, 12, 12]
         memory[5 * PIECE_SIZE] ^= 1
         assert [sum(look_at(memory)) for _ in range(7)] == [11, 11, 11, 11, 11, 12, 12]
+
+
+@needs_tracks
+def test_other_memory_at_the_same_place_is_not_rewritten_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An array that is freed, and another one in its place: that one is marked at once, however often it goes so."""
+    monkeypatch.setattr(pages, "CREDIT", 3)
+    monkeypatch.setattr(pages, "PATIENCE", 3)
+    libc = ctypes.CDLL(None, use_errno=True)
+    libc.mmap.restype = ctypes.c_void_p
+    libc.mmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t, *[ctypes.c_int] * 3, ctypes.c_long]
+    address = libc.mmap(None, SIZE, 3, 0x22, -1, 0)
+    for turn in range(6):
+        memory = (ctypes.c_char * SIZE).from_address(address)
+        memory[:] = noise(SIZE, turn)
+        assert [sum(look_at(memory)) for _ in range(2)] == [0, 12]
+        assert libc.mmap(address, SIZE, 3, 0x32, -1, 0) == address
+
+
+@needs_tracks
+def test_little_is_not_worth_being_marked(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is hashed in the time that it takes to find out whether it may be marked is hashed."""
+    monkeypatch.setattr(pages, "LOT", SIZE + 1)
+    with plain() as memory:
+        assert not any(any(look_at(memory)) for _ in range(5))
+    monkeypatch.setattr(pages, "LOT", SIZE)
+    with plain() as memory:
+        calm(memory)
 
 
 @needs_tracks
@@ -864,7 +892,7 @@ from nbsnap import pages
 from nbsnap.backends import MemoryBackend
 from nbsnap.store import Store
 from storage.making import record
-pages.PATIENCE, pages.SETTLED = 1, 0.0
+pages.PATIENCE, pages.SETTLED, pages.LOT = 1, 0.0, 0
 memory = mmap.mmap(-1, 16 << 20, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
 memory.write(os.urandom(16 << 20))
 store = Store.open(MemoryBackend(), create=True)
