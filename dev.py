@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import argparse
 import hashlib
+import json
 import os
 import re
 import shutil
@@ -42,6 +43,8 @@ SHELL_SUITES = (
     "tests/fronts",
     *(f"tests/endtoend/test_{n}.py" for n in ("kernel", "attempt", "autosnapshot", "startup")),
 )
+
+FORGIVEN = 4  # so many tests may pass at the second try only
 
 # The lower bounds of pyproject.toml, and the oldest front end that is supported.
 OLDEST = (
@@ -87,6 +90,28 @@ def run(*command: str | Path, cwd: Path = ROOT) -> None:
     words = [str(word) for word in command]
     if subprocess.run(words, cwd=cwd, env=environment(), check=False).returncode:
         raise Failed("failed: " + " ".join(words))
+
+
+def run_tests(python: Path, *arguments: str) -> None:
+    """Run pytest, two tests at a time; what fails is run once more by itself.
+
+    A busy machine may upset who looks at a clock. What passes only then is said aloud, so that somebody looks into it,
+    and more than FORGIVEN are no accident.
+    """
+    cache = Path(tempfile.mkdtemp(prefix="nbsnap-pytest-"))
+    command = (python, "-m", "pytest", "-q", "-o", f"cache_dir={cache}", "-n", "2", *arguments)
+    try:
+        run(*command)
+    except Failed:
+        known = cache / "v" / "cache" / "lastfailed"
+        failed = json.loads(known.read_text()) if known.exists() else {}
+        if not 0 < len(failed) <= FORGIVEN:
+            raise
+        say("what failed, once more")
+        run(*command, "-n", "0", "--last-failed")
+        say("UNSTEADY: passed at the second try: " + ", ".join(failed))
+    finally:
+        shutil.rmtree(cache, ignore_errors=True)
 
 
 def pip(python: Path, *arguments: str | Path, tries: int = 4) -> None:
@@ -171,7 +196,7 @@ def test() -> None:
     say("mypy")
     run(python, "-m", "mypy")
     say(f"pytest on Python {RUNNING}")
-    run(python, "-m", "pytest", "-q", "-n", "2", "-m", f"{QUICK} and not kernel")
+    run_tests(python, "-m", f"{QUICK} and not kernel")
     with ThreadPoolExecutor(max_workers=2) as pool:
         for outcome in [pool.submit(test_on, version, venvs[version].result()) for version in others]:
             print(outcome.result(), flush=True)
@@ -195,20 +220,20 @@ def ci() -> None:
     """Kernels, slow tests, a browser, the wheel as a user has it, oldest versions, other Pythons, libraries."""
     python = make_venv(f"dev-{RUNNING}", sys.executable, "-e", ".[dev]")
     say("real kernels")
-    run(python, "-m", "pytest", "-q", "-n", "2", "-m", f"{QUICK} and kernel")
+    run_tests(python, "-m", f"{QUICK} and kernel")
     say("the slow tests")
-    run(python, "-m", "pytest", "-q", "-m", "slow and not heavy and not foreign and not browser and not cuda")
+    run_tests(python, "-n", "0", "-m", "slow and not heavy and not foreign and not browser and not cuda")
     check_browser()
     check_wheel(python)
     oldest = make_venv(f"oldest-{RUNNING}", sys.executable, "-e", ".[test]", *OLDEST)
     say("the oldest versions promised: " + " ".join(OLDEST))
-    run(oldest, "-m", "pytest", "-q", "-n", "2", "-m", QUICK, *CORE_SUITES, *SHELL_SUITES)
+    run_tests(oldest, "-m", QUICK, *CORE_SUITES, *SHELL_SUITES)
     for version in SUPPORTED:
         if version != RUNNING and (interpreter := find_python(version)) is not None:
             other = make_venv(f"test-{version}", interpreter, "-e", ".[test]")
             say(f"fronts and real kernels on Python {version}")
             suites = ("tests/fronts", "tests/endtoend") if version == SUPPORTED[-1] else SHELL_SUITES
-            run(other, "-m", "pytest", "-q", "-n", "2", "-m", QUICK, *suites)
+            run_tests(other, "-m", QUICK, *suites)
     check_libraries()
 
 
@@ -230,20 +255,16 @@ def check_browser() -> None:
         return
     python = make_venv(f"browser-{RUNNING}", sys.executable, "-e", ".[browser]")
     say("JupyterLab in a browser")
-    try:
-        run(python, "-m", "pytest", "-q", "-m", "browser")
-    except Failed:  # pages and their servers keep time by the clock, which a busy machine does not
-        say("JupyterLab in a browser, once more")
-        run(python, "-m", "pytest", "-q", "-m", "browser", "--last-failed")
+    run_tests(python, "-n", "0", "-m", "browser")
 
 
 def check_libraries() -> None:
     """Save and restore objects of real libraries, and cut notebooks of other packages after every cell."""
     python = make_venv(f"libraries-{RUNNING}", sys.executable, "-e", ".[test,libraries,notebooks]")
     say("objects of real libraries")
-    run(python, "-m", "pytest", "-q", "-n", "2", "-m", "heavy")
+    run_tests(python, "-m", "heavy")
     say("notebooks of other packages, cut after every cell")
-    run(python, "-m", "pytest", "-q", "-n", "2", "-m", "foreign")
+    run_tests(python, "-m", "foreign")
 
 
 def check_wheel(python: Path) -> None:

@@ -32,20 +32,29 @@ def unhurried() -> Iterator[None]:
 
 @contextlib.contextmanager
 def uninterrupted() -> Iterator[None]:
-    """Hold Ctrl-C back while the block runs, and deliver it afterwards. In other threads it never arrives."""
+    """Hold Ctrl-C back while the block runs, and deliver it afterwards. In other threads it never arrives.
+
+    So it is done with a timer's signal, which people use as a deadline (and so do we, when the process ends).
+    """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
+    with _held(signal.SIGINT), _held(getattr(signal, "SIGALRM", signal.SIGINT)):
+        yield
+
+
+@contextlib.contextmanager
+def _held(number: int) -> Iterator[None]:
     held: list[tuple[int, Any]] = []
-    before = signal.getsignal(signal.SIGINT)
+    before = signal.getsignal(number)
     if not callable(before):  # ignored, default, or installed from C: nothing that we could call again
         yield
         return
     try:
-        signal.signal(signal.SIGINT, lambda number, frame: held.append((number, frame)))
+        signal.signal(number, lambda number, frame: held.append((number, frame)))
         yield
     finally:
-        signal.signal(signal.SIGINT, before)
+        signal.signal(number, before)
         if held:
             before(*held[0])
 

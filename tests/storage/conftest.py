@@ -6,12 +6,19 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from storage.making import make_backend
+from storage.making import make_backend, threads
 
 from nbsnap.backends import Backend
 from nbsnap.store import Store
 
 KINDS = ("memory", "folder")
+
+
+@pytest.fixture(autouse=True)
+def nothing_runs_on() -> Iterator[None]:
+    """No test leaves a thread of ours behind, whatever it did to a writer."""
+    yield
+    assert threads() == []
 
 
 @pytest.fixture(params=KINDS)

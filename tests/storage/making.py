@@ -5,6 +5,8 @@ from __future__ import annotations
 import functools
 import os
 import random
+import threading
+import time
 from collections.abc import Iterable, Mapping
 
 from nbsnap.backends import Backend, Hold, MemoryBackend, Sink
@@ -38,6 +40,19 @@ def mixed(seed: int = 0) -> dict[str, bytes]:
     state = {f"noise{size}": noise(size, seed) for size in SIZES}
     state |= {f"text{size}": text(size, seed) for size in SIZES}
     return state | {"twin": state[f"noise{PIECE_SIZE + 1}"]}
+
+
+def threads(patience: float = 5.0) -> list[str]:
+    """The threads of ours that are alive, and go on to be."""
+    until = time.monotonic() + patience
+    while time.monotonic() < until and _threads():  # one that is in the midst of a write ends right after it
+        time.sleep(0.01)
+    return _threads()
+
+
+def _threads() -> list[str]:
+    """The threads of ours that are alive now."""
+    return [thread.name for thread in threading.enumerate() if thread.name.startswith("nbsnap-")]
 
 
 def record(contents: Mapping[str, Content], name: str = "", notebook: str = NOTEBOOK, **head: object) -> Snapshot:

@@ -15,7 +15,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from storage.making import assert_clean, make_backend, noise, record, restore, save, text
+from storage.making import assert_clean, make_backend, noise, record, restore, save, text, threads
 from storage.test_crash import interrupt_saving
 
 from nbsnap import line, seen
@@ -28,18 +28,6 @@ from nbsnap.store import Store
 from nbsnap.tree import parse_pack
 
 WINDOW = line.WINDOW
-
-
-def threads(patience: float = 5.0) -> list[str]:
-    """The threads of ours that are alive, and go on to be."""
-    until = time.monotonic() + patience
-    while time.monotonic() < until and _threads():  # one that is in the midst of a write ends right after it
-        time.sleep(0.01)
-    return _threads()
-
-
-def _threads() -> list[str]:
-    return [thread.name for thread in threading.enumerate() if thread.name.startswith("nbsnap-")]
 
 
 class WrappingBackend:

@@ -48,12 +48,15 @@ class StoreMachine(RuleBasedStateMachine):
         self.backend = make_backend(self.kind, self.folder)  # type: ignore[arg-type]
         self.store = Store.open(self.backend, create=True)
         self.taken: list[tuple[str, str, str, dict[str, bytes]]] = []  # notebook, name, id, state
+        self.open: list[Any] = []  # writers
 
     def teardown(self) -> None:
         if hasattr(self, "store"):
             try:
                 assert_clean(self.store)
             finally:
+                for writer in self.open:
+                    writer.__exit__(None, None, None)
                 self.backend.close()
                 shutil.rmtree(self.folder)
 
@@ -91,13 +94,15 @@ class StoreMachine(RuleBasedStateMachine):
     def begin_writer(self, state: dict[str, bytes]) -> Any:
         writer = Store.open(self.backend).writer()
         writer.__enter__()
+        self.open.append(writer)
         return writer, {key: writer.put(value) for key, value in state.items()}, state
 
     @rule(entry=consumes(writers), notebook=notebooks)
     def end_writer(self, entry: Any, notebook: str) -> None:
         writer, contents, state = entry
         head = writer.commit(record(contents, "", notebook)).head
-        writer.__exit__()
+        writer.__exit__(None, None, None)
+        self.open.remove(writer)
         self.taken.append((notebook, "", head.id, state))
 
     @rule()
