@@ -113,8 +113,11 @@ class Lab:
         """Wait until the page and its kernel know each other: what is run before is forgotten."""
         end = time.monotonic() + 90
         while time.monotonic() < end:
-            with urlopen(f"{self.url}api/kernels?token={self.token}", timeout=10) as answer:
-                kernels = json.load(answer)
+            try:
+                with urlopen(f"{self.url}api/kernels?token={self.token}", timeout=10) as answer:
+                    kernels = json.load(answer)
+            except OSError:  # while it starts a kernel, the server answers with errors at times
+                kernels = []
             if any(kernel["execution_state"] == "idle" and kernel["connections"] for kernel in kernels):
                 time.sleep(1)
                 return
