@@ -25,6 +25,7 @@ if TYPE_CHECKING:
         StoreNotWritable,
         StoreVersionError,
         StrictError,
+        TrustError,
         VariableNotFound,
     )
     from nbsnap.explaining import explain
@@ -67,6 +68,7 @@ __all__ = [
     "StoreNotWritable",
     "StoreVersionError",
     "StrictError",
+    "TrustError",
     "Variable",
     "VariableNotFound",
     "Verified",
@@ -125,6 +127,7 @@ _HOME = {
     "StoreNotWritable": "errors",
     "StoreVersionError": "errors",
     "StrictError": "errors",
+    "TrustError": "errors",
     "VariableNotFound": "errors",
 }
 
