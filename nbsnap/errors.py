@@ -89,8 +89,9 @@ class StrictError(NbSnapError):
 class TrustError(NbSnapError):
     """The snapshot was not made by this user, as far as can be told, so nothing of it was loaded.
 
-    `snapshot` is its record, which may be looked at; `trust` tells who has made it: "unsigned", "unknown" (signed with
-    a key that is not known here), "wrong" (the signature does not fit) or "foreign" (another user's store).
+    `snapshot` is its record, which may be looked at, and `refers` lines about what loading it would refer to; `trust`
+    tells who has made it: "unsigned", "unknown" (signed with a key that is not known here), "wrong" (the signature does
+    not fit) or "foreign" (another user's store).
     """
 
     exit_code = 9
@@ -99,6 +100,7 @@ class TrustError(NbSnapError):
         super().__init__(message)
         self.snapshot = snapshot
         self.trust = trust
+        self.refers: tuple[str, ...] = ()
 
 
 class MemoryShort(NbSnapError, MemoryError):

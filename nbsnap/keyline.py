@@ -50,9 +50,7 @@ def _show(args: argparse.Namespace) -> tuple[dict[str, Any], list[str]]:
 
 def _export(args: argparse.Namespace) -> tuple[dict[str, Any], list[str]]:
     key = keys.export(args.file)
-    line = (
-        f"{args.file}: your key {key.id}. Take it to your other machine, `nbsnap key import` it there, and remove it."
-    )
+    line = f"{args.file}: your key {key.id}. Take it to your other machine, `nbsnap key import` it there, remove it."
     return {"id": key.id, "file": args.file}, [line]
 
 

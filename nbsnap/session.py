@@ -17,8 +17,8 @@ from typing import Any, Literal
 
 from . import background as jobs
 from . import beside as state
-from . import cells, host, later, living, provenance, reports, signing, trusting, undoing, verifying, wording
-from .errors import MemoryShort, NbSnapError, NothingNew, SnapshotNotFound, StoreNotFound, StrictError
+from . import calls, cells, host, later, living, provenance, reports, signing, trusting, undoing, verifying, wording
+from .errors import MemoryShort, NbSnapError, NothingNew, SnapshotNotFound, StoreNotFound, StrictError, TrustError
 from .folder import FolderBackend
 from .keep import AUTOMATIC, Rules
 from .model import (
@@ -273,7 +273,7 @@ def verify(
     _check_folder(place)
     with opened_store(place, create=False, reading=book) as opened:
         record, where = opened.find(snapshot, book), opened.place
-        trusting.check(record, given=trust, stranger=opened.stranger())
+        _checked(record, opened, trust)
     return verifying.in_fresh_process(record, where, None, engine, verify_timeout)
 
 
@@ -439,8 +439,8 @@ def restore(
         wanted = [name for name in saved if name in chosen]
         others = tuple(without(list(_others(names, {*saved, *skips}, only, exclude)), ignore, asked=only))
         entries = [entry.name for entry in record.beside if state.part_of(entry.name) in parts]
-        stranger = opened.stranger()
         if dry_run:
+            stranger = opened.stranger()
             trusted = "given" if trust else trusting.judge(record, stranger=stranger)
             said = () if trusted in trusting.GOOD else (trusting.refusal(record, stranger=stranger),)
             report = reports.restored(
@@ -448,7 +448,7 @@ def restore(
                 notes=said,
             )  # fmt: skip
             return replace(report, trust=trusted)
-        trusted = trusting.check(record, given=trust, stranger=stranger)
+        trusted = _checked(record, opened, trust)
         loading = [*wanted, *(state.name_of(entry) for entry in entries)]
         progress.begin("loading", _size(record, loading, streams=True))
         opened.progress = progress
@@ -576,7 +576,7 @@ def rerun(
     with opened_store(place, create=False, reading=book) as opened:
         record = opened.find(snapshot or (_came_back[-1] if _came_back else "latest"), book)
         if not dry_run:
-            trusting.check(record, given=trust, stranger=opened.stranger())
+            _checked(record, opened, trust)
     if not record.history:
         raise NbSnapError("the snapshot knows no cells: it was not taken in IPython")
     wanted = patterns(wanted)
@@ -713,6 +713,15 @@ def opened_store(place: str | os.PathLike[str] | Store, *, create: bool, reading
         raise SnapshotNotFound(f"no snapshot of {reading} in {place} yet: %snapshot makes one") from error
     with opened:
         yield opened
+
+
+def _checked(record: Snapshot, opened: Store, given: bool) -> str:
+    """Return who has made a snapshot that is about to be loaded; TrustError tells what is in it."""
+    try:
+        return trusting.check(record, given=given, stranger=opened.stranger())
+    except TrustError as error:
+        error.refers = calls.summary(calls.read(record, opened.read))
+        raise
 
 
 def _check_folder(place: Place) -> None:

@@ -10,14 +10,15 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from nbsnap import keys, signing
-from nbsnap.errors import NbSnapError
+from nbsnap.calls import read, summary
+from nbsnap.errors import NbSnapError, TrustError
 from nbsnap.layout import Sheet, Table
 from nbsnap.model import Head, Jsonable, Skip, Snapshot, Variable
 from nbsnap.render import show_sheet
 from nbsnap.store import Store
 from nbsnap.wording import count, short_id, when
 
-__all__ = ["TrustReport", "Vouched", "vouch", "vouched_sheet"]
+__all__ = ["TrustReport", "Vouched", "refused_sheet", "vouch", "vouched_sheet"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +38,7 @@ class TrustReport(Jsonable):
     store: str
     key: str  # the id of the key that signed
     snapshots: tuple[Vouched, ...]
+    refers: tuple[str, ...] = ()  # of a single one: lines about what loading it would refer to
     problems: tuple[str, ...] = ()  # of `--all`: a line for each record that cannot be read
 
 
@@ -72,24 +74,25 @@ def vouch(
         if was != "own":
             store.sign(entry, lambda signature, id: signing.add(signature, id))
         signed.append(Vouched(snapshot.head, was, snapshot.variables, snapshot.skips))
-    return TrustReport(store.place, key.id, tuple(signed), tuple(problems)), tuple(found.values())
+    refers = summary(read(next(iter(found.values())), store.read)) if len(found) == 1 else ()
+    return TrustReport(store.place, key.id, tuple(signed), refers, tuple(problems)), tuple(found.values())
 
 
 def vouched_sheet(report: TrustReport, found: Iterable[Snapshot], *, verbose: bool = False, front: str) -> Sheet:
     """Return what is said: of one snapshot all that is in it, of several a row for each."""
     found = tuple(found)
-    stays = f"signed with your key ({report.key}): %restore loads it without --trust"
+    stays = f"signed with your key ({report.key})"
     if len(found) == 1:
         sheet = show_sheet(found[0], verbose=verbose, command=f"{front} show")
         was = report.snapshots[0].was
-        line = f"it was {stays} already" if was == "own" else f"{stays}; until now: {_WAS[was]}"
-        return sheet._replace(verb="Trusted", lines=(*sheet.lines, line, *report.problems))
+        line = f"it was {stays} before" if was == "own" else f"{stays} from now on; until now: {_WAS[was]}"
+        return sheet._replace(verb="Trusted", lines=(*sheet.lines, *report.refers, line, *report.problems))
     rows = tuple(
         (
             short_id(one.head.id),
             one.head.name,
             when(one.head.time),
-            count(len(one.variables), "variable"),
+            f"{len(one.variables):,}",
             _WAS[one.was],
         )
         for one in report.snapshots
@@ -97,6 +100,14 @@ def vouched_sheet(report: TrustReport, found: Iterable[Snapshot], *, verbose: bo
     table = Table(rows, ("id", "name", "time", "variables", "until now"))
     facts = (count(len(rows), "snapshot"), f"signed with your key ({report.key})")
     return Sheet("Trusted", "", "", facts, "", (table,) if rows else (), report.problems)
+
+
+def refused_sheet(error: TrustError, *, front: str = "%snapshots") -> Sheet | None:
+    """Return what is in a snapshot that was not loaded."""
+    if not isinstance(error.snapshot, Snapshot):
+        return None
+    sheet = show_sheet(error.snapshot, command=f"{front} show")
+    return sheet._replace(verb="Not loaded: snapshot", lines=(*sheet.lines, *error.refers))
 
 
 _WAS = {

@@ -41,7 +41,7 @@ LAYERS = """
     startup profile host meter autosave lost firstline
     render_history page
     render sheets differences
-    glance layout tree sources streams
+    glance layout tree sources streams calls
     wording manifest background answers keep signing
     keyline
     quiet outfile pagemap remarks records thumbnail keys
