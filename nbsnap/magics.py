@@ -30,7 +30,7 @@ from traitlets import Bool, Dict, Enum, Float, List, TraitError, Unicode, observ
 from nbsnap import host
 from nbsnap.arguments import COMMANDS, add
 from nbsnap.arguments import split as _split
-from nbsnap.errors import NbSnapError, StoreNotFound, VariableNotFound
+from nbsnap.errors import NbSnapError, StoreNotFound, TrustError, VariableNotFound
 from nbsnap.firstline import written_out
 from nbsnap.model import BESIDE
 
@@ -330,6 +330,9 @@ class NbSnap(Magics):
             default=[],
             help="Make these again, which were not saved: show and run the statements that had made them.",
         ),
+        _argument(
+            "--trust", action="store_true", help="Load it even if it was not made by you, as far as can be told."
+        ),
         _argument("--no-map", action="store_true", help="Read and verify all of it now; map no array from a file."),
         *_SHOW,
     )
@@ -339,8 +342,8 @@ class NbSnap(Magics):
         Variables of the session that the snapshot does not have stay, unless --exact is given. What
         cannot be restored is named, with what would help; its bytes stay in the store for another try.
 
-        A snapshot is made of pickles, which can run code when they are loaded: restore only what you
-        trust.
+        A snapshot is made of pickles, which run code when they are loaded. So one that you did not make,
+        as far as its signature tells, is shown and not loaded; --trust loads it all the same.
 
         SNAPSHOT goes before --only and --exclude, which take all words up to the next option.
 
@@ -374,6 +377,7 @@ class NbSnap(Magics):
                     beside=self._parts(args, partly=bool(args.only or args.exclude)),
                     reload_extensions=self.reload_extensions,
                     map=self.map and not args.no_map,
+                    trust=args.trust,
                     progress=progress,
                 )
             _wake_figures(self._ip)
@@ -386,12 +390,13 @@ class NbSnap(Magics):
     def _rerun(self, args: Any) -> RerunReport | None:
         """Run again what had made the names; after a restore, if the session does not have the snapshot yet."""
         named = None if args.snapshot == "latest" else args.snapshot
-        where = {"store": self._place(), "notebook": self.notebook or None}
+        where: dict[str, Any] = {"store": self._place(), "notebook": self.notebook or None}
         with self._errors("nothing more was run", named, []):
             from nbsnap import render, session
 
             if not (args.dry_run or session.is_here(args.snapshot, **where)):
-                self.restore(f"{shlex.quote(args.snapshot)}{' -q' if args.quiet else ''}")
+                more = f"{' -q' if args.quiet else ''}{' --trust' if args.trust else ''}"
+                self.restore(f"{shlex.quote(args.snapshot)}{more}")
             report: RerunReport = session.rerun(
                 _split(args.rerun),
                 named or "",
@@ -400,6 +405,7 @@ class NbSnap(Magics):
                 show=None if args.quiet else lambda step: _print(render.step_text(step)),
                 run=self._run_code,
                 python=self._ip.transform_cell,
+                trust=args.trust,
                 **where,
             )
             self.lost.found(report.made)
@@ -504,6 +510,7 @@ class NbSnap(Magics):
             %snapshots prune [rules]           remove all that no rule keeps: --last N, --hourly N, --daily N,
                                                --max-size SIZE (2GB); else the settings keep and max_size. Those with
                                                a name stay, unless --named is given. --dry-run says what would go
+            %snapshots trust SNAPSHOT…         sign some with your own key, so that %restore loads them without --trust
             %snapshots check [--quick]         read everything in the store, and say what is damaged
 
         SNAPSHOT, A and B are a name, the beginning of an id, latest, or latest~2. Nothing is loaded. With each of them
@@ -515,7 +522,7 @@ class NbSnap(Magics):
         with self._errors(outcome, None, []):
             from nbsnap import background
 
-            if args.command in ("delete", "prune", "diff"):
+            if args.command in ("delete", "prune", "diff", "trust"):
                 background.wait()
             told = self._diff_live(args) if args.command == "diff" and args.b is None else self._answered(args)
             if not args.quiet or told.code or getattr(told.report, "problems", ()):
@@ -602,6 +609,11 @@ class NbSnap(Magics):
         except NbSnapError as error:
             from nbsnap.wording import clean, encodable
 
+            if isinstance(error, TrustError):
+                from nbsnap.vouching import refused_sheet
+
+                if (sheet := refused_sheet(error)) is not None:
+                    self._show(error, sheet)
             said = clean(str(error))
             if isinstance(error, VariableNotFound) and name is None and len(_split(patterns)) > 1:
                 said += " (the name of a snapshot goes before --only and --exclude)"
@@ -739,7 +751,7 @@ class NbSnap(Magics):
             return sorted(_history_parser(before[0])._option_string_actions)
         if next((word for word in reversed(before) if word.startswith("-")), "") in ("--only", "--exclude"):
             return self._variable_names("snapshots", "latest")
-        return self._snapshot_names() if before[0] in ("show", "diff", "delete") else []
+        return self._snapshot_names() if before[0] in ("show", "diff", "delete", "trust") else []
 
     def _variable_names(self, magic: str, reference: str) -> list[str]:
         if magic == "snapshot":
