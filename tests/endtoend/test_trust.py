@@ -326,7 +326,7 @@ def test_in_a_notebook(kernel_pair: Any, own_folder: Path) -> None:
     eve.run("%load_ext nbsnap")
     for line in ("%restore", "%restore --rerun rows", "%restore -q"):
         out = eve.run(line, ok=False)
-        assert "was not made by you" in out.text and "--trust" in out.text and "Not loaded" in out.text, out.text
+        assert all(words in out.text for words in ("was not made by you", "--trust", "Not loaded")), out.text
         assert any("text/html" in shown and "rows" in shown["text/html"] for shown in out.displays)
         assert "Traceback" not in out.text
     assert eve.run("'x' in globals()").result == "False"
