@@ -97,12 +97,14 @@ def tighten(path: str) -> None:
     try:
         fd = os.open(path, _FOLDER)
     except PermissionError:  # made under a umask that keeps out its owner
-        if not os.path.islink(path):
-            os.chmod(path, 0o700)
+        with contextlib.suppress(OSError):
+            if not os.path.islink(path):
+                os.chmod(path, 0o700)
         return
     try:
         mode = stat.S_IMODE(os.fstat(fd).st_mode)
         if mode & OTHERS or mode & 0o700 != 0o700:
-            os.fchmod(fd, (mode & ~OTHERS) | 0o700)
+            with contextlib.suppress(OSError):  # a file system that keeps no modes
+                os.fchmod(fd, (mode & ~OTHERS) | 0o700)
     finally:
         os.close(fd)
