@@ -1,4 +1,4 @@
-"""What loading pickles would refer to: all picklers and protocols, hand-made ones, and hostile input in bounded time."""
+"""What loading pickles would refer to: all protocols, hand-made ones, and hostile input in bounded time."""
 
 from __future__ import annotations
 
