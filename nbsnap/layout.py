@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from nbsnap.wording import clean, cut, first_columns, width_of
 
-__all__ = ["Block", "Sheet", "Shown", "Table", "to_html", "to_text"]
+__all__ = ["BOX", "DIM", "Block", "Sheet", "Shown", "Table", "escape", "to_html", "to_text"]
 
 LAST = 400  # columns on the screen of a last column, and of any other text that stands alone
 BESIDE = 24  # columns without which a last column stands beneath, where a table says so
@@ -180,7 +180,7 @@ def _words(text: str, longest: int) -> Iterable[str]:
 
 # Colours are the front end's own (JupyterLab's variables, else what surrounds the report), so that it reads in light
 # and dark; the two accents are mid-tones. Styles stand in the elements: front ends strip style sheets from output.
-_BOX = (
+BOX = (
     "font-family:var(--jp-ui-font-family,system-ui,sans-serif);font-size:var(--jp-ui-font-size1,13px);"
     "line-height:1.5;color:var(--jp-ui-font-color1,inherit)"
 )
@@ -191,28 +191,28 @@ _TABLE = (
 _TR = "background:transparent;border:0"
 _TD = "text-align:left;vertical-align:top;padding:1px 12px 1px 0;border:0;max-width:60em"
 _MONO = "font-family:var(--jp-code-font-family,monospace);font-size:var(--jp-code-font-size,12px)"
-_DIM = "opacity:.65"
+DIM = "opacity:.65"
 _ACCENTS = {"failed": "var(--jp-error-color1,#d33)"}
 _ACCENT = "var(--jp-warn-color1,#c77700)"
 
 
 def to_html(sheet: Sheet) -> str:
     """Return the sheet as one `<div>`: no script, no style sheet, no reference to anything outside."""
-    parts = [f'<div class="nbsnap" style="{_BOX}"><div>']
-    parts.append(_escape(sheet.verb))
+    parts = [f'<div class="nbsnap" style="{BOX}"><div>']
+    parts.append(escape(sheet.verb))
     if sheet.name:
-        parts.append(f" <b>{_escape(cut(sheet.name, 60))}</b>")
+        parts.append(f" <b>{escape(cut(sheet.name, 60))}</b>")
     if sheet.id:
-        parts.append(f' <span style="{_MONO};{_DIM}">{_escape(sheet.id)}</span>')
+        parts.append(f' <span style="{_MONO};{DIM}">{escape(sheet.id)}</span>')
     if sheet.origin:
-        parts.append(f" {_escape(sheet.origin)}")
+        parts.append(f" {escape(sheet.origin)}")
     if sheet.facts:
         parts.append(" " if sheet.origin == "would hold" else " · ")
-        parts.append(" · ".join(map(_escape, sheet.facts)))
+        parts.append(" · ".join(map(escape, sheet.facts)))
     parts.append("</div>")
     parts += [_html_table(table) for table in sheet.tables]
     parts += [_html_block(block) for block in sheet.blocks]
-    parts += [f"<div>{_escape(cut(line, 1000))}</div>" for line in sheet.lines]
+    parts += [f"<div>{escape(cut(line, 1000))}</div>" for line in sheet.lines]
     parts.append("</div>")
     return "".join(parts)
 
@@ -220,7 +220,8 @@ def to_html(sheet: Sheet) -> str:
 _ENTITIES = {ord("&"): "&amp;", ord("<"): "&lt;", ord(">"): "&gt;", ord('"'): "&quot;", ord("'"): "&#x27;"}
 
 
-def _escape(text: str) -> str:
+def escape(text: str) -> str:
+    """Return text for HTML, cleaned."""
     return clean(text).translate(_ENTITIES)
 
 
@@ -230,12 +231,12 @@ def _html_table(table: Table) -> str:
     label = None
     rows = []
     if table.head:
-        cells = "".join(_td(_escape(cell), _DIM, at in table.right) for at, cell in enumerate(table.head))
+        cells = "".join(_td(escape(cell), DIM, at in table.right) for at, cell in enumerate(table.head))
         rows.append(f'<tr style="{_TR}">{cells}</tr>')
     for row in table.rows[:HTML_ROWS]:
         cells = ""
         for at, (cell, limit) in enumerate(zip(row, limits, strict=True)):
-            said = _escape(cut(cell, limit))
+            said = escape(cut(cell, limit))
             if at == 0 and table.labels:
                 said, label = ("" if label == row[0] else said), row[0]
                 cells += _td(said, f"font-weight:600;white-space:nowrap;color:{_ACCENTS.get(row[0], _ACCENT)}")
@@ -249,7 +250,7 @@ def _html_table(table: Table) -> str:
     more = table.more
     if len(table.rows) > HTML_ROWS:
         more = f"and {len(table.rows) - HTML_ROWS:,} more: nbsnap show -v lists them all in a terminal"
-    after = f'<div style="{_DIM}">{_escape(more)}</div>' if more else ""
+    after = f'<div style="{DIM}">{escape(more)}</div>' if more else ""
     inside = f'<table style="{_TABLE}"><tbody>{"".join(rows)}</tbody></table>'
     if len(table.rows) > TABLE_ROWS:
         inside = f'<div style="max-height:26em;overflow:auto">{inside}</div>'
@@ -258,18 +259,18 @@ def _html_table(table: Table) -> str:
 
 def _html_block(block: Block) -> str:
     if block.markup:
-        title = f'<div style="{_MONO}">{_escape(cut(block.title, LAST))}</div>'
+        title = f'<div style="{_MONO}">{escape(cut(block.title, LAST))}</div>'
         side_by_side = "display:inline-block;vertical-align:top;max-width:100%;margin:4px 28px 8px 0"
         return f'<div style="{side_by_side}">{title}{block.markup}</div>'
     lines = []
     for line in block.lines:
         colour = _SIGNS.get(line[:1], "")
-        lines.append(f'<div style="{colour}">{_escape(cut(_tabless(line), LAST)) or "&nbsp;"}</div>')
-    title = f'<div style="{_MONO}">{_escape(cut(block.title, LAST))}</div>'
+        lines.append(f'<div style="{colour}">{escape(cut(_tabless(line), LAST)) or "&nbsp;"}</div>')
+    title = f'<div style="{_MONO}">{escape(cut(block.title, LAST))}</div>'
     return f'{title}<div style="{_MONO};white-space:pre;overflow-x:auto;margin:0 0 6px 1.5em">{"".join(lines)}</div>'
 
 
-_SIGNS = {"+": "color:var(--jp-success-color1,#388e3c)", "-": "color:var(--jp-error-color1,#d33)", "@": _DIM}
+_SIGNS = {"+": "color:var(--jp-success-color1,#388e3c)", "-": "color:var(--jp-error-color1,#d33)", "@": DIM}
 
 
 def _td(said: str, style: str = "", right: bool = False) -> str:

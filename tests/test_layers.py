@@ -39,7 +39,7 @@ LAYERS = """
     ordering namespace provenance placeholder cells abroad weight
     describe
     startup profile host meter autosave lost firstline
-    render_history page
+    render_history page bar
     render sheets differences
     glance layout tree sources streams
     wording manifest background answers keep
