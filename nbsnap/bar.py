@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from collections import deque
 
-from nbsnap.layout import BOX, DIM, escape
+from nbsnap import theme
+from nbsnap.layout import BOX, escape
 from nbsnap.progress import Progress
 from nbsnap.wording import clean, listed, seconds, size
 
@@ -68,16 +69,13 @@ def to_html(progress: Progress, rate: float) -> str:
     """Return it with a bar as far as it has come; where nobody knows how far that is, without."""
     facts = _facts(progress, rate)
     parts = [f'<div class="nbsnap" style="{BOX}"><div>{escape(said(progress))}']
-    parts += [f' <span style="{DIM}">· {escape(fact)}</span>' for fact in facts]
+    parts += [f' <span style="{theme.DIM}">· {escape(fact)}</span>' for fact in facts]
     parts.append("</div>")
     if progress.total:
         share = 100 * min(progress.done, progress.total) / progress.total
         parts.append(
             '<div style="height:5px;max-width:30em;margin:3px 0 2px;border-radius:3px;overflow:hidden;'
             'background:rgba(128,128,128,.25)">'
-            f'<div style="height:100%;width:{share:.1f}%;background:{_FILLED}"></div></div>'
+            f'<div style="height:100%;width:{share:.1f}%;background:{theme.FILLED}"></div></div>'
         )
     return "".join([*parts, "</div>"])
-
-
-_FILLED = "var(--jp-brand-color1,var(--vscode-progressBar-background,#1976d2))"

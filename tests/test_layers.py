@@ -43,7 +43,7 @@ LAYERS = """
     render sheets differences
     glance layout tree sources streams
     wording manifest background answers keep
-    quiet outfile pagemap remarks records thumbnail
+    quiet outfile pagemap theme remarks records thumbnail
     model digest progress arguments
     errors
 """
@@ -161,7 +161,7 @@ def test_reports_are_made_from_records_alone() -> None:
     """`render` reads the records, and says it by means of `layout`, `glance` and `wording`, which read nothing."""
     assert MODULES["render"][0] <= {"model", "errors", "layout", "wording", "glance"}
     assert MODULES["render_history"][0] <= {"model", "records", "layout", "wording"}
-    assert not (MODULES["layout"][0] | MODULES["wording"][0]) - {"wording"}
+    assert not (MODULES["layout"][0] | MODULES["wording"][0]) - {"wording", "theme"}
 
 
 def test_the_bottom_stands_on_nothing() -> None:
