@@ -38,7 +38,7 @@ LAYERS = """
     builders sharing refused structs beside | seen pages
     ordering namespace provenance placeholder cells abroad weight
     describe
-    startup profile host meter autosave lost firstline
+    startup profile host fleeting meter autosave lost firstline
     render_history page bar
     render sheets differences
     glance layout tree sources streams
