@@ -1,9 +1,10 @@
 """The colours and letters of what a notebook shows: the front end's own, so that it reads in light and dark.
 
 Styles stand in the elements: front ends strip style sheets from output, and none of ours may reach what is not ours.
-Each value is that of JupyterLab (and Notebook, Kaggle), else that of VS Code; where there is neither (Colab, a page of
-nbconvert, an HTML mail), text has the colour that surrounds it and the accents are mid-tones, which have a contrast of
-4 to 1 and more on white and on black. So nothing has to know which theme is on, or to be drawn anew when it changes.
+Each value is that of JupyterLab (and Notebook, Kaggle), else that of VS Code. Where there is neither (Colab, a page of
+nbconvert, an HTML mail), text has the colour that surrounds it, and an accent is mixed with that: so it is darker on a
+light ground and lighter on a dark one. Nothing has to know which theme is on, or to be drawn anew when it changes. A
+browser that cannot mix (from before 2023) shows accents as plain text, which is bold or has a sign before it.
 """
 
 __all__ = ["ADDED", "CODE", "DIM", "FILLED", "FONT", "MONO", "REMOVED", "TEXT", "WARN"]
@@ -13,7 +14,7 @@ CODE = "var(--jp-code-font-family,var(--vscode-editor-font-family,ui-monospace,m
 TEXT = "var(--jp-ui-font-color1,inherit)"
 MONO = f"font-family:{CODE};font-size:var(--jp-code-font-size,12px)"
 DIM = "opacity:.65"
-WARN = "var(--jp-warn-color0,var(--vscode-editorWarning-foreground,#b06a00))"
-ADDED = "var(--jp-success-color1,var(--vscode-testing-iconPassed,#388e3c))"
-REMOVED = "var(--jp-error-color1,var(--vscode-errorForeground,#d33))"
+WARN = "var(--jp-warn-color0,var(--vscode-editorWarning-foreground,color-mix(in srgb,#e07b00 70%,currentColor)))"
+ADDED = "var(--jp-success-color1,var(--vscode-testing-iconPassed,color-mix(in srgb,#2e9e36 70%,currentColor)))"
+REMOVED = "var(--jp-error-color1,var(--vscode-errorForeground,color-mix(in srgb,#e03030 70%,currentColor)))"
 FILLED = "var(--jp-brand-color1,var(--vscode-progressBar-background,#1976d2))"
