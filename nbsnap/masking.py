@@ -19,7 +19,7 @@ import functools
 import re
 from collections.abc import Iterable, Iterator, Sequence
 
-from .sieve import MASK, Sieve, degree, words_of
+from .sieve import MASK, Sieve, degree, holds_secrets, words_of
 
 __all__ = ["is_masked", "mask_cells", "mask_code"]
 
@@ -72,8 +72,9 @@ def _mask_named(source: str, sieve: Sieve) -> str:
     text = "\n".join(lines)
     last = len(text)
     for node, replacement in sorted(finder.found, key=lambda one: _place(one[0]), reverse=True):
-        begin, end = _offset(lines, starts, node.lineno, node.col_offset), _offset(
-            lines, starts, node.end_lineno or node.lineno, node.end_col_offset or 0
+        begin, end = (
+            _offset(lines, starts, node.lineno, node.col_offset),
+            _offset(lines, starts, node.end_lineno or node.lineno, node.end_col_offset or 0),
         )
         if end <= last:
             breaks = text.count("\n", begin, end)
@@ -107,12 +108,40 @@ def _offset(lines: Sequence[str], starts: Sequence[int], line: int, column: int)
 _QUOTED = f'"{MASK}"'
 #: What is called with a literal that it merely wraps.
 _WRAPS = frozenset(
-    "str bytes bytearray SecretStr SecretBytes Secret b64decode b64encode fromhex unhexlify quote quote_plus dedent".split()
+    [
+        "str",
+        "bytes",
+        "bytearray",
+        "SecretStr",
+        "SecretBytes",
+        "Secret",
+        "b64decode",
+        "b64encode",
+        "fromhex",
+        "unhexlify",
+        "quote",
+        "quote_plus",
+        "dedent",
+    ]
 )
-_SECRET_CLASSES = frozenset({"SecretStr", "SecretBytes", "Secret", "AzureKeyCredential", "Fernet", "AzureSasCredential"})
+_SECRET_CLASSES = frozenset(
+    {"SecretStr", "SecretBytes", "Secret", "AzureKeyCredential", "Fernet", "AzureSasCredential"}
+)
 _BASIC_AUTH = frozenset({"HTTPBasicAuth", "HTTPDigestAuth", "BasicAuth", "DigestAuth"})
 _SHELLS = frozenset(
-    "run_line_magic run_cell_magic system getoutput system_raw run check_output check_call Popen call magic".split()
+    [
+        "run_line_magic",
+        "run_cell_magic",
+        "system",
+        "getoutput",
+        "system_raw",
+        "run",
+        "check_output",
+        "check_call",
+        "Popen",
+        "call",
+        "magic",
+    ]
 )
 _ENVIRONMENT = frozenset({"environ", "putenv", "setenv", "set_env"})
 
@@ -244,7 +273,7 @@ class _Finder(ast.NodeVisitor):
             found = [node for node, text in literals if self.sieve.by_name(name, text)]
         if isinstance(value, ast.Tuple) and len(value.elts) == 2 and words_of(name)[-1:] == ("auth",):
             self.judge("password", value.elts[1])
-        elif isinstance(value, ast.List | ast.Tuple | ast.Set | ast.Dict):
+        elif isinstance(value, ast.List | ast.Tuple | ast.Set | ast.Dict) and holds_secrets(name):
             held = value.values if isinstance(value, ast.Dict) else value.elts
             for node in held:
                 found += [one for one, text in _literals(node) if self.sieve.by_shape(text)]

@@ -111,6 +111,7 @@ class Skip(Jsonable):
     hint: str = ""  # "pip install xgboost"
     cell: int | None = None
     code: str = ""
+    secret: str = ""  # what kind of secret it looks like, if that is why: "github-token", "named-secret"; see `sieve`
 
 
 #: The MIME type of a preview that is a table; see `nbsnap.preview` for what it holds.

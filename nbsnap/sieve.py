@@ -47,7 +47,8 @@ class Kind(NamedTuple):
 #: All that is known by its text.
 KINDS: tuple[Kind, ...] = (
     Kind("private-key", "a private key",
-         r"-----BEGIN (?:[A-Z0-9]+ )*PRIVATE KEY(?: BLOCK)?-----[\s\S]*?(?:-----END (?:[A-Z0-9]+ )*PRIVATE KEY(?: BLOCK)?-----|\Z)",
+         r"-----BEGIN (?:[A-Z0-9]+ ){0,4}PRIVATE KEY(?: BLOCK)?-----[\s\S]*?"
+         r"(?:-----END (?:[A-Z0-9]+ ){0,4}PRIVATE KEY(?: BLOCK)?-----|\Z)",
          ("PRIVATE KEY",)),
     Kind("private-key", "a private key", r"\bAGE-SECRET-KEY-1[0-9A-Z]{50,}", ("AGE-SECRET-KEY-1",)),
     Kind("anthropic-key", "an Anthropic key", r"\bsk-ant-[\w-]{20,}", ("sk-ant-",)),
@@ -74,8 +75,9 @@ KINDS: tuple[Kind, ...] = (
     Kind("api-key", "an API key", r"\b(?:gsk|xai|pplx|tvly|r8|lin_api|ntn|nvapi|fw|csk)[_-][A-Za-z0-9_-]{32,}",
          ("gsk_", "xai-", "pplx-", "tvly-", "r8_", "lin_api_", "ntn_", "nvapi-", "fw_", "csk-")),
     Kind("vault-token", "a Vault token", r"\bhv[sbr]\.[\w-]{24,}", ("hvs.", "hvb.", "hvr.")),
-    Kind("json-web-token", "a JSON web token", r"\beyJ[\w-]{8,}\.eyJ[\w-]{8,}\.[\w-]{8,}", (".eyJ",)),
-    Kind("url-password", "a URL with a password", r"\b[A-Za-z][\w+.-]*://[^\s/:@'\"`<>{}]*:([^\s/@'\"`<>{}$]{2,})@(?=[^\s@])", ("://",)),
+    Kind("json-web-token", "a JSON web token", r"\beyJ[\w-]{8,}\.eyJ[\w-]{4,}(?:\.[\w-]*)?", (".eyJ",)),
+    Kind("url-password", "a URL with a password",
+         r"\b[A-Za-z][\w+.-]{1,30}://[^\s/:@'\"`<>{}]{0,200}:([^\s/@'\"`<>{}$]{2,200})@(?=[^\s@])", ("://",)),
     Kind("authorization-header", "an Authorization header",
          r"\b(?:Bearer|Basic|bearer|basic)\s+([A-Za-z0-9._~+/-]{16,}=*)", ("earer ", "asic ")),
 )  # fmt: skip
@@ -87,33 +89,143 @@ _EXAMPLES = frozenset({"AKIAIOSFODNN7EXAMPLE", "ASIAIOSFODNN7EXAMPLE", "AKIAI44Q
 # ---- names -----------------------------------------------------------------------------------------------------------
 
 _STRONG = frozenset(
-    """
-    password passwd passphrase passcode pwd passwort apikey apitoken authtoken accesstoken refreshtoken accesskey
-    secretkey privatekey clientsecret api_key api_token api_secret secret_key secret_access_key access_key private_key
-    access_token refresh_token auth_token bearer_token session_token id_token oauth_token bot_token sas_token
-    personal_access_token client_secret app_secret app_key consumer_secret consumer_key shared_secret webhook_secret
-    signing_key encryption_key master_key account_key storage_key subscription_key service_key connection_string
-    auth_key jwt_secret token_secret oauth_secret hf_token gh_token github_token gitlab_token slack_token
-    huggingface_token openai_token authorization set_cookie db_pass user_pass smtp_pass mysql_pwd license_key
-    """.split()
+    [
+        "password",
+        "passwd",
+        "passphrase",
+        "passcode",
+        "pwd",
+        "passwort",
+        "apikey",
+        "apitoken",
+        "authtoken",
+        "accesstoken",
+        "refreshtoken",
+        "accesskey",
+        "secretkey",
+        "privatekey",
+        "clientsecret",
+        "api_key",
+        "api_token",
+        "api_secret",
+        "secret_key",
+        "secret_access_key",
+        "access_key",
+        "private_key",
+        "access_token",
+        "refresh_token",
+        "auth_token",
+        "bearer_token",
+        "session_token",
+        "id_token",
+        "oauth_token",
+        "bot_token",
+        "sas_token",
+        "personal_access_token",
+        "client_secret",
+        "app_secret",
+        "app_key",
+        "consumer_secret",
+        "consumer_key",
+        "shared_secret",
+        "webhook_secret",
+        "signing_key",
+        "encryption_key",
+        "master_key",
+        "account_key",
+        "storage_key",
+        "subscription_key",
+        "service_key",
+        "connection_string",
+        "auth_key",
+        "jwt_secret",
+        "token_secret",
+        "oauth_secret",
+        "hf_token",
+        "gh_token",
+        "github_token",
+        "gitlab_token",
+        "slack_token",
+        "huggingface_token",
+        "openai_token",
+        "authorization",
+        "set_cookie",
+        "db_pass",
+        "user_pass",
+        "smtp_pass",
+        "mysql_pwd",
+        "license_key",
+    ]
 )
 _WEAK = frozenset(
-    """
-    token secret auth jwt cookie credential pass otp session_key key_secret aws_key azure_key gcp_key google_key
-    openai_key anthropic_key github_key hf_key stripe_key slack_key twilio_key sendgrid_key mapbox_key tavily_key
-    pinecone_key cohere_key groq_key mistral_key kaggle_key wandb_key comet_key deepl_key serp_key ssh_key gpg_key
-    fernet_key secret_id webhook_url
-    """.split()
+    [
+        "token",
+        "secret",
+        "auth",
+        "jwt",
+        "cookie",
+        "credential",
+        "pass",
+        "otp",
+        "session_key",
+        "key_secret",
+        "aws_key",
+        "azure_key",
+        "gcp_key",
+        "google_key",
+        "openai_key",
+        "anthropic_key",
+        "github_key",
+        "hf_key",
+        "stripe_key",
+        "slack_key",
+        "twilio_key",
+        "sendgrid_key",
+        "mapbox_key",
+        "tavily_key",
+        "pinecone_key",
+        "cohere_key",
+        "groq_key",
+        "mistral_key",
+        "kaggle_key",
+        "wandb_key",
+        "comet_key",
+        "deepl_key",
+        "serp_key",
+        "ssh_key",
+        "gpg_key",
+        "fernet_key",
+        "secret_id",
+        "webhook_url",
+    ]
 )
 #: May follow the words that count.
 _AFTER = frozenset(
-    "value text str string raw plain old new prod production dev test staging default main env b64 hex bytes".split()
+    [
+        "value",
+        "text",
+        "str",
+        "string",
+        "raw",
+        "plain",
+        "old",
+        "new",
+        "prod",
+        "production",
+        "dev",
+        "test",
+        "staging",
+        "default",
+        "main",
+        "env",
+        "b64",
+        "hex",
+        "bytes",
+    ]
 )
 _WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
 #: One of these stands in every name that means something here: asked first, of many names at once.
-_HINTS = re.compile(
-    r"pass|pwd|secret|token|key|auth|credential|cookie|jwt|otp|connection.?string|webhook|(?:^|\n)auth"
-)
+_HINTS = re.compile(r"pass|pwd|secret|token|key|auth|credential|cookie|jwt|otp|connection.?string|webhook|(?:^|\n)auth")
 
 
 def words_of(name: str) -> tuple[str, ...]:
@@ -142,6 +254,15 @@ def degree(name: str) -> str:
     return ""
 
 
+def holds_secrets(name: str) -> bool:
+    """Tell whether texts that look drawn by lot are secrets for standing in what goes by a name.
+
+    Tokens are words as a rule, where there are several.
+    """
+    return degree(name) == "strong" or words_of(name)[-1:] in _HOLDERS
+
+
+_HOLDERS = (("secret",), ("secrets",), ("credential",), ("credentials",), ("auth",))
 _PLURALS = {word for name in _STRONG | _WEAK for word in name.split("_")}
 
 
@@ -168,7 +289,7 @@ def names_secret(name: str) -> bool:
 _STAND_IN = re.compile(
     r"""(?ix) \s* (?:
         | (?:none|null|nil|true|false|todo|changeme|change[_ -]me|example|redacted|hidden|masked|withheld|secret|password
-            |passwd|pwd|token|api[_ -]?key|key|foo|bar|abc|dummy|placeholder|unset|undefined|env|test|prompt|ask|no|yes
+            |passwd|pwd|token|api[_ -]?key|key|foo|bar|abc|dummy|placeholder|unset|undefined|env|test|ask|no|yes
             |required|optional|basic|bearer|oauth2?|str|string|text|utf-?8)
         | (?:your|my|insert|enter|put|replace|add|the|some)[\s_.<-].*
         | [<\[{(].*[>\]})] | \$\{?\w+\}?.* | %\(?\w+\)?s? | \{\{.*\}\}
@@ -333,7 +454,7 @@ def _compiled(
     kinds = [kind for kind in KINDS if kind.name not in allowed]
     signs = sorted({sign for kind in kinds for sign in kind.signs} - {"gl"})
     if any(kind.name == "gitlab-token" for kind in kinds):
-        signs += [f"gl{name}-" for name in "pat ptt oas rt cbt dt ft soat imt agent".split()]
+        signs += [f"gl{name}-" for name in ["pat", "ptt", "oas", "rt", "cbt", "dt", "ft", "soat", "imt", "agent"]]
     patterns: _Patterns = [("custom-secret", "by a pattern of the settings", pattern, ()) for pattern in own]
     patterns += [(kind.name, kind.words, re.compile(kind.pattern), kind.signs) for kind in kinds]
     return re.compile("|".join(map(re.escape, signs)) or r"(?!)"), own, patterns

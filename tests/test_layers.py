@@ -32,8 +32,8 @@ LAYERS = """
                                  | pruning
     losses taken batches origins | writer later naming
     pickling                     | reader
-    reducers definitions holes   | pieces folder line
-    memory paths flat plain      | packs backends
+    reducers definitions holes withheld | pieces folder line
+    memory paths flat plain incode | packs backends
                                  | mapping
     builders sharing refused structs beside | seen pages
     ordering namespace provenance placeholder cells abroad weight
@@ -42,8 +42,8 @@ LAYERS = """
     render_history page
     render sheets differences
     glance layout tree sources streams
-    wording manifest background answers keep
-    quiet outfile pagemap remarks records thumbnail
+    wording manifest background answers keep masking
+    quiet outfile pagemap remarks records thumbnail sieve
     model digest progress arguments
     errors
 """
