@@ -25,7 +25,7 @@ def find(code: types.CodeType, sieve: Sieve, within: Callable[[str], Found | Non
             if found := sieve.in_text(text) or within(text):
                 return found
         names = [*one.co_names, *one.co_varnames, *one.co_cellvars, *one.co_freevars, *texts]
-        if texts and (sieve.names or sieve.may_name(names)) and (found := _bound(one, sieve)):
+        if texts and sieve.meant(names) and (found := _bound(one, sieve)):
             return found
     return None
 

@@ -19,7 +19,7 @@ import functools
 import re
 from collections.abc import Iterable, Iterator, Sequence
 
-from .sieve import MASK, Sieve, degree, holds_secrets, words_of
+from .sieve import MASK, Sieve, degree, holds_secrets, may_name, words_of
 
 __all__ = ["is_masked", "mask_cells", "mask_code"]
 
@@ -42,7 +42,7 @@ def mask_cells(
 @functools.lru_cache(maxsize=8192)
 def mask_code(source: str, sieve: Sieve, known: tuple[str, ...] = ()) -> str:
     """Return the text of a cell with its secrets masked; `known` are values that are secrets."""
-    if sieve.names or sieve.may_name([source]) or "-u" in source:
+    if sieve.names or "-u" in source or may_name(source):
         source = _mask_named(source, sieve)
     return sieve.mask(source, known)
 

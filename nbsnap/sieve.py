@@ -82,6 +82,10 @@ KINDS: tuple[Kind, ...] = (
          r"\b(?:Bearer|Basic|bearer|basic)\s+([A-Za-z0-9._~+/-]{16,}=*)", ("earer ", "asic ")),
 )  # fmt: skip
 
+#: Those that stand in a word shorter than `_WORD_LENGTH`, or in more than one; all others are in one long word.
+_WITH_SPACES = ("PRIVATE KEY", "://", "earer ", "asic ")
+_WORD_LENGTH = 15
+
 #: Documented by their makers as examples: nobody's secrets.
 _EXAMPLES = frozenset({"AKIAIOSFODNN7EXAMPLE", "ASIAIOSFODNN7EXAMPLE", "AKIAI44QH8DHBEXAMPLE"})
 
@@ -225,7 +229,7 @@ _AFTER = frozenset(
 )
 _WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
 #: One of these stands in every name that means something here: asked first, of many names at once.
-_HINTS = re.compile(r"pass|pwd|secret|token|key|auth|credential|cookie|jwt|otp|connection.?string|webhook|(?:^|\n)auth")
+_HINTS = ("pass", "pwd", "secret", "token", "key", "auth", "cred", "cookie", "jwt", "otp", "connection", "webhook")
 
 
 def words_of(name: str) -> tuple[str, ...]:
@@ -267,8 +271,9 @@ _PLURALS = {word for name in _STRONG | _WEAK for word in name.split("_")}
 
 
 def may_name(text: str) -> bool:
-    """Tell whether one of many names, in lines, may say anything."""
-    return _HINTS.search(text.lower()) is not None
+    """Tell whether a text has a name in it that may say anything."""
+    text = text.lower()
+    return any(hint in text for hint in _HINTS)
 
 
 #: Nothing is shown of what goes by such names, whatever it is: a column of tokens may be one of words.
@@ -354,11 +359,23 @@ class Sieve:
         """Tell whether the settings say that what goes by a name is one."""
         return bool(self.names) and any(fnmatchcase(name, pattern) for pattern in self.names)
 
-    def may_name(self, names: Iterable[str]) -> bool:
-        """Tell whether one of these names may be that of a secret; quick, and right when it says no."""
-        if self.names and any(map(self.is_named, names)):
-            return True
-        return may_name("\n".join(names))
+    def meant(self, names: Iterable[str]) -> set[str]:
+        """Return those of many names that are of secrets, whatever they hold."""
+        found = {name for name in names if self.is_named(name)} if self.names else set()
+        joined = "\n".join(names)
+        small = joined.lower()
+        if len(small) != len(joined):  # there are letters of which the small ones are two
+            return found.union(filter(degree, names))
+        for hint in _HINTS:
+            at = small.find(hint)
+            while at >= 0:
+                end = joined.find("\n", at) if "\n" in joined else -1
+                end = len(joined) if end < 0 else end
+                name = joined[joined.rfind("\n", 0, at) + 1 : end]
+                if degree(name):
+                    found.add(name)
+                at = small.find(hint, end)
+        return found
 
     def by_name(self, name: str, text: str) -> Found | None:
         """Judge a text by the name that it goes by."""
@@ -383,8 +400,11 @@ class Sieve:
 
     def may_hold(self, text: str) -> bool:
         """Tell whether there may be a secret in a text; quick, and right when it says no."""
-        signs, own = _compiled(self.values, self.allowed)[:2]
-        return signs.search(text) is not None or any(pattern.search(text) for pattern in own)
+        signs, own, _ = _compiled(self.values, self.allowed)
+        if any(sign in text for sign in _WITH_SPACES) or any(pattern.search(text) for pattern in own):
+            return True
+        words = [word for word in text.split() if len(word) >= _WORD_LENGTH]
+        return bool(words) and signs.search("\n".join(words)) is not None
 
     def in_text(self, text: str) -> Found | None:
         """Return the first secret that a text holds."""

@@ -19,20 +19,20 @@ import re
 import types
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 from . import incode, paths
 from .describe import is_a, made_in_python, module_of
 from .incode import as_text
 from .refused import qualified
-from .sieve import DEFAULT, LONGEST, Found, Sieve, degree, holds_secrets, words_of
+from .sieve import DEFAULT, LONGEST, Found, Sieve, holds_secrets, words_of
 
 __all__ = ["Withheld", "inside", "search"]
 
 DEPTH = 4
 WIDTH = 1_000
 OBJECTS = 50_000
-TEXTS = 1_000_000  # characters
+TEXTS = 500_000  # characters
 SHORTEST = 8  # characters of a text that may be a secret by itself
 LONG_KEY = 16  # characters of a key that may be one
 #: More secrets by name in one variable, and it is a table of them: data.
@@ -172,12 +172,16 @@ def search(values: Mapping[str, Any], sieve: Sieve, closed: Collection[int] = ()
     return found
 
 
+_Entry = TypeVar("_Entry", bound=tuple[Any, ...])
+
+
 class _Look:
     def __init__(self, found: Withheld, sieve: Sieve, seen: set[int]) -> None:
         self.found = found
         self.sieve = sieve
         self.seen = seen
-        self.level: list[tuple[Any, str, str]] = []  # an object, the variable that leads to it, what it is called
+        #: An object, its kind, the variable that leads to it, what it is called.
+        self.level: list[tuple[Any, int, str, str]] = []
         self.texts: list[str] = []
         self.left = OBJECTS
         self.room = TEXTS
@@ -186,31 +190,25 @@ class _Look:
 
     def top(self, values: Mapping[str, Any]) -> None:
         """Look at the variables themselves."""
-        judged = list(values) if self.sieve.may_name(values) else []
+        meant = self.sieve.meant(values)
+        kinds = map(_kinds.__getitem__, map(type, values.values()))
+        allows = self.sieve.allows if self.sieve.allowed else None
         texts: list[tuple[str, str]] = []
-        meant = {name for name in judged if self.means(name)}
-        for name, value in values.items():
-            kind = _kinds[type(value)]
-            if not kind or id(value) in self.seen:
+        for name, value, kind in zip(values, values.values(), kinds, strict=True):
+            if not kind or (allows is not None and allows(name)):
                 continue
-            if kind == _TEXT:
-                if (text := as_text(value)) is None:
-                    continue
-                if name in meant and (found := self.by_name(name, text)) is not None:
-                    self.whole(name, found)
-                elif len(text) >= SHORTEST:
-                    texts.append((name, text))
+            if kind != _TEXT and kind != _SECRET:
+                self.level.append((value, kind, name, name if name in meant and holds_secrets(name) else ""))
             elif kind == _SECRET:
-                if not self.sieve.allows(name):
-                    self.whole(name, self.known_object(value))
-            elif not self.sieve.allows(name):
-                self.level.append((value, name, name if name in meant and holds_secrets(name) else ""))
-        for (name, _), found in self.by_text(texts):
-            if not self.sieve.allows(name):
+                self.whole(name, self.known_object(value))
+            elif (text := value if type(value) is str else as_text(value)) is None:
+                continue
+            elif name in meant and (found := self.by_name(name, text)) is not None:
                 self.whole(name, found)
-
-    def means(self, name: str) -> bool:
-        return bool(degree(name)) or self.sieve.is_named(name)
+            elif len(text) >= SHORTEST:
+                texts.append((name, text))
+        for (name, _), found in self.by_text(texts):
+            self.whole(name, found)
 
     def by_name(self, name: str, text: str) -> Found | None:
         """Judge a text by its name, and tell of what kind it is, if that can be seen."""
@@ -264,56 +262,62 @@ class _Look:
     def down(self) -> None:
         """Look at what the objects of this level hold."""
         level, self.level = self.level, []
+        seen = self.seen
         rows: list[tuple[Any, str, str]] = []
         pairs: list[tuple[list[Any], list[Any], str, str]] = []
-        for value, root, called in level:
-            kind = _kinds[type(value)]
-            if id(value) in self.seen:
+        for value, kind, root, called in level:
+            if (key := id(value)) in seen:
                 continue
-            self.seen.add(id(value))
-            if kind == _OBJECT and module_of(type(value)) == "__main__":
-                self.level.append((type(value), root, ""))
+            seen.add(key)
             if kind == _ROW:
                 if len(value) <= WIDTH:
                     rows.append((value, root, called))
-            elif (held := _held(value, kind)) is not None and len(held[0]) <= WIDTH:
+                continue
+            if kind == _OBJECT and module_of(type(value)) == "__main__":
+                self.level.append((type(value), _CLASS, root, ""))
+            if (held := _held(value, kind)) is not None and len(held[0]) <= WIDTH:
                 pairs.append((*held, root, called))
-        self.rows(rows)
-        self.pairs(pairs)
+        self.pairs(self.affordable(pairs))
+        self.rows(self.affordable(rows))
+
+    def affordable(self, found: list[_Entry]) -> list[_Entry]:
+        """Return as many of these, the shortest first, as the budget allows."""
+        total = sum([len(one[0]) for one in found])
+        if total > self.left:
+            found.sort(key=lambda one: len(one[0]))
+            sizes = itertools.accumulate(len(one[0]) for one in found)
+            found = [one for one, size in zip(found, sizes, strict=True) if size <= self.left]
+            total = sum([len(one[0]) for one in found])
+        self.left -= total
+        return found
 
     def rows(self, rows: list[tuple[Any, str, str]]) -> None:
         """Look at what stands in lists and the like."""
-        items = list(itertools.chain.from_iterable(map(_row, (row for row, _, _ in rows))))
-        self.left -= len(items)
-        if self.left < 0:
-            return
-        origins = itertools.chain.from_iterable(
-            itertools.repeat((root, called), len(row)) for row, root, called in rows
-        )
+        items = list(itertools.chain.from_iterable([_row(row) for row, _, _ in rows]))
         kinds = list(map(_kinds.__getitem__, map(type, items)))
+        lengths = [len(row) for row, _, _ in rows]
+        origins = itertools.chain.from_iterable(map(itertools.repeat, rows, lengths))
+        asked = [
+            kind and (kind != _TEXT or len(item) >= SHORTEST) for item, kind in zip(items, kinds, strict=True)
+        ]  # a shorter one can be told by its own name only
         texts: list[tuple[tuple[str, object], str]] = []
-        for item, kind, (root, called) in itertools.compress(zip(items, kinds, origins, strict=True), kinds):
+        for item, kind, (_, root, called) in itertools.compress(zip(items, kinds, origins, strict=True), asked):
             self.one(item, kind, root, called, "", texts)
         for row, root, called in rows:
-            if type(row) is tuple and len(row) == 2 and words_of(called)[-1:] == ("auth",):
+            if called and type(row) is tuple and len(row) == 2 and words_of(called)[-1:] == ("auth",):
                 self.one(row[1], _kinds[type(row[1])], root, "", "password", texts)
         self.settle(texts)
 
     def pairs(self, pairs: list[tuple[list[Any], list[Any], str, str]]) -> None:
         """Look at what stands in dicts, and at attributes."""
-        self.left -= sum(len(keys) for keys, _, _, _ in pairs)
-        if self.left < 0:
-            return
-        every = [key for keys, _, _, _ in pairs for key in keys if type(key) is str]
-        perhaps = self.sieve.may_name(every) or any(called for _, _, _, called in pairs)
+        meant = self.sieve.meant({_key(key) for keys, _, _, _ in pairs for key in keys})
+        allows = self.sieve.allows if self.sieve.allowed else None
         texts: list[tuple[tuple[str, object], str]] = []
         for keys, values, root, called in pairs:
-            kinds = list(map(_kinds.__getitem__, map(type, values)))
-            for key, value, kind in itertools.compress(zip(keys, values, kinds, strict=True), kinds):
-                name = key if type(key) is str else as_text(key) or "" if type(key) is bytes else ""
-                if self.sieve.allowed and name and self.sieve.allows(name):
+            for key, value in zip(keys, values, strict=True):
+                if not (kind := _kinds[type(value)]) or (allows is not None and allows(_key(key))):
                     continue
-                self.one(value, kind, root, called, name if perhaps and name and self.means(name) else "", texts)
+                self.one(value, kind, root, called, name if meant and (name := _key(key)) in meant else "", texts)
             texts += [((root, key), key) for key in keys if type(key) is str and len(key) >= LONG_KEY]
         self.settle(texts)
 
@@ -322,7 +326,7 @@ class _Look:
     ) -> None:
         """Look at one thing: `name` is what it goes by itself, `called` what the container does that it is in."""
         if kind == _TEXT:
-            if (text := as_text(value)) is None:
+            if (text := value if type(value) is str else as_text(value)) is None:
                 return
             found = self.by_name(name, text) if name else self.sieve.by_shape(text) if called else None
             if found is not None:
@@ -331,8 +335,9 @@ class _Look:
                 texts.append(((root, value), text))
         elif kind == _SECRET:
             self.part(root, value, self.known_object(value))
-        elif kind:
-            self.level.append((value, root, name if name and holds_secrets(name) else called if kind in _INNER else ""))
+        else:
+            called = name if name and holds_secrets(name) else called if kind in _INNER else ""
+            self.level.append((value, kind, root, called))
 
     def settle(self, texts: list[tuple[tuple[str, object], str]]) -> None:
         for ((root, value), _), found in self.by_text(texts):
@@ -340,6 +345,11 @@ class _Look:
 
 
 _NO = Found("", "", "")
+
+
+def _key(key: Any) -> str:
+    """Return the name that a key of a dict is."""
+    return key if type(key) is str else (as_text(key) or "") if type(key) is bytes else ""
 
 
 def _row(value: Any) -> Any:
