@@ -403,8 +403,10 @@ class Sieve:
         signs, own, _ = _compiled(self.values, self.allowed)
         if any(sign in text for sign in _WITH_SPACES) or any(pattern.search(text) for pattern in own):
             return True
-        words = [word for word in text.split() if len(word) >= _WORD_LENGTH]
-        return bool(words) and signs.search("\n".join(words)) is not None
+        words = text.split()
+        if max(map(len, words), default=0) < _WORD_LENGTH:
+            return False
+        return signs.search("\n".join([word for word in words if len(word) >= _WORD_LENGTH])) is not None
 
     def in_text(self, text: str) -> Found | None:
         """Return the first secret that a text holds."""

@@ -69,13 +69,14 @@ class Taken:
     def holding(self, needles: Sequence[bytes]) -> set[str]:
         """Return the variables, entries beside them and keys of classes in whose streams one of these stands."""
         found: set[str] = set()
-        sizes = {variable.name: variable.size for variable in self.variables}
+        sizes: dict[str, int] = {}
         for group, stream, _ in self._groups:
             if not any(needle in stream for needle in needles):
                 continue
             if group.engine != "batch":
                 found.update(group.variables, group.definitions)
                 continue
+            sizes = sizes or {variable.name: variable.size for variable in self.variables}
             end = len(stream)
             for name in reversed(group.variables):  # a pickle for each, one behind the other
                 part, end = stream[end - sizes[name] : end], end - sizes[name]

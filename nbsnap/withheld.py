@@ -1,7 +1,7 @@
 """Which variables, and which parts of variables, are secrets: found before anything is taken apart.
 
-It is a look at the surface, and bounded: `DEPTH` steps down, containers of `WIDTH` items or fewer, `OBJECTS` objects
-and `TEXTS` characters in all. A million items are data and not walked. Level by level, by iterators that run in C; the
+It is a look at the surface, and bounded: `DEPTH` steps down, dicts and objects of `WIDTH` items or fewer, lists and
+other rows of `LENGTH` or fewer, `OBJECTS` objects and `TEXTS` characters in all. What is longer is data, and not walked. Level by level, by iterators that run in C; the
 sieve is asked once for all names and all texts of a level, and only where it says "perhaps", one by one.
 
 What is found is told to the capture by identity: a pickler that meets one of these objects refuses it, wherever it
@@ -15,9 +15,10 @@ from __future__ import annotations
 
 import collections
 import itertools
+import operator
 import re
 import types
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -30,8 +31,8 @@ from .sieve import DEFAULT, LONGEST, Found, Sieve, holds_secrets, words_of
 __all__ = ["Withheld", "inside", "search"]
 
 DEPTH = 4
-WIDTH = 1_000
-OBJECTS = 50_000
+WIDTH, LENGTH = 1_000, 100
+OBJECTS = 10_000
 TEXTS = 500_000  # characters
 SHORTEST = 8  # characters of a text that may be a secret by itself
 LONG_KEY = 16  # characters of a key that may be one
@@ -108,7 +109,7 @@ class Withheld:
 
 # ---- the look --------------------------------------------------------------------------------------------------------
 
-_NOTHING, _TEXT, _DICT, _ROW, _OBJECT, _FUNCTION, _CLASS, _SECRET = range(8)
+_NOTHING, _TEXT, _ROW, _DICT, _OBJECT, _FUNCTION, _CLASS, _SECRET = range(8)
 _ATOMS = frozenset({int, float, bool, complex, type(None), types.ModuleType, types.CodeType, types.BuiltinFunctionType})
 
 
@@ -154,6 +155,17 @@ _kinds = _Kinds()
 _INNER = frozenset({_DICT, _ROW})
 
 
+class _Deeper(dict[type, bool]):
+    """Whether objects of a class are looked into, or are secrets as a whole."""
+
+    def __missing__(self, cls: type) -> bool:
+        self[cls] = found = _kinds[cls] > _TEXT
+        return found
+
+
+_deeper = _Deeper()
+
+
 def search(values: Mapping[str, Any], sieve: Sieve, closed: Collection[int] = ()) -> Withheld:
     """Return what of these variables is a secret. Objects whose ids are in `closed` are not looked into."""
     found = Withheld(sieve=sieve)
@@ -175,6 +187,9 @@ def search(values: Mapping[str, Any], sieve: Sieve, closed: Collection[int] = ()
 _Entry = TypeVar("_Entry", bound=tuple[Any, ...])
 
 
+_TOGETHER = 64  # texts that the sieve is asked for at once
+
+
 class _Look:
     def __init__(self, found: Withheld, sieve: Sieve, seen: set[int]) -> None:
         self.found = found
@@ -190,25 +205,52 @@ class _Look:
 
     def top(self, values: Mapping[str, Any]) -> None:
         """Look at the variables themselves."""
+        if self.sieve.allowed:
+            values = {name: value for name, value in values.items() if not self.sieve.allows(name)}
         meant = self.sieve.meant(values)
-        kinds = map(_kinds.__getitem__, map(type, values.values()))
-        allows = self.sieve.allows if self.sieve.allowed else None
-        texts: list[tuple[str, str]] = []
-        for name, value, kind in zip(values, values.values(), kinds, strict=True):
-            if not kind or (allows is not None and allows(name)):
-                continue
-            if kind != _TEXT and kind != _SECRET:
-                self.level.append((value, kind, name, name if name in meant and holds_secrets(name) else ""))
-            elif kind == _SECRET:
-                self.whole(name, self.known_object(value))
-            elif (text := value if type(value) is str else as_text(value)) is None:
-                continue
-            elif name in meant and (found := self.by_name(name, text)) is not None:
+        types = list(map(type, values.values()))
+        kinds = list(map(_kinds.__getitem__, types))
+        for name in sorted(meant):
+            text = as_text(values[name]) if _kinds[type(values[name])] == _TEXT else None
+            if text is not None and (found := self.by_name(name, text)) is not None:
                 self.whole(name, found)
-            elif len(text) >= SHORTEST:
-                texts.append((name, text))
-        for (name, _), found in self.by_text(texts):
-            self.whole(name, found)
+        whole = self.found.whole
+        rest = [None if name in whole else value for name, value in values.items()] if whole else values.values()
+        if self.perhaps(rest, list(map(type, rest)) if whole else types):
+            texts = [(name, text) for name, value in values.items() if (text := _long_text(value)) is not None]
+            for (name, _), found in self.by_text(texts):
+                if name not in self.found.whole:
+                    self.whole(name, found)
+        rows = list(itertools.compress(values.values(), map(operator.eq, kinds, itertools.repeat(_ROW))))
+        deeper = map(_deeper.__getitem__, types)
+        if self.are_harmless(rows) and not any(_kinds[type(values[name])] == _ROW for name in meant):
+            deeper = map(operator.gt, kinds, itertools.repeat(_ROW))
+        self.level = [
+            (value, kind, name, name if name in meant and holds_secrets(name) else "")
+            for name, value, kind in itertools.compress(zip(values, values.values(), kinds, strict=True), deeper)
+        ]
+        for value, kind, name, _ in self.level:
+            if kind == _SECRET:
+                self.whole(name, self.known_object(value))
+
+    def are_harmless(self, rows: list[Any]) -> bool:
+        """Tell whether lists and the like hold nothing but atoms and texts that are no secrets."""
+        if not set(map(type, rows)) <= _EXACT:
+            return False
+        if max(map(len, rows), default=0) > LENGTH:
+            rows = [row for row in rows if len(row) <= LENGTH]
+        if sum(map(len, rows)) > self.left:
+            return False
+        items = list(itertools.chain.from_iterable(rows))
+        types = list(map(type, items))
+        return set(types) <= _FLAT and not self.perhaps(items, types)
+
+    def perhaps(self, values: Iterable[Any], types: list[type]) -> bool:
+        """Tell whether one of many values may be a text that is a secret; quick, and right when it says no."""
+        if not _OTHER_TEXTS.isdisjoint(kinds := set(types)) or any(_kinds[kind] == _TEXT for kind in kinds - _PLAIN):
+            return True
+        joined = "\n".join(itertools.compress(values, map(operator.is_, types, itertools.repeat(str))))
+        return len(joined) > self.room or self.sieve.may_hold(joined)
 
     def by_name(self, name: str, text: str) -> Found | None:
         """Judge a text by its name, and tell of what kind it is, if that can be seen."""
@@ -233,15 +275,23 @@ class _Look:
 
     def by_text(self, texts: list[tuple[Any, str]]) -> Iterator[tuple[tuple[Any, str], Found]]:
         """Yield those texts that hold a secret, and what it is."""
-        some = []
-        for one in texts:
-            if (length := len(one[1])) <= LONGEST and length <= self.room:
+        some = texts
+        lengths = [len(text) for _, text in texts]
+        if sum(lengths) > self.room or max(lengths, default=0) > LONGEST:
+            some = []
+            for one, length in sorted(zip(texts, lengths, strict=True), key=lambda pair: pair[1]):
+                if length > min(self.room, LONGEST):
+                    break
                 self.room -= length
                 some.append(one)
-        if some and self.sieve.may_hold("\n".join([text for _, text in some])):
-            for one in some:
-                if (found := self.sieve.in_text(one[1])) is not None:
-                    yield one, found
+        else:
+            self.room -= sum(lengths)
+        for start in range(0, len(some), _TOGETHER):
+            together = some[start : start + _TOGETHER]
+            if self.sieve.may_hold("\n".join([text for _, text in together])):
+                for one in together:
+                    if (found := self.sieve.in_text(one[1])) is not None:
+                        yield one, found
 
     def crowded(self) -> list[str]:
         """Let those variables be that hold many secrets by name, and return them: a table of passwords is data."""
@@ -263,19 +313,18 @@ class _Look:
         """Look at what the objects of this level hold."""
         level, self.level = self.level, []
         seen = self.seen
-        rows: list[tuple[Any, str, str]] = []
-        pairs: list[tuple[list[Any], list[Any], str, str]] = []
+        pairs: list[tuple[Iterable[Any], Iterable[Any], str, str]] = []
+        rows = [(value, root, called) for value, kind, root, called in level if kind == _ROW and len(value) <= LENGTH]
         for value, kind, root, called in level:
-            if (key := id(value)) in seen:
+            if kind in (_ROW, _SECRET) or id(value) in seen:
                 continue
-            seen.add(key)
-            if kind == _ROW:
-                if len(value) <= WIDTH:
-                    rows.append((value, root, called))
-                continue
+            seen.add(id(value))
             if kind == _OBJECT and module_of(type(value)) == "__main__":
                 self.level.append((type(value), _CLASS, root, ""))
-            if (held := _held(value, kind)) is not None and len(held[0]) <= WIDTH:
+            if type(value) is dict:
+                if len(value) <= WIDTH:
+                    pairs.append((value, value.values(), root, called))
+            elif (held := _held(value, kind)) is not None and len(held[0]) <= WIDTH:
                 pairs.append((*held, root, called))
         self.pairs(self.affordable(pairs))
         self.rows(self.affordable(rows))
@@ -293,55 +342,73 @@ class _Look:
 
     def rows(self, rows: list[tuple[Any, str, str]]) -> None:
         """Look at what stands in lists and the like."""
-        items = list(itertools.chain.from_iterable([_row(row) for row, _, _ in rows]))
-        kinds = list(map(_kinds.__getitem__, map(type, items)))
-        lengths = [len(row) for row, _, _ in rows]
-        origins = itertools.chain.from_iterable(map(itertools.repeat, rows, lengths))
-        asked = [
-            kind and (kind != _TEXT or len(item) >= SHORTEST) for item, kind in zip(items, kinds, strict=True)
-        ]  # a shorter one can be told by its own name only
-        texts: list[tuple[tuple[str, object], str]] = []
-        for item, kind, (_, root, called) in itertools.compress(zip(items, kinds, origins, strict=True), asked):
-            self.one(item, kind, root, called, "", texts)
+        items = list(itertools.chain.from_iterable([row if type(row) in _EXACT else _row(row) for row, _, _ in rows]))
+        self.items(items, rows)
         for row, root, called in rows:
-            if called and type(row) is tuple and len(row) == 2 and words_of(called)[-1:] == ("auth",):
-                self.one(row[1], _kinds[type(row[1])], root, "", "password", texts)
-        self.settle(texts)
+            if called:
+                for item in _row(row):
+                    self.shaped(item, root)
+                if type(row) is tuple and len(row) == 2 and words_of(called)[-1:] == ("auth",):
+                    self.of_name(row[1], root, "password")
 
-    def pairs(self, pairs: list[tuple[list[Any], list[Any], str, str]]) -> None:
+    def pairs(self, pairs: list[tuple[Iterable[Any], Iterable[Any], str, str]]) -> None:
         """Look at what stands in dicts, and at attributes."""
-        meant = self.sieve.meant({_key(key) for keys, _, _, _ in pairs for key in keys})
-        allows = self.sieve.allows if self.sieve.allowed else None
-        texts: list[tuple[tuple[str, object], str]] = []
-        for keys, values, root, called in pairs:
-            for key, value in zip(keys, values, strict=True):
-                if not (kind := _kinds[type(value)]) or (allows is not None and allows(_key(key))):
-                    continue
-                self.one(value, kind, root, called, name if meant and (name := _key(key)) in meant else "", texts)
-            texts += [((root, key), key) for key in keys if type(key) is str and len(key) >= LONG_KEY]
-        self.settle(texts)
+        keys = list(itertools.chain.from_iterable([keys for keys, _, _, _ in pairs]))
+        values = list(itertools.chain.from_iterable([values for _, values, _, _ in pairs]))
+        every = set(keys) if set(map(type, keys)) <= {str} else {key for key in map(_key, keys) if key}
+        if self.sieve.allowed and any(map(self.sieve.allows, every)):
+            values = [None if self.sieve.allows(_key(key)) else value for key, value in zip(keys, values, strict=True)]
+        if meant := self.sieve.meant(every):
+            origins = self.origins(pairs)
+            for key, value, (_, _, root, _) in zip(keys, values, origins, strict=True):
+                if (name := _key(key)) in meant:
+                    self.of_name(value, root, name)
+                    if _kinds[type(value)] in _INNER and holds_secrets(name):
+                        self.level.append((value, _kinds[type(value)], root, name))
+        self.items(values, pairs)
+        if self.perhaps(long := [key for key in every if len(key) >= LONG_KEY], [str] * len(long)):
+            self.settle([((one[-2], key), key) for one in pairs for key in one[0] if len(_key(key)) >= LONG_KEY])
+        for _, held, root, called in pairs:
+            if called:
+                for value in held:
+                    self.shaped(value, root)
 
-    def one(
-        self, value: Any, kind: int, root: str, called: str, name: str, texts: list[tuple[tuple[str, object], str]]
-    ) -> None:
-        """Look at one thing: `name` is what it goes by itself, `called` what the container does that it is in."""
-        if kind == _TEXT:
-            if (text := value if type(value) is str else as_text(value)) is None:
-                return
-            found = self.by_name(name, text) if name else self.sieve.by_shape(text) if called else None
-            if found is not None:
-                self.part(root, value, found)
-            elif len(text) >= SHORTEST:
-                texts.append(((root, value), text))
-        elif kind == _SECRET:
-            self.part(root, value, self.known_object(value))
-        else:
-            called = name if name and holds_secrets(name) else called if kind in _INNER else ""
-            self.level.append((value, kind, root, called))
+    def origins(self, holders: Sequence[_Entry]) -> Iterator[_Entry]:
+        """Return for each thing in some containers what is known of its container."""
+        return itertools.chain.from_iterable(map(itertools.repeat, holders, [len(one[0]) for one in holders]))
+
+    def items(self, items: list[Any], holders: Sequence[tuple[Any, ...]]) -> None:
+        """Look at what stands in containers, whatever its name."""
+        types = list(map(type, items))
+        if not set(types) <= _FLAT:
+            deeper = map(_deeper.__getitem__, types)
+            for item, (*_, root, called) in itertools.compress(zip(items, self.origins(holders), strict=True), deeper):
+                if (kind := _kinds[type(item)]) == _SECRET:
+                    self.part(root, item, self.known_object(item))
+                else:
+                    self.level.append((item, kind, root, called if kind in _INNER else ""))
+        if self.perhaps(items, types):
+            held = zip(items, self.origins(holders), strict=True)
+            self.settle(
+                [((root, item), text) for item, (*_, root, _) in held if (text := _long_text(item)) is not None]
+            )
+
+    def of_name(self, value: Any, root: str, name: str) -> None:
+        """Look at what goes by the name of a secret."""
+        text = as_text(value) if _kinds[type(value)] == _TEXT else None
+        if text is not None and (found := self.by_name(name, text)) is not None:
+            self.part(root, value, found)
+
+    def shaped(self, value: Any, root: str) -> None:
+        """Look at what stands in something of a secret's name."""
+        if (text := _long_text(value)) is not None and (found := self.sieve.by_shape(text)) is not None:
+            self.part(root, value, found)
 
     def settle(self, texts: list[tuple[tuple[str, object], str]]) -> None:
+        """Judge texts by themselves."""
         for ((root, value), _), found in self.by_text(texts):
-            self.part(root, value, found)
+            if id(value) not in self.found.parts or root not in self.found.watched:
+                self.part(root, value, found)
 
 
 _NO = Found("", "", "")
@@ -352,11 +419,21 @@ def _key(key: Any) -> str:
     return key if type(key) is str else (as_text(key) or "") if type(key) is bytes else ""
 
 
+_EXACT = frozenset({list, tuple, set, frozenset})
+_FLAT = _ATOMS | {str}
+_PLAIN = _FLAT | _EXACT | {dict}
+_OTHER_TEXTS = frozenset({bytes, bytearray})
+
+
+def _long_text(value: Any) -> str | None:
+    """Return a text that may be a secret by itself."""
+    if _kinds[type(value)] != _TEXT or len(value) < SHORTEST:
+        return None
+    return as_text(value)
+
+
 def _row(value: Any) -> Any:
     """Return the items of a list, a tuple, a set or a deque, past the methods of the user's class."""
-    cls = type(value)
-    if cls in (list, tuple, set, frozenset):
-        return value
     kinds: tuple[Any, ...] = (list, tuple, set, frozenset, collections.deque)
     for kind in kinds:
         if is_a(value, kind):
