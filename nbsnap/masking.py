@@ -19,7 +19,8 @@ import functools
 import re
 from collections.abc import Iterable, Iterator, Sequence
 
-from .sieve import MASK, Sieve, degree, holds_secrets, may_name, words_of
+from .model import MASK
+from .sieve import Sieve, degree, holds_secrets, may_name, words_of
 
 __all__ = ["is_masked", "mask_cells", "mask_code"]
 

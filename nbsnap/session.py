@@ -21,8 +21,10 @@ from . import cells, host, later, living, provenance, reports, undoing, verifyin
 from .errors import MemoryShort, NbSnapError, NothingNew, SnapshotNotFound, StoreNotFound, StrictError
 from .folder import FolderBackend
 from .keep import AUTOMATIC, Rules
-from .masking import is_masked
+from .masking import is_masked, mask_cells
 from .model import (
+    MASK,
+    NOTHING_RUN,
     Head,
     RerunReport,
     RestoreReport,
@@ -39,7 +41,7 @@ from .quiet import unhurried, uninterrupted
 from .rebuild import Rebuilt, rebuild
 from .remake import plan
 from .seen import learn, mark, since
-from .sieve import DEFAULT, MASK, Sieve
+from .sieve import DEFAULT, Sieve
 from .store import Store
 from .taken import Taken
 from .taking import parts_of, patterns, selected, session_names, take, without
@@ -594,7 +596,7 @@ def _why_not(steps: Iterable[Step]) -> str:
     if masked is None:
         return ""
     return (
-        f"nothing was run: a secret that stood in In [{masked.cell}] was not kept, {MASK} stands in its place;"
+        f"{NOTHING_RUN}: a secret that stood in In [{masked.cell}] was not kept, {MASK} stands in its place;"
         f" make {wording.listed(masked.makes)} by hand, then rerun the rest"
     )
 
@@ -623,7 +625,7 @@ def look_at(namespace: dict[str, Any] | None) -> tuple[dict[str, Any], list[str]
     """Return a namespace, by default the session's, with the names of its variables and the cells that bound them."""
     names = session_names(namespace)
     seen = host.look(names)
-    made = provenance.binders(seen.code) if seen.hidden is not None else {}
+    made = provenance.binders(mask_cells(seen.code, DEFAULT)) if seen.hidden is not None else {}
     return names, user_names(names, seen.hidden)[0], made
 
 

@@ -27,9 +27,11 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import NamedTuple
 
+from .errors import NbSnapError
+from .model import MASK
+
 __all__ = ["DEFAULT", "KINDS", "MASK", "NAMED", "SHOWN_NAMES", "Found", "Sieve", "names_secret"]
 
-MASK = "•••"
 #: The kind of what is told by its name.
 NAMED = "named-secret"
 LONGEST = 65_536  # characters of a text that is looked through
@@ -350,6 +352,14 @@ class Sieve:
     names: tuple[str, ...] = ()
     values: tuple[str, ...] = ()
     allowed: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Refuse patterns that are none."""
+        for value in self.values:
+            try:
+                re.compile(value)
+            except re.error as error:
+                raise NbSnapError(f"{value!r} is no regular expression: {error}") from None
 
     def allows(self, name: str) -> bool:
         """Tell whether what goes by a name is none."""

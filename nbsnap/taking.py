@@ -14,7 +14,6 @@ from typing import Any, NamedTuple
 from . import background as jobs
 from . import beside as state
 from . import environment, host, provenance, reports, wording
-from .capture import take_apart
 from .describe import type_name
 from .errors import NbSnapError
 from .masking import mask_cells, mask_code
@@ -69,7 +68,7 @@ def take(
     parts = parts_of(beside, names, partly=bool(only))
     chosen = without(selected(available, only, exclude), ignore, asked=only)
     kept, lost_beside = state.take(parts, state.Scene({name: names[name] for name in chosen}, host.cells(seen)))
-    taken, own = _apart(
+    taken, own = apart(
         names, chosen, None if include_secrets else secret, engine=engine, made=made, beside=kept, progress=progress,
         class_text=lambda name: provenance.class_text(name, code),
     )  # fmt: skip
@@ -96,7 +95,7 @@ def take(
 # --- secrets ----------------------------------------------------------------------------------------------------------
 
 
-def _apart(
+def apart(
     names: dict[str, Any],
     chosen: list[str],
     secret: Withheld | None,
@@ -104,14 +103,14 @@ def _apart(
     made: Mapping[str, tuple[int, str]],
     **more: Any,
 ) -> tuple[Taken, tuple[Skip, ...]]:
-    """Take variables apart but for secrets; return lines about those that are left out as a whole."""
+    """Take variables apart, without what is a secret; return lines, too, about those that are left out as a whole."""
     if secret is None:
-        return take_apart(names, chosen, made=made, **more), ()
+        return takeapart(names, chosen, made=made, **more), ()
     needles = [form for text in secret.known for form in _forms(text)]
     tried: set[str] = set()
     while True:
         rest = [name for name in chosen if name not in secret.whole]
-        taken = take_apart(names, rest, made=made, withheld=secret, **more)
+        taken = takeapart(names, rest, made=made, withheld=secret, **more)
         leaking = taken.holding(needles) if needles else set()
         if not leaking:
             return taken, tuple(

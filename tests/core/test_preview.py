@@ -18,7 +18,7 @@ import pytest
 
 from nbsnap.glance import Grid, Picture, lines, read
 from nbsnap.model import TABLE, Preview
-from nbsnap.preview import LIMIT, SECRET, preview, previews
+from nbsnap.preview import LIMIT, preview, previews
 from nbsnap.store import Store
 
 
