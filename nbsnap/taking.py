@@ -105,12 +105,12 @@ def apart(
 ) -> tuple[Taken, tuple[Skip, ...]]:
     """Take variables apart, without what is a secret; return lines, too, about those that are left out as a whole."""
     if secret is None:
-        return takeapart(names, chosen, made=made, **more), ()
+        return take_apart(names, chosen, made=made, **more), ()
     needles = [form for text in secret.known for form in _forms(text)]
     tried: set[str] = set()
     while True:
         rest = [name for name in chosen if name not in secret.whole]
-        taken = takeapart(names, rest, made=made, withheld=secret, **more)
+        taken = take_apart(names, rest, made=made, withheld=secret, **more)
         leaking = taken.holding(needles) if needles else set()
         if not leaking:
             return taken, tuple(

@@ -2,7 +2,8 @@
 
 It is a look at the surface, and bounded: `DEPTH` steps down, dicts and objects of `WIDTH` items or fewer, lists and
 other rows of `LENGTH` or fewer, `OBJECTS` objects and `TEXTS` characters in all. What is longer is data, and not
-walked. It goes level by level, by iterators that run in C; the sieve is asked once for all names and all texts of a level, and only where it says "perhaps", one by one.
+walked. It goes level by level, by iterators that run in C; the sieve is asked once for all names and all texts of a
+level, and only where it says "perhaps", one by one.
 
 What is found is told to the capture by identity: a pickler that meets one of these objects refuses it, wherever it
 sits, so it costs a placeholder or its variable, as any other part that cannot be saved (`holes`).
