@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 from . import background as jobs
 from . import beside as state
 from . import environment, host, provenance, reports, wording
+from .capture import take_apart
 from .describe import type_name
 from .errors import NbSnapError
 from .masking import mask_cells, mask_code
