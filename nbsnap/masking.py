@@ -338,17 +338,22 @@ _PAIR = re.compile(
     r"""(?P<name>[A-Za-z_][\w.-]*)["']?\]?
         (?P<between>\s*(?::\s*[A-Za-z_][\w.\[\] |]*)?=\s*|\s*:\s+|:(?!//)|[ ]+)
         (?:[rRbBuUfF]{1,2}(?=["']))?
-        (?P<value>"(?:[^"\\\n]|\\.)*"|'(?:[^'\\\n]|\\.)*'|[^\s"'|&;,(){}<>]+)""",
+        (?P<value>"(?:[^"\\\n]|\\.)*"|'(?:[^'\\\n]|\\.)*'|[^\s"'|&;()<>]+)""",
     re.VERBOSE,
 )
 _USER = re.compile(r"(?<=\s)(?:-u|--user)[ =]+[\"']?[^\s:\"']+:(?P<value>[^\s\"']+)")
 
 
+_ENV = re.compile(r"(?P<before>\s*%(?:set_)?env\s+(?P<name>\w+)(?:=|[ ]+))(?P<value>.*)", re.DOTALL)
+
+
 def _mask_shell(text: str, sieve: Sieve) -> str:
     """Mask what stands behind the name of a secret in a text that is no Python."""
     text = sieve.mask(text)
+    if (match := _ENV.fullmatch(text)) is not None:
+        name = match["name"] if sieve.allows(match["name"]) or not degree(match["name"]) else "password"
+        return match["before"] + MASK if sieve.by_name(name, match["value"]) else text
     out, at = [], 0
-    environment = bool(re.match(r"\s*%(?:set_)?env\b", text))
     while (match := _PAIR.search(text, at)) is not None:
         name, value = match["name"].lstrip("-"), match["value"]
         quoted = value[:1] in "\"'"
@@ -356,11 +361,11 @@ def _mask_shell(text: str, sieve: Sieve) -> str:
         meant = degree(name) or ("strong" if sieve.is_named(name) else "")
         spaced = not match["between"].strip()
         option = text[match.start("name") - 2 : match.start("name")].endswith("-")
-        if not meant or (spaced and not option and not environment and not quoted):
+        if not meant or (spaced and not option and not quoted):
             out.append(text[at : match.end("name")])
             at = match.end("name")
             continue
-        judged = "password" if meant == "weak" and (environment or option) and not sieve.allows(name) else name
+        judged = "password" if meant == "weak" and option and not sieve.allows(name) else name
         if sieve.by_name(judged, inner) is None or (not quoted and "(" in text[match.end() : match.end() + 1]):
             out.append(text[at : match.end("name")])
             at = match.end("name")

@@ -245,15 +245,19 @@ def degree(name: str) -> str:
     if len(name) > 120:
         return ""
     words = list(words_of(name))
-    while words and (words[-1] in _AFTER or words[-1].isdigit()) and len(words) > 1:
+    while words:
+        found = _meaning(words)
+        if found or not (words[-1] in _AFTER or words[-1].isdigit()):
+            return found
         words.pop()
-    if not words:
-        return ""
+    return ""
+
+
+def _meaning(words: list[str]) -> str:
+    """Return what the last of some words say."""
     last = words[-1]
-    if last not in ("pass", "keys") and last.endswith("s") and last[:-1] in _PLURALS:
-        words[-1] = last[:-1]
-    elif last == "keys":
-        words[-1] = "key"
+    if last.endswith("s") and last[:-1] in _PLURALS:
+        words = [*words[:-1], last[:-1]]
     for table, found in ((_STRONG, "strong"), (_WEAK, "weak")):
         if any("_".join(words[-number:]) in table for number in (1, 2, 3) if number <= len(words)):
             return found
