@@ -38,6 +38,9 @@ def walk(
         holder = queue.popleft()
         if not classes and holder is not value and is_a(holder, type):
             continue
+        if closed and is_a(holder, dict):
+            for place, key in _keys_among(holder, closed):
+                yield holder, f".keys()[{place}]", key
         for step, child in children(holder):
             is_leaf = type(child) in _LEAVES
             if is_leaf and not leaves and id(child) not in closed:
@@ -47,6 +50,11 @@ def walk(
                 seen.add(id(child))
                 keep.append(child)
                 queue.append(child)
+
+
+def _keys_among(holder: Any, wanted: Set[int]) -> list[tuple[int, object]]:
+    """Return the keys of a dict that are texts or numbers of these ids: others are told by `children`."""
+    return [(i, key) for i, key in enumerate(list(dict.keys(holder))) if type(key) in (str, int) and id(key) in wanted]
 
 
 def find(name: str, value: object, culprit: object) -> str:

@@ -300,8 +300,8 @@ def names_secret(name: str) -> bool:
 _STAND_IN = re.compile(
     r"""(?ix) \s* (?:
         | (?:none|null|nil|true|false|todo|changeme|change[_ -]me|example|redacted|hidden|masked|withheld|secret
-            |password|passwd|pwd|token|api[_ -]?key|key|foo|bar|abc|dummy|placeholder|unset|undefined|env|test|ask|no|yes
-            |required|optional|basic|bearer|oauth2?|str|string|text|utf-?8)
+            |password|passwd|pwd|token|api[_ -]?key|key|foo|bar|abc|dummy|placeholder|unset|undefined|env|test|ask|no
+            |yes|required|optional|basic|bearer|oauth2?|str|string|text|utf-?8)
         | (?:your|my|insert|enter|put|replace|add|the|some)[\s_.<-].*
         | [<\[{(].*[>\]})] | \$\{?\w+\}?.* | %\(?\w+\)?s? | \{\{.*\}\}
         | (.)\1* | [.*x•…_-]+

@@ -66,6 +66,10 @@ OBJECTS_KNOWN: dict[str, str] = {
 _KEY_PACKAGES = frozenset({"cryptography", "nacl", "ecdsa", "rsa", "Crypto", "Cryptodome"})
 
 
+#: What holds the value of another secret.
+KNOWN = Found("known-secret", "the value of another one", "")
+
+
 @dataclass
 class Withheld:
     """What is not to be saved."""
@@ -105,7 +109,7 @@ class Withheld:
 
     def within(self, text: str) -> Found | None:
         """Return the secret that a text holds, of those that are known."""
-        return next((Found("known-secret", "the value of another one", one) for one in self.known if one in text), None)
+        return next((KNOWN._replace(text=one) for one in self.known if one in text), None)
 
 
 # ---- the look --------------------------------------------------------------------------------------------------------
@@ -182,10 +186,20 @@ def search(values: Mapping[str, Any], sieve: Sieve, closed: Collection[int] = ()
         objects = {id(values[name]) for name in found.watched}
         found.watched.update(name for name, value in values.items() if id(value) in objects)
     found.known = tuple(dict.fromkeys(text for text in look.texts if _tells(text)))
+    for name, value in values.items() if found.known else ():
+        if _kinds[type(value)] == _TEXT and len(value) > LONGEST and (why := _in_long(value, found)) is not None:
+            found.whole[name] = why
     return found
 
 
 _Entry = TypeVar("_Entry", bound=tuple[Any, ...])
+
+
+def _in_long(value: Any, withheld: Withheld) -> Found | None:
+    """Return the known secret that a text holds which was too long to be looked through."""
+    if isinstance(value, str):
+        return withheld.within(str(value))
+    return next((KNOWN._replace(text=one) for one in withheld.known if one.encode("utf-8", "replace") in value), None)
 
 
 _TOGETHER = 64  # texts that the sieve is asked for at once
