@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from nbsnap.answers import Explanation
     from nbsnap.errors import (
         DamageError,
+        MemoryShort,
         NbSnapError,
         SnapshotNotFound,
         StoreError,
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
         StoreNotWritable,
         StoreVersionError,
         StrictError,
+        TrustError,
         VariableNotFound,
     )
     from nbsnap.explaining import explain
@@ -52,6 +54,7 @@ __all__ = [
     "Explanation",
     "Kept",
     "ListReport",
+    "MemoryShort",
     "NbSnapError",
     "Placeholder",
     "PlaceholderError",
@@ -68,6 +71,7 @@ __all__ = [
     "StoreNotWritable",
     "StoreVersionError",
     "StrictError",
+    "TrustError",
     "Variable",
     "VariableNotFound",
     "Verified",
@@ -120,6 +124,7 @@ _HOME = {
     "Placeholder": "placeholder",
     "PlaceholderError": "placeholder",
     "DamageError": "errors",
+    "MemoryShort": "errors",
     "NbSnapError": "errors",
     "SnapshotNotFound": "errors",
     "StoreError": "errors",
@@ -127,6 +132,7 @@ _HOME = {
     "StoreNotWritable": "errors",
     "StoreVersionError": "errors",
     "StrictError": "errors",
+    "TrustError": "errors",
     "VariableNotFound": "errors",
 }
 
