@@ -22,7 +22,7 @@ from __future__ import annotations
 
 import functools
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Set
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import NamedTuple
@@ -373,23 +373,10 @@ class Sieve:
         """Tell whether the settings say that what goes by a name is one."""
         return bool(self.names) and any(fnmatchcase(name, pattern) for pattern in self.names)
 
-    def meant(self, names: Iterable[str]) -> set[str]:
+    def meant(self, names: Iterable[str]) -> Set[str]:
         """Return those of many names that are of secrets, whatever they hold."""
-        found = {name for name in names if self.is_named(name)} if self.names else set()
-        joined = "\n".join(names)
-        small = joined.lower()
-        if len(small) != len(joined):  # there are letters of which the small ones are two
-            return found.union(filter(degree, names))
-        for hint in _HINTS:
-            at = small.find(hint)
-            while at >= 0:
-                end = joined.find("\n", at) if "\n" in joined else -1
-                end = len(joined) if end < 0 else end
-                name = joined[joined.rfind("\n", 0, at) + 1 : end]
-                if degree(name):
-                    found.add(name)
-                at = small.find(hint, end)
-        return found
+        found = _meant("\n".join(names))
+        return found.union(name for name in names if self.is_named(name)) if self.names else found
 
     def by_name(self, name: str, text: str) -> Found | None:
         """Judge a text by the name that it goes by."""
@@ -414,13 +401,7 @@ class Sieve:
 
     def may_hold(self, text: str) -> bool:
         """Tell whether there may be a secret in a text; quick, and right when it says no."""
-        signs, own, _ = _compiled(self.values, self.allowed)
-        if any(sign in text for sign in _WITH_SPACES) or any(pattern.search(text) for pattern in own):
-            return True
-        words = text.split()
-        if max(map(len, words), default=0) < _WORD_LENGTH:
-            return False
-        return signs.search("\n".join([word for word in words if len(word) >= _WORD_LENGTH])) is not None
+        return _may_hold(text, self.values, self.allowed)
 
     def in_text(self, text: str) -> Found | None:
         """Return the first secret that a text holds."""
@@ -497,3 +478,36 @@ def _compiled(
 
 
 DEFAULT = Sieve()
+
+
+# ---- many at once: most are those of the snapshot before -------------------------------------------------------------
+
+
+@functools.lru_cache(maxsize=256)
+def _meant(names: str) -> frozenset[str]:
+    """Return which of the names in these lines mean something."""
+    small = names.lower()
+    if len(small) != len(names):  # there are letters of which the small ones are two
+        return frozenset(filter(degree, names.split("\n")))
+    found = set()
+    for hint in _HINTS:
+        at = small.find(hint)
+        while at >= 0:
+            end = names.find("\n", at)
+            end = len(names) if end < 0 else end
+            name = names[names.rfind("\n", 0, at) + 1 : end]
+            if degree(name):
+                found.add(name)
+            at = small.find(hint, end)
+    return frozenset(found)
+
+
+@functools.lru_cache(maxsize=512)
+def _may_hold(text: str, values: tuple[str, ...], allowed: tuple[str, ...]) -> bool:
+    signs, own, _ = _compiled(values, allowed)
+    if any(sign in text for sign in _WITH_SPACES) or any(pattern.search(text) for pattern in own):
+        return True
+    words = text.split()
+    if max(map(len, words), default=0) < _WORD_LENGTH:
+        return False
+    return signs.search("\n".join([word for word in words if len(word) >= _WORD_LENGTH])) is not None

@@ -202,6 +202,7 @@ def _in_long(value: Any, withheld: Withheld) -> Found | None:
     return next((KNOWN._replace(text=one) for one in withheld.known if one.encode("utf-8", "replace") in value), None)
 
 
+_CHUNK = 512  # texts that are looked at as one
 _TOGETHER = 64  # texts that the sieve is asked for at once
 
 
@@ -264,8 +265,9 @@ class _Look:
         """Tell whether one of many values may be a text that is a secret; quick, and right when it says no."""
         if not _OTHER_TEXTS.isdisjoint(kinds := set(types)) or any(_kinds[kind] == _TEXT for kind in kinds - _PLAIN):
             return True
-        joined = "\n".join(itertools.compress(values, map(operator.is_, types, itertools.repeat(str))))
-        return len(joined) > self.room or self.sieve.may_hold(joined)
+        texts = list(itertools.compress(values, map(operator.is_, types, itertools.repeat(str))))
+        chunks = ["\n".join(texts[start : start + _CHUNK]) for start in range(0, len(texts), _CHUNK)]
+        return sum(map(len, chunks)) > self.room or any(map(self.sieve.may_hold, chunks))
 
     def by_name(self, name: str, text: str) -> Found | None:
         """Judge a text by its name, and tell of what kind it is, if that can be seen."""

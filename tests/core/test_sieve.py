@@ -84,7 +84,8 @@ NONE = """
     token_count n_tokens_seen tokenizer tokenize token_ids token_type keyword keywords key keys primary_key
     password_hasher password_hash_algorithm password_field secret_santa author authors authority monkey passenger
     compass bypass public_key cache_key sort_key api_key_name access_token_url secretary tokenization keyboard
-    max_tokens_used     password_length show_password_hint forgot_password_url oauth_url passed pass_rate compassion secret_name
+    max_tokens_used password_length show_password_hint forgot_password_url oauth_url passed pass_rate compassion
+    secret_name
 """
 
 
