@@ -516,7 +516,7 @@ def inside(withheld: Withheld, values: Mapping[str, Any], names: Iterable[str]) 
                 withheld.whole[name] = found
             continue
         for part, found in _texts_in(value, withheld.within):
-            withheld.add(name, part, found)
+            withheld.add(name, part, withheld.parts.get(id(part), found))
     return (len(withheld.parts), len(withheld.whole), len(withheld.watched)) != before
 
 

@@ -340,7 +340,7 @@ def test_closed_by_the_inline_backend() -> None:
 
 def test_kept_in_the_manifest(two_shells: Any, own_folder: Any) -> None:
     """Another process finds the previews in the record, none where they were not wanted, and the values are whole."""
-    two_shells.save("x = list(range(50))\npassword = 'hunter2'", "nbsnap.snapshot(name='with')")
+    two_shells.save("x = list(range(50))\npassword = 'hunter2'", "nbsnap.snapshot(name='with', include_secrets=True)")
     two_shells.save("x = list(range(50))", "nbsnap.snapshot(name='without', previews=False)")
     store = Store.open(own_folder / ".nbsnap")
     kept = store.find("with").previews
