@@ -336,7 +336,7 @@ def _literals(node: ast.expr) -> Iterator[tuple[ast.expr, str]]:
 
 _PAIR = re.compile(
     r"""(?P<name>[A-Za-z_][\w.-]*)["']?\]?
-        (?P<between>\s*(?::\s*[A-Za-z_][\w.\[\] |]*)?=\s*|\s*:\s+|:(?!//)|[ ]+)
+        (?P<between>\s*=\s*|\s*:\s*[A-Za-z_][\w.\[\] |]*=\s*(?=[rRbBuUfF]{0,2}["'])|\s*:\s+|:(?!//)|[ ]+)
         (?:[rRbBuUfF]{1,2}(?=["']))?
         (?P<value>"(?:[^"\\\n]|\\.)*"|'(?:[^'\\\n]|\\.)*'|[^\s"'|&;()<>]+)""",
     re.VERBOSE,

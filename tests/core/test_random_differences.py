@@ -111,7 +111,7 @@ def run(template: str, engine: str, examples: int, steps: int, **more: Any) -> N
     checks = [HealthCheck.too_slow, HealthCheck.filter_too_much, HealthCheck.data_too_large]
     options = settings(
         max_examples=examples, stateful_step_count=steps, deadline=None, suppress_health_check=checks, print_blob=False,
-        **({"derandomize": True, "database": None, "phases": [Phase.generate]} | more),
+        **({"phases": [Phase.generate]} | more),
     )  # fmt: skip
     run_state_machine_as_test(machine, settings=options)
 
