@@ -165,7 +165,8 @@ def test_the_hint_is_for_an_empty_session(shell):
     """With a variable of the user's in the session, loading prints nothing."""
     shell(LOAD, "x = 1", "%snapshot")
     assert shell("_mine = 1", LOAD)[1] == ""
-    assert shell("import this", LOAD)[1] == ""
+    assert shell("from this import d", LOAD)[1] == ""
+    assert "was saved here" in shell("import this", LOAD)[1], "modules are no work to be lost"
     assert shell("'a value without a name'", LOAD)[1].startswith("nbsnap: 1 variable")
 
 
