@@ -25,7 +25,7 @@ LAYERS = """
     cli attempt automatic explaining fresh since
     history session
     taking
-    reports undoing verifying
+    reports undoing verifying vouching
     environment living portrait preview | maintenance
     looking                      |
     capture rebuild remake       | store
@@ -37,14 +37,15 @@ LAYERS = """
                                  | mapping
     builders sharing refused structs beside | seen pages
     ordering namespace provenance placeholder cells abroad weight
-    describe
+    describe trusting
     startup profile host fleeting meter autosave lost firstline
     render_history page bar
     render sheets differences
-    glance layout tree sources streams
-    wording manifest background answers keep
-    quiet outfile pagemap theme remarks records thumbnail
-    model digest progress arguments
+    glance layout tree sources streams calls
+    wording manifest background answers keep signing
+    keyline
+    quiet outfile pagemap theme remarks records thumbnail keys
+    model digest progress arguments owners
     errors
 """
 
