@@ -43,11 +43,12 @@ class Output:
     error: str | None = None  # "NameError: name 'x' is not defined"
     traceback: str = ""
     count: int = 0
-    order: list[str] = field(default_factory=list)  # what a reader sees, top to bottom, as text
+    order: list[str] = field(default_factory=list)  # what a reader sees in the end, top to bottom, as text
+    places: dict[str, int] = field(default_factory=dict)  # in that order, of displays that can be changed
 
     @property
     def text(self) -> str:
-        """Everything readable that the cell showed."""
+        """Everything readable that the cell shows when it has ended."""
         return "".join(self.order)
 
     @property
@@ -162,11 +163,16 @@ class Kernel:
         elif kind in ("display_data", "execute_result"):
             output.displays.append(content["data"])
             text = content["data"].get("text/plain", "")
+            if name := content.get("transient", {}).get("display_id"):
+                output.places[name] = len(output.order)
             output.order.append(text + "\n")
             if kind == "execute_result":
                 output.result = text
         elif kind == "update_display_data":
             output.updates.append(content["data"])
+            if (place := output.places.get(content["transient"]["display_id"])) is not None:
+                text = content["data"].get("text/plain", "")
+                output.order[place] = text + "\n" if text else ""
         elif kind == "execute_input":
             output.count = content["execution_count"]
         elif kind == "error":
