@@ -170,7 +170,12 @@ def _opened(args: argparse.Namespace) -> Store:
     from nbsnap import host
     from nbsnap.store import Store
 
-    return Store.open(args.store or host.default_store(reading=True)[0])
+    place = args.store or host.default_store(reading=True)[0]
+    if getattr(args, "repair", False):
+        from nbsnap.repairing import opened
+
+        return opened(place)
+    return Store.open(place)
 
 
 def _notebook(store: Store, asked: str | None) -> str | None:

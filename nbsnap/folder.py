@@ -40,6 +40,7 @@ except ImportError:  # Windows
 
 TMP, LOCKS = "tmp", "locks"
 _WORD = re.compile(r"[A-Za-z0-9._-]+")
+_CLAIM = re.compile(r"[A-Za-z0-9._]+-\d+-[0-9a-f]{16}", re.ASCII)
 DAY = 86400.0
 _READ = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
 _WRITE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
@@ -111,6 +112,9 @@ class OpenFile:
 
     def __init__(self, path: str) -> None:
         self.fd = -1
+        mode = os.stat(path, follow_symlinks=False).st_mode
+        if not (stat.S_ISREG(mode) or stat.S_ISLNK(mode)):  # to open a device may be to set it going
+            raise OSError(errno.EINVAL, "not a regular file", path)
         self.fd = fd = os.open(path, _READ)
         self.lock = threading.Lock()
         found = os.fstat(fd)
@@ -238,7 +242,7 @@ class FolderBackend:
     def _claimed(self, folder: str) -> _Own:
         """Return a new file of this process in a folder: locked, for the owner alone."""
         for _ in range(100):
-            path = os.path.join(self.place, folder, f"{_host()}-{os.getpid()}-{secrets.token_hex(8)}")
+            path = self.path(f"{folder}/{_host()}-{os.getpid()}-{secrets.token_hex(8)}")
             try:
                 own = _Own(path, os.open(path, _WRITE, 0o600))
             except FileNotFoundError:
@@ -296,16 +300,17 @@ class FolderBackend:
 
     def _living(self, folder: str) -> tuple[Sequence[str], int]:
         """Return the files in a folder whose processes may be alive; remove the others, and say how many there were."""
-        place = os.path.join(self.place, folder)
         mine, removed = _host() + "-", 0
         alive = []
         try:
-            names = os.listdir(place)
+            names = os.listdir(os.path.dirname(self.path(f"{folder}/x")))  # never where a link leads: files go there
         except FileNotFoundError:
             return [], 0
-        for name in names:
-            path = os.path.join(place, name)
+        for name in filter(_CLAIM.fullmatch, names):
+            path = os.path.join(self.place, folder, name)
             try:
+                if not stat.S_ISREG(os.lstat(path).st_mode):  # nobody's
+                    continue
                 swept = _sweep(path, name.startswith(mine))
             except FileNotFoundError:  # gone
                 continue

@@ -24,6 +24,8 @@ from nbsnap.page import page
 from nbsnap.records import DiffReport, ListReport
 from nbsnap.render import show_sheet
 from nbsnap.render_history import check_sheet, diff_sheet, list_sheet, prune_sheet
+from nbsnap.render_repair import repair_sheet
+from nbsnap.repairing import repair
 from nbsnap.store import Store
 
 __all__ = ["Answer", "Asked", "answer", "diff_answer", "nothing_yet"]
@@ -128,6 +130,9 @@ def _prune(asked: Asked) -> Answer:
 
 
 def _check(asked: Asked) -> Answer:
+    if asked.args.repair:
+        done = repair(asked.store)
+        return Answer(done, repair_sheet(done, front=asked.front), 0 if done.ok else DamageError.exit_code)
     report = check(asked.store, read=not asked.args.quick)
     return Answer(report, check_sheet(report), 0 if report.ok else DamageError.exit_code)
 

@@ -6,7 +6,7 @@ a concurrent writer stored too) is counted, and no problem: pruning is what free
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from nbsnap import manifest
 from nbsnap.errors import DamageError, SnapshotNotFound, StoreError
@@ -16,7 +16,7 @@ from nbsnap.records import CheckReport, Problem
 from nbsnap.store import Store
 from nbsnap.tree import PACKS, index_file, pack_file, parse_pack
 
-__all__ = ["CheckReport", "Problem", "check"]
+__all__ = ["CheckReport", "Problem", "check", "users_of"]
 
 
 Users = dict[bytes, list[int]]  # piece -> numbers of the snapshots that refer to it
@@ -27,14 +27,7 @@ def check(store: Store, *, read: bool = True) -> CheckReport:
     store.pieces.look()
     problems: list[Problem] = []
     snapshots = list(_snapshots(store, problems))
-    users: Users = {}
-    for number, snapshot in enumerate(snapshots):
-        for content in manifest.contents(snapshot):
-            for id in map(bytes.fromhex, content.pieces):
-                numbers = users.setdefault(id, [])
-                if not numbers or numbers[-1] != number:
-                    numbers.append(number)
-
+    users = users_of(snapshots)
     names = set(store.backend.list(PACKS))
     packs = [pack for name in sorted(names) if (pack := parse_pack(name))]
     sound: set[bytes] = set()  # pieces that are there at least once
@@ -79,6 +72,18 @@ def check(store: Store, *, read: bool = True) -> CheckReport:
     return CheckReport(
         store.place, len(store.entries()), len(packs), pieces, size, unused, unindexed, read, tuple(problems)
     )
+
+
+def users_of(snapshots: Sequence[Snapshot]) -> Users:
+    """Return which snapshots refer to each piece."""
+    users: Users = {}
+    for number, snapshot in enumerate(snapshots):
+        for content in manifest.contents(snapshot):
+            for id in map(bytes.fromhex, content.pieces):
+                numbers = users.setdefault(id, [])
+                if not numbers or numbers[-1] != number:
+                    numbers.append(number)
+    return users
 
 
 def _snapshots(store: Store, problems: list[Problem]) -> Iterator[Snapshot]:

@@ -21,7 +21,7 @@ from nbsnap.backends import Backend, sentence
 from nbsnap.digest import PIECE_SIZE, digest
 from nbsnap.errors import DamageError, StoreError
 from nbsnap.model import Content
-from nbsnap.packs import RAW, TAIL_SIZE, Index, Piece, decode_index, decompress, tail_length
+from nbsnap.packs import MAX_INDEX, RAW, TAIL_SIZE, Index, Piece, decode_index, decompress, tail_length
 from nbsnap.tree import PACKS, index_file, pack_file, parse_pack
 
 __all__ = ["Pieces"]
@@ -172,7 +172,10 @@ class Pieces:
         """Return a pack's index from its own file."""
         file = index_file(pack)
         try:
-            return decode_index(self.backend.read(file), pack)
+            data = self.backend.read(file, 0, MAX_INDEX + 1)
+            if len(data) > MAX_INDEX:
+                raise DamageError("it is longer than any index")
+            return decode_index(data, pack)
         except FileNotFoundError:
             raise DamageError(f"{self.backend.describe(file)} is missing") from None
         except DamageError as error:
@@ -184,7 +187,7 @@ class Pieces:
         try:
             tail = self.backend.read(file, max(0, length - TAIL_SIZE), TAIL_SIZE)
             size = tail_length(tail) if len(tail) == TAIL_SIZE else 0
-            if not TAIL_SIZE < size <= length:
+            if not TAIL_SIZE < size <= min(length, MAX_INDEX):
                 raise DamageError("it does not end with an index: cut short, or altered")
             return decode_index(self.backend.read(file, length - size, size), pack)
         except DamageError as error:

@@ -206,7 +206,7 @@ class Store:
 
     def load_entry(self, entry: Entry) -> Snapshot:
         """Return the snapshot of a manifest; its pieces will be looked for first in the packs that it names."""
-        data = self._bytes(entry, None)
+        data = self._bytes(entry, manifest.MAX_FILE)
         try:
             snapshot, packs = manifest.parse(data)
         except StoreError as error:
@@ -217,7 +217,7 @@ class Store:
 
     def needs(self, entry: Entry) -> set[bytes]:
         """Return the ids of all pieces that a manifest names, every byte of it verified."""
-        data = self._bytes(entry, None)
+        data = self._bytes(entry, manifest.MAX_FILE)
         try:
             head, ids = manifest.pieces(data)
         except StoreError as error:
@@ -245,7 +245,7 @@ class Store:
         """Return what reads the content for a restore; see `reader.Reader`."""
         return Reader(self.pieces, size=size, map=map, before=before, progress=self.progress)
 
-    def _bytes(self, entry: Entry, length: int | None) -> bytes:
+    def _bytes(self, entry: Entry, length: int) -> bytes:
         try:
             return self.backend.read(entry.file, 0, length)
         except FileNotFoundError:
@@ -416,7 +416,7 @@ class Store:
     def _without(
         self, notebook: str | None, choice: Choice, started: float, *, dry_run: bool, tight: bool = False
     ) -> PruneReport:
-        removed = tuple(map(self._head_or_stub, choice.gone))
+        removed = tuple(map(self.head_or_stub, choice.gone))
         freed = discard(self, choice.gone, dry_run=dry_run, tight=tight)
         return PruneReport(
             store=self.place,
@@ -431,7 +431,7 @@ class Store:
             problems=tuple(freed.problems),
         )
 
-    def _head_or_stub(self, entry: Entry) -> Head:
+    def head_or_stub(self, entry: Entry) -> Head:
         """Return the head of a manifest, or where that cannot be read what the name of its file tells."""
         try:
             return self.head(entry)

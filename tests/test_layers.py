@@ -25,7 +25,7 @@ LAYERS = """
     cli attempt automatic explaining fresh since
     history session
     taking
-    reports undoing verifying
+    reports undoing verifying    | repairing
     environment living portrait preview | maintenance
     looking                      |
     capture rebuild remake       | store
@@ -39,7 +39,7 @@ LAYERS = """
     ordering namespace provenance placeholder cells abroad weight
     describe
     startup profile host meter autosave lost firstline
-    render_history page
+    render_history render_repair page
     render sheets differences
     glance layout tree sources streams
     wording manifest background answers keep

@@ -213,7 +213,9 @@ def play(scenario: Scenario, at: int, how: str | int | None, *, reads: bool = Fa
             said.write_text(f"wrong {traceback.format_exc()[-4000:]}")
 
     try:
-        seen = traced(act, place=place, at=at, how=how, reads=reads, lasting=lasting, first=lambda: scenario.before(place))
+        seen = traced(
+            act, place=place, at=at, how=how, reads=reads, lasting=lasting, first=lambda: scenario.before(place)
+        )
         kind, _, line = (said.read_text() if said.exists() else "").partition(" ")
         wrong = line if kind == "wrong" else ""
         if seen.status == 70:
@@ -254,7 +256,15 @@ def rounds(name: str, how: str, *, every: int = 1, start: int = 0, lasting: bool
             silent += 1
         at += every
     took = round(time.monotonic() - began, 1)
-    return {"scenario": name, "how": how, "struck": struck, "silent": silent, "told": told, "wrong": wrong, "took": took}
+    return {
+        "scenario": name,
+        "how": how,
+        "struck": struck,
+        "silent": silent,
+        "told": told,
+        "wrong": wrong,
+        "took": took,
+    }
 
 
 def main() -> int:
