@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import errno
+import functools
 import importlib
 import json
 import os
@@ -32,13 +33,16 @@ import numpy as np
 from storage.tracing import Traced, traced
 
 import nbsnap
+from nbsnap import manifest
 from nbsnap.errors import NbSnapError, SnapshotNotFound, StoreNotFound
+from nbsnap.maintenance import check
+from nbsnap.repairing import repair
+from nbsnap.store import Store
+from nbsnap.tree import index_file, pack_file
 
-for _module in pkgutil.iter_modules(nbsnap.__path__, "nbsnap."):
+for _module in pkgutil.iter_modules(nbsnap.__path__, "nbsnap."):  # so that no child has to
     if not _module.name.endswith(("magics", "__main__", "startup")):
         importlib.import_module(_module.name)
-from nbsnap.maintenance import check
-from nbsnap.store import Store
 
 ERRORS = ("EIO", "ENOSPC", "EACCES", "EROFS", "EMFILE", "ESTALE")
 Names = dict[str, Any]
@@ -83,6 +87,7 @@ class Scenario(NamedTuple):
     act: Callable[[str], None]
     sure: tuple[int, ...] = ()
     perhaps: tuple[int, ...] = ()
+    verify: Callable[[str], None] | None = None
 
 
 def nothing(place: str) -> None:
@@ -131,7 +136,54 @@ def look(place: str) -> None:
     store.diff("s0", "latest", "n")
 
 
+def damaged(place: str) -> None:
+    """Three snapshots: of the first one's pack a piece is altered, the index of the last is gone, a record is cut."""
+    for number in range(3):
+        save(place, number)
+    store = Store.open(place)
+    entries = store.entries()
+    packs = [sorted(manifest.parse(Path(place, entry.file).read_bytes()).packs) for entry in entries]
+    (own,) = set(packs[2]) - {*packs[0], *packs[1]}
+    Path(place, index_file(own)).unlink()
+    (group,) = (group for group in store.load_entry(entries[0]).groups if "big" in group.variables)
+    first = bytes.fromhex(group.buffers[0].pieces[0])  # the other snapshots have another one in its place
+    (lost,) = (piece for piece in store.pieces.index(packs[0][0]).pieces() if piece.id == first)
+    with Path(place, pack_file(packs[0][0])).open("r+b") as file:
+        file.seek(lost.offset + 5)
+        file.write(b"altered")
+    with Path(place, entries[1].file).open("r+b") as file:
+        file.truncate(700)
+
+
+def mend(place: str) -> None:
+    report = repair(Store.open(place))
+    lost = [(lost.name, lost.variables, lost.whole) for lost in report.lost]
+    assert lost == [("s1", (), True), ("s0", ("big",), False)], report
+
+
+def verify_mended(place: str) -> None:
+    """A repair that was cut short is taken up by the next one, and what is whole at the end is what can be."""
+    repair(Store.open(place))
+    store = Store.open(place)
+    report = check(store)
+    assert {problem.variables for problem in report.problems} == {("big",)}, report
+    assert [head.name for head in store.heads()] == ["s0", "s2"]
+    assert [len(files) for *_, files in os.walk(Path(place, "damaged"))] == [0, 1]
+    assert equal(state(2), back(place, "s2"))
+    names: Names = {}
+    restored = nbsnap.restore("s0", names, store=place, notebook="n")
+    assert [skip.name for skip in restored.failed] == ["big"]
+    assert all(np.array_equal(value, state(0)[name]) for name, value in names.items())
+    assert names.keys() == state(0).keys() - {"big"}
+    save(place, 0)  # what was lost is there again, so the old one is whole, too
+    assert check(Store.open(place)).ok
+    assert all(equal(state(0), back(place, ref)) for ref in ("latest", "latest~2"))
+    assert not os.listdir(Path(place, "tmp"))
+    assert not os.listdir(Path(place, "locks"))
+
+
 SCENARIOS = {
+    "repair": Scenario(damaged, mend, verify=verify_mended),
     "first": Scenario(nothing, lambda place: save(place, 1), (), (1,)),
     "incremental": Scenario(one, lambda place: save(place, 1), (0,), (1,)),
     "background": Scenario(one, lambda place: save(place, 1, background=True), (0,), (1,)),
@@ -213,16 +265,15 @@ def play(scenario: Scenario, at: int, how: str | int | None, *, reads: bool = Fa
             said.write_text(f"wrong {traceback.format_exc()[-4000:]}")
 
     try:
-        seen = traced(
-            act, place=place, at=at, how=how, reads=reads, lasting=lasting, first=lambda: scenario.before(place)
-        )
+        first = functools.partial(scenario.before, place)
+        seen = traced(act, place=place, at=at, how=how, reads=reads, lasting=lasting, first=first)
         kind, _, line = (said.read_text() if said.exists() else "").partition(" ")
         wrong = line if kind == "wrong" else ""
         if seen.status == 70:
             wrong = "it could not begin"
         if kind == "told" and ("\n" in line or not 10 < len(line) < 600):
             wrong = f"not a line for people: {line!r}"
-        wrong = wrong or in_a_child(lambda: verify(place, scenario))
+        wrong = wrong or in_a_child(lambda: scenario.verify(place) if scenario.verify else verify(place, scenario))
         return Round(seen, line if kind == "told" else "", wrong)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
