@@ -277,9 +277,9 @@ class FolderBackend:
         total = 0
         folders = [self.place]
         while folders:
-            with contextlib.suppress(FileNotFoundError, NotADirectoryError), os.scandir(folders.pop()) as entries:
+            with contextlib.suppress(OSError), os.scandir(folders.pop()) as entries:  # a figure is nothing to fail for
                 for entry in entries:
-                    with contextlib.suppress(FileNotFoundError):
+                    with contextlib.suppress(OSError):
                         if entry.is_dir(follow_symlinks=False):
                             folders.append(entry.path)
                         else:

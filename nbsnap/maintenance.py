@@ -41,7 +41,8 @@ def check(store: Store, *, read: bool = True) -> CheckReport:
         except FileNotFoundError:  # removed just now
             continue
         except (StoreError, OSError) as error:
-            problems.append(Problem(file, f"neither the index beside nor the one inside it can be read: {error}"))
+            why = getattr(error, "strerror", None) or error
+            problems.append(Problem(file, f"neither the index beside nor the one inside it can be read: {why}"))
             continue
         problems += [Problem(*complaint) for complaint in complaints]
         unindexed += index_file(pack) not in names

@@ -12,7 +12,7 @@ Rules:
 
 1. **Nothing is guessed.** A piece is kept if its bytes have its hash, and not otherwise. Snapshots keep their records
    as they are: what is left of one restores, and if a later snapshot stores a lost piece again, it is whole.
-2. **First the new, durable, then the old goes.** After a death things are there twice; the next repair or prune ends it.
+2. **First the new, durable, then the old goes.** After a death things are there twice; the next repair ends it.
 3. **Alone**, as pruning is: nobody writes meanwhile.
 4. A file that cannot be read for any other reason than its bytes (no permission, a disk with errors, a later format) is
    left as it is, and told.

@@ -32,9 +32,9 @@ __all__ = ["Call", "Traced", "possible", "traced"]
 WRITING = {
     1: "write fd", 18: "pwrite fd", 20: "writev fd", 296: "pwritev fd", 328: "pwritev2 fd", 40: "sendfile fd",
     326: "copy_file_range", 74: "fsync fd", 75: "fdatasync fd", 77: "ftruncate fd", 285: "fallocate fd",
-    91: "fchmod fd", 73: "flock fd", 76: "truncate", 82: "rename", 264: "renameat", 316: "renameat2", 86: "link", 265: "linkat",
-    87: "unlink", 263: "unlinkat", 83: "mkdir", 258: "mkdirat", 84: "rmdir", 88: "symlink", 266: "symlinkat",
-    90: "chmod", 268: "fchmodat", 85: "creat", 2: "open", 257: "openat",
+    91: "fchmod fd", 73: "flock fd", 76: "truncate", 82: "rename", 264: "renameat", 316: "renameat2", 86: "link",
+    265: "linkat", 87: "unlink", 263: "unlinkat", 83: "mkdir", 258: "mkdirat", 84: "rmdir", 88: "symlink",
+    266: "symlinkat", 90: "chmod", 268: "fchmodat", 85: "creat", 2: "open", 257: "openat",
 }  # fmt: skip
 LOOKING = {
     0: "read fd", 17: "pread fd", 19: "readv fd", 295: "preadv fd", 327: "preadv2 fd", 217: "getdents64 fd",
