@@ -31,6 +31,7 @@ __all__ = [
     "ZSTD",
     "Index",
     "Piece",
+    "claimed_length",
     "compress",
     "decode_index",
     "decompress",
@@ -113,6 +114,15 @@ class Index:
 def index_length(count: int) -> int:
     """Return how long the index of that many pieces is."""
     return _HEADER.size + count * _RECORD.size + _TAIL.size
+
+
+def claimed_length(data: bytes) -> int:
+    """Return how long the index is that begins so; raise DamageError where nothing that long can be one."""
+    magic, _, _, count, _, _ = _HEADER.unpack_from(data)
+    length = index_length(count)
+    if magic != _MAGIC or not len(data) <= length <= MAX_INDEX:
+        raise DamageError("this is not an index")
+    return length
 
 
 def encode_index(pack: str, end: int, pieces: Iterable[Piece]) -> bytes:

@@ -172,6 +172,7 @@ class _Repair:
     def _whole(self, file: str) -> tuple[Snapshot, bytes] | None:
         """Return the snapshot that a file holds, every byte verified, whatever it is called."""
         try:
+            manifest.decode_head(self.backend.read(file, 0, manifest.MAX_HEAD))
             data = self.backend.read(file, 0, manifest.MAX_FILE)
             return manifest.decode(data), data
         except (StoreError, OSError):
@@ -193,7 +194,8 @@ class _Repair:
     def _set_aside(self, entry: Entry) -> None:
         """Copy an altered record to where nobody takes it for a snapshot."""
         head = self.store.head_or_stub(entry)
-        name = self._copied(entry, self.backend.read(entry.file, 0, manifest.MAX_FILE))
+        long = self.backend.size(entry.file) > manifest.MAX_FILE  # that was never a record
+        name = self._copied(entry, self.backend.read(entry.file, 0, _PAGE if long else manifest.MAX_FILE))
         self.aside.append(self.backend.describe(name))
         self.gone.append(Lost(entry.id, head.name, head.notebook, (), whole=True))
 
@@ -280,6 +282,9 @@ class _Repair:
         while at < length:
             if at - start + PIECE_SIZE > len(window) and start + len(window) < length:
                 start, window = at, self.backend.read(file, at, _WINDOW)
+            if window.count(0, at - start, at - start + PIECE_SIZE) == PIECE_SIZE:  # nothing, as after a power cut
+                at += PIECE_SIZE
+                continue
             piece = _piece_at(memoryview(window)[at - start :], at, wanted, lengths)
             if piece is not None:
                 if piece.id in wanted:

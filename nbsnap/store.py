@@ -206,7 +206,7 @@ class Store:
 
     def load_entry(self, entry: Entry) -> Snapshot:
         """Return the snapshot of a manifest; its pieces will be looked for first in the packs that it names."""
-        data = self._bytes(entry, manifest.MAX_FILE)
+        data = self._all(entry)
         try:
             snapshot, packs = manifest.parse(data)
         except StoreError as error:
@@ -217,7 +217,7 @@ class Store:
 
     def needs(self, entry: Entry) -> set[bytes]:
         """Return the ids of all pieces that a manifest names, every byte of it verified."""
-        data = self._bytes(entry, manifest.MAX_FILE)
+        data = self._all(entry)
         try:
             head, ids = manifest.pieces(data)
         except StoreError as error:
@@ -252,6 +252,13 @@ class Store:
             raise SnapshotNotFound(f"the snapshot {entry.id[:12]} was removed just now") from None
         except OSError as error:
             raise sentence(error, self.place, writing=False) from error
+
+    def _all(self, entry: Entry) -> bytes:
+        data = self._bytes(entry, HEAD_GUESS)
+        if len(data) == HEAD_GUESS:
+            self.head(entry)  # something long has to begin as a manifest does
+            data = self._bytes(entry, manifest.MAX_FILE)
+        return data
 
     def _named(self, entry: Entry, error: StoreError) -> StoreError:
         return type(error)(f"{self.backend.describe(entry.file)}: {error}")

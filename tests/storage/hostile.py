@@ -34,9 +34,10 @@ STAMP = "20300101T000000000000Z"
 
 #: Everything that reads a store, and what removes from it.
 COMMANDS = [
-    "list", "list -v", "show", "show -v", "show latest~1 -v", "show --html page.html", "show evil", "diff latest~1 latest",
+    "list -v", "show", "show latest~1 -v", "show --html page.html", "show evil", "diff latest~1 latest",
     "diff latest latest~1 -v", "check", "check --quick", "prune --dry-run --last 1", "delete latest --dry-run",
-    "prune --last 1 --max-size 1MB --dry-run", "check --repair", "check", "prune --last 1 --named", "delete latest", "list",
+    "prune --last 1 --max-size 1MB --dry-run", "check --repair", "check", "prune --last 1 --named", "delete latest",
+    "list",
 ]  # fmt: skip
 
 
@@ -142,7 +143,7 @@ def long_contents(place: Path) -> None:
     zeros = bytes(PIECE_SIZE)
     stored = zstandard.ZstdCompressor().compress(zeros)
     put_pack(place, [(digest(zeros), stored, PIECE_SIZE, ZSTD)])
-    ids = [piece_id(zeros)] * 100_000
+    ids = [piece_id(zeros)] * 40_000
     craft(place, variables(1, *ids, size=len(ids) * PIECE_SIZE))
     craft(place, variables(3, *ids[:40], size=40 * PIECE_SIZE), stamp="20300101T000000000001Z")
 
@@ -298,7 +299,8 @@ def strange_names(place: Path) -> None:
 STORES = [
     texts, paths, numbers, long_contents, record_bombs, deep_heads, piece_bombs, overlapping, links, hard_links,
     *map(linked_folder, ("tmp", "locks", "packs", "snapshots", "damaged")),
-    *map(_in_place, (pipes, devices, folders, sockets, endless)), store_pipe, store_endless, store_deep, code, strange_names,
+    *map(_in_place, (pipes, devices, folders, sockets, endless)), store_pipe, store_endless, store_deep, code,
+    strange_names,
 ]  # fmt: skip
 
 
@@ -333,6 +335,8 @@ def asked(place: str) -> Iterator[dict[str, Any]]:
         for form in ("text", "json", "html"):
             out, err, began = io.StringIO(), io.StringIO(), time.monotonic()
             words = [*command.split(), "--store", place]
+            if form == "json" and command.startswith(("check --q", "prune", "delete")):
+                continue
             if form == "html":
                 if "prune" in command or "repair" in command or "delete" in command:
                     continue
