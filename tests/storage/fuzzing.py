@@ -7,6 +7,7 @@ of a store; `index` the records of an index, which gets its hash again, too. The
 
 from __future__ import annotations
 
+import copy
 import itertools
 import json
 import random
@@ -149,7 +150,7 @@ def change(target: str, case: Any, chance: random.Random) -> Any:
     if target == "record":
         made = json.loads(json.dumps(case))
         for _ in range(chance.choice((1, 1, 2, 5))):
-            put(made[chance.randrange(2)], chance.choice(ODD), chance.randrange)
+            put(made[chance.randrange(2)], copy.deepcopy(chance.choice(ODD)), chance.randrange)
         return made
     name, data = case
     data = bytearray(data)
