@@ -104,7 +104,7 @@ class Store:
     def _known(self) -> bool:
         """Tell whether there is a store, of a format that we know."""
         file = self.backend.describe(STORE_FILE)
-        cure = f"it should read {STORE_BYTES.decode().strip()}"
+        cure = f"it should read {STORE_BYTES.decode().strip()}; `nbsnap check --repair` writes it again"
         try:
             text = self.backend.read(STORE_FILE, 0, HEAD_GUESS)
         except (FileNotFoundError, NotADirectoryError):

@@ -205,7 +205,7 @@ def test_records_that_changed_places(place: Path) -> None:
 def test_a_record_under_another_name(place: Path) -> None:
     """A renamed file gets its name back."""
     path = snap(place, "two")
-    path.rename(path.with_name(path.name[:22] + "f" * 64 + ".snap"))
+    path.rename(path.with_name(path.name[:23] + "f" * 64 + ".snap"))
     assert not check(Store.open(place)).ok
     assert repair(Store.open(place)).ok
     assert path.exists()
