@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from nbsnap.answers import Explanation
     from nbsnap.errors import (
         DamageError,
+        MemoryShort,
         NbSnapError,
         SnapshotNotFound,
         StoreError,
@@ -52,6 +53,7 @@ __all__ = [
     "Explanation",
     "Kept",
     "ListReport",
+    "MemoryShort",
     "NbSnapError",
     "Placeholder",
     "PlaceholderError",
@@ -118,6 +120,7 @@ _HOME = {
     "Placeholder": "placeholder",
     "PlaceholderError": "placeholder",
     "DamageError": "errors",
+    "MemoryShort": "errors",
     "NbSnapError": "errors",
     "SnapshotNotFound": "errors",
     "StoreError": "errors",

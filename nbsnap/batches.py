@@ -1,5 +1,7 @@
 """Small variables of plain data, many to a stream: thousands of numbers and short lists are not thousands of groups.
 
+A short NumPy array of numbers is one too, where nothing but its name holds it: then nobody looks at its memory.
+
 Each is pickled by itself, in a pickle with a memo of its own, so that its bytes depend on its value only; a batch is a
 row of these. Which variables are in one batch depends on their names and sizes, not on what there is besides: in the
 order of the names, a batch ends behind a name whose checksum says so, and the larger a variable, the likelier. So a
@@ -9,6 +11,8 @@ variable that comes, goes or changes costs the batch that it is in, now and then
 from __future__ import annotations
 
 import pickle
+import sys
+import weakref
 import zlib
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -25,8 +29,8 @@ _STEP = (1 << 32) // _BYTES
 
 #: Texts from this length on are one object again where two names are bound to one.
 _TEXT = 64
-_TOGETHER = 64
-_LIMIT = 2_000  # of objects in those that are looked through together
+_TOGETHER = 64  # so many are looked through at once,
+_MOST = 64 * 1024  # up to so many objects; of an object there is a byte or more in a pickle
 
 
 def take(values: Mapping[str, Any], apart: set[int]) -> dict[str, bytes]:
@@ -34,6 +38,9 @@ def take(values: Mapping[str, Any], apart: set[int]) -> dict[str, bytes]:
     bound = Counter(map(id, values.values()))
     atoms: list[str] = []
     others: list[str] = []
+    arrays: list[str] = []
+    ndarray = getattr(sys.modules.get("numpy"), "ndarray", None)
+    value = None
     for name, value in values.items():
         kind = type(value)
         if kind in LEAVES:
@@ -41,9 +48,13 @@ def take(values: Mapping[str, Any], apart: set[int]) -> dict[str, bytes]:
             if not is_text or len(value) < _TEXT or (len(value) < LONGEST and bound[id(value)] == 1):
                 atoms.append(name)
         elif kind in plain.CALLED or (
-            kind in plain.CONTAINERS and len(value) < _LIMIT and bound[id(value)] == 1 and id(value) not in apart
+            kind in plain.CONTAINERS and len(value) < LONGEST and bound[id(value)] == 1 and id(value) not in apart
         ):
             others.append(name)
+        elif kind is ndarray and bound[id(value)] == 1:
+            arrays.append(name)
+    del value  # a holder
+    atoms += [name for name in arrays if _is_short(values[name]) and _holders(values, name) == _ALONE]
     found: dict[str, bytes] = {}
     for name in (*atoms, *_proved(values, others)):
         try:
@@ -55,25 +66,48 @@ def take(values: Mapping[str, Any], apart: set[int]) -> dict[str, bytes]:
     return found
 
 
+def _is_short(array: Any) -> bool:
+    """Tell whether an array is numbers in a row in a memory of its own, and not many."""
+    dtype, flags = array.dtype, array.flags
+    own = flags.owndata and (flags.c_contiguous or flags.f_contiguous) and not weakref.getweakrefcount(array)
+    return own and dtype.kind in "biufc" and dtype.isbuiltin == 1 and array.nbytes < LONGEST
+
+
+def _holders(values: Mapping[str, Any], name: str) -> int:
+    return sys.getrefcount(values[name])
+
+
 def _proved(values: Mapping[str, Any], names: list[str]) -> Iterator[str]:
     """Yield the names of what is plain data, looked through together, and one by one where that fails."""
     for start in range(0, len(names), _TOGETHER):
         some = names[start : start + _TOGETHER]
-        if plain.survey([values[name] for name in some], limit=_LIMIT) is not None:
+        if plain.survey([values[name] for name in some], limit=_MOST) is not None:
             yield from some
         else:
-            yield from (name for name in some if plain.survey([values[name]], limit=_LIMIT) is not None)
+            yield from (name for name in some if plain.survey([values[name]], limit=LONGEST) is not None)
 
 
-def cut(taken: Mapping[str, bytes]) -> list[list[str]]:
-    """Return the names, batch by batch."""
-    batches: list[list[str]] = []
-    batch: list[str] = []
-    for name in sorted(taken):
-        batch.append(name)
-        if zlib.crc32(name.encode("utf-8", "surrogatepass")) < (len(taken[name]) + _EACH) * _STEP:
-            batches.append(batch)
-            batch = []
-    if batch:
-        batches.append(batch)
+def _alone() -> int:
+    """Return what `_holders` says of what only the namespace holds, and the copy of it that is gone through."""
+    namespace = {"name": object()}
+    return _holders(dict(namespace), "name")
+
+
+_ALONE = _alone()
+
+
+def cut(taken: Mapping[str, bytes], values: Mapping[str, Any]) -> list[tuple[list[str], tuple[str, ...]]]:
+    """Return the names, batch by batch, and what loading a batch imports: where that is missing, the others load."""
+    batches: list[tuple[list[str], tuple[str, ...]]] = []
+    names = sorted(taken)
+    arrays = {name for name in names if type(values[name]) not in plain.KINDS}
+    for needs, some in ((), [name for name in names if name not in arrays]), (("numpy",), sorted(arrays)):
+        batch: list[str] = []
+        for name in some:
+            batch.append(name)
+            if zlib.crc32(name.encode("utf-8", "surrogatepass")) < (len(taken[name]) + _EACH) * _STEP:
+                batches.append((batch, needs))
+                batch = []
+        if batch:
+            batches.append((batch, needs))
     return batches

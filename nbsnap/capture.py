@@ -126,7 +126,7 @@ class _Capture:
         self.cells = Cells()
         self.losses = Losses(self.made, lambda holes: self.desk(Team([], []), None, holes=holes))
         self.idle = self.desk(Team([], []), None)
-        held = [name for name in self.small if type(self.values[name]) in plain.CONTAINERS]
+        held = [name for name in self.small if type(self.values[name]) not in _ALONE]
         self.ownership.claim_alone(held, map(self.values.__getitem__, held))
 
     def run(self, classes: Mapping[str, type]) -> Taken:
@@ -448,12 +448,12 @@ class _Capture:
             share = size // max(1, len(item.team.variables))
             for name in item.team.variables:
                 variables[name] = self.variable(name, share, group, item.notes.get(name, ()))
-        for names in batches.cut(self.small):
+        for names, modules in batches.cut(self.small, self.values):
             group = f"g{len(groups)}"
             stream = b"".join(
                 [pickle.dumps(tuple(("var", name) for name in names), 5), *(self.small[name] for name in names)]
             )
-            groups.append((batch_record(group, names), stream, []))
+            groups.append((batch_record(group, names, modules), stream, []))
             total += len(stream)
             for name in names:
                 variables[name] = self.variable(name, len(self.small[name]), group, ())
@@ -531,12 +531,12 @@ def _together(values: Mapping[str, Any], small: Collection[str]) -> Iterable[lis
 
 def _has_attributes(value: Any) -> bool:
     cls = type(value)
-    return cls.__dictoffset__ != 0 and not issubclass(cls, _ALONE) and cls.__reduce_ex__ == _own_reduce
+    return cls.__dictoffset__ != 0 and not issubclass(cls, _APART) and cls.__reduce_ex__ == _own_reduce
 
 
 _own_reduce: Any = object.__reduce_ex__
 #: What is saved by its name, or has the whole session as an attribute.
-_ALONE = (type, types.FunctionType, types.ModuleType, functools.partial, BaseException)
+_APART = (type, types.FunctionType, types.ModuleType, functools.partial, BaseException)
 
 
 def _attributes(value: Any) -> Iterable[Any]:
@@ -549,6 +549,8 @@ def _attributes(value: Any) -> Iterable[Any]:
 
 
 _MANY = 256
+#: Small variables of these types cannot be shared.
+_ALONE = LEAVES | plain.CALLED
 
 
 #: What cannot change and yet is worth being one object again, from what length on: short texts Python shares by itself.

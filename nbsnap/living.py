@@ -86,7 +86,7 @@ def classes(
     equal = _equal(record, names, mates | check, stream, whole=restored) if check else set()
     use = {key: cls for key, cls in (by_origin | by_name).items() if key not in check or key in equal}
     use = {key: cls for key, cls in use.items() if all(k in use for k in groups[home[key]].definitions)}
-    fallen = _drop_upon_new(record, use, chosen)
+    fallen = _drop_upon_new(record, names, use, chosen)
     shown = chosen.intersection(variable.name for variable in record.variables)
     anew = {
         spec.key: ", ".join(sorted(shown.intersection(groups[spec.group].variables)))
@@ -103,15 +103,19 @@ def classes(
         for key in older
         if key not in chosen
     )
-    notes += tuple(f"{key} came anew with {other}, which it refers to" for key, other in fallen.items())
+    notes += tuple(
+        f"{key} came anew with {other}, which it refers to" for key, other in fallen.items() if _by_name(names, key)
+    )
     return use, notes
 
 
-def _drop_upon_new(record: Snapshot, use: dict[str, type], chosen: Collection[str]) -> dict[str, str]:
+def _drop_upon_new(
+    record: Snapshot, names: dict[str, Any], use: dict[str, type], chosen: Collection[str]
+) -> dict[str, str]:
     """Take out of `use` what refers to a class that comes anew; return which, and to what they refer.
 
     A live class has the live one as its base, so its subclasses cannot stay where a base is made anew. What a class
-    holds besides counts only where the class itself is restored.
+    holds besides counts only where the class itself is restored, or has no name, and comes with what is restored.
     """
     groups = {group.id: group for group in record.groups}
     fallen: dict[str, str] = {}
@@ -119,7 +123,8 @@ def _drop_upon_new(record: Snapshot, use: dict[str, type], chosen: Collection[st
         found = {}
         for key in use:
             spec = _spec(record, key)
-            needs = (*spec.needs, *(groups[spec.group].needs if key.partition(".")[0] in chosen else ()))
+            whole = key.partition(".")[0] in chosen or _by_name(names, key) is not use[key]
+            needs = (*spec.needs, *(groups[spec.group].needs if whole else ()))
             if missing := [other for other in needs if other not in use]:
                 found[key] = missing[0]
         if not found:

@@ -124,9 +124,9 @@ def group_record(id: str, item: Pickled) -> Group:
     )
 
 
-def batch_record(id: str, names: Sequence[str]) -> Group:
+def batch_record(id: str, names: Sequence[str], modules: tuple[str, ...]) -> Group:
     """Return the record of a batch of small variables, without its content."""
-    return Group(id=id, variables=tuple(names), definitions=(), engine="batch", stream=Content(0))
+    return Group(id=id, variables=tuple(names), definitions=(), engine="batch", stream=Content(0), modules=modules)
 
 
 def reachable(pickled: list[Pickled], classes: Mapping[str, TakenClass], asked: Set[str]) -> list[Pickled]:

@@ -134,7 +134,7 @@ def test_imports_point_down(module: str) -> None:
 
 @pytest.mark.parametrize("module", sorted(set(MODULES) - {"magics"}))
 def test_only_magics_knows_ipython(module: str) -> None:
-    """All but one file work, and can be tested, without IPython."""
+    """All but one folder work, and can be tested, without IPython."""
     assert not MODULES[module][1] & ONLY_MAGICS
 
 
@@ -205,5 +205,7 @@ def test_the_extension_loads_no_heavy_library() -> None:
         "from IPython.core.interactiveshell import InteractiveShell\n"
         "shell = InteractiveShell.instance()\nshell.run_line_magic('load_ext', 'nbsnap')"
     )
-    assert "nbsnap.magics" in loaded
+    assert "nbsnap.magics.shell" in loaded
+    assert not loaded & {f"nbsnap.magics.{name}" for name in ("saving", "restoring", "history", "completing")}
+    assert not loaded & {"nbsnap.session", "nbsnap.store", "nbsnap.render"}
     assert not loaded & (HEAVY | {"dill"})

@@ -150,3 +150,15 @@ def test_a_class_that_comes_along_because_it_shares_objects_is_told(two_shells: 
     two_shells.save(SINGLETON)
     done = two_shells.run(SINGLETON + "import nbsnap\nprint(nbsnap.restore(only=['s']).notes)")
     assert done.out == "('Single came anew with s, with which it shares objects',)\n"
+
+
+def test_a_class_without_a_name_comes_anew_with_what_it_holds(two_shells: Any) -> None:
+    """After a restore in place, there are not two of one class: one of a name, one of what a nameless class holds."""
+    done = two_shells.run(
+        "import nbsnap\nclass Plain: made = []\n"
+        "def cells(value):\n    return lambda: value\n"
+        "get = cells(type('Made', (), {'made': [Plain()]}))\nPlain.made.append(get)\n"
+        "nbsnap.snapshot()\nfor turn in range(2):\n"
+        "    assert nbsnap.restore().ok\n    print(type(get().made[0]) is Plain, Plain.made[0] is get)"
+    )
+    assert done.out == "True True\nTrue True\n"

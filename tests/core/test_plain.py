@@ -6,11 +6,13 @@ import copy
 import datetime
 import decimal
 import io
+import json
 import pickle
 import tracemalloc
 import weakref
 from typing import Any
 
+import numpy as np
 import pytest
 
 from nbsnap.capture import take_apart
@@ -176,6 +178,46 @@ def test_what_is_shared_is_in_no_batch() -> None:
     assert {("a", "b"), ("c", "whole"), ("e", "f"), ("alias", "same")} < groups
     (batch,) = groups - {("a", "b"), ("c", "whole"), ("e", "f"), ("alias", "same")}
     assert batch == ("d", "lone", "tuple")
+
+
+def test_short_arrays_are_small_variables() -> None:
+    """Short arrays of numbers share streams; not those that a view, a list, a weak reference or another name holds."""
+    names: dict[str, Any] = {f"a{n}": np.arange(n) for n in range(2, 30)}
+    names |= {"f": np.asfortranarray(np.ones((3, 4))), "scalar": np.array(1.5), "x": 1, "y": 2}
+    viewed, held, referred, twice = np.zeros(5), np.ones(4), np.ones(3), np.ones(2)
+    small = set(names)
+    names |= {"viewed": viewed, "view": viewed[1:], "held": held, "list": [held], "referred": referred}
+    names |= {"weak": weakref.ref(referred), "one": twice, "two": twice, "objects": np.array([[1], None], object)}
+    names |= {"long": np.zeros(10_000), "texts": np.array(["a", "b"]), "gaps": np.arange(9)[::2]}
+    del viewed, held, referred, twice
+    taken = take_apart(names, list(names))
+    batches = [group for group, _, _ in taken._groups if group.engine == "batch"]
+    assert {name for group in batches for name in group.variables} == small
+    assert {group.modules: {*group.variables} & {"f", "x"} for group in batches if {*group.variables} & {"f", "x"}} == {
+        (): {"x"},
+        ("numpy",): {"f"},
+    }
+
+
+def test_short_arrays_come_back(two_shells: Any) -> None:
+    """Values, dtypes, order and whether they can be written; and where NumPy is missing, the other variables do."""
+    two_shells.save(
+        "import numpy as np\na = np.arange(5, dtype='i2'); f = np.asfortranarray(np.ones((3, 4))); s = np.array(1.5)\n"
+        "fixed = np.ones(3); fixed.flags.writeable = False; empty = np.zeros((0, 3)); z = np.ones(2, complex); n = 5"
+    )
+    report, wrong = two_shells.restore(
+        {
+            "values": "a.tolist() == [0, 1, 2, 3, 4] and a.dtype == 'i2' and z.tolist() == [1, 1] and n == 5",
+            "forms": "f.flags.f_contiguous and f.shape == (3, 4) and s.shape == () and empty.shape == (0, 3)",
+            "writing": "a.flags.writeable and not fixed.flags.writeable",
+        }
+    )
+    assert report["failed"] == []
+    assert wrong == {}
+    hidden = "import sys\nsys.modules['numpy'] = None\n"
+    done = two_shells.run(hidden + "import nbsnap\nprint(nbsnap.restore().to_json())\nassert n == 5", ok=False)
+    assert done.code == 0, done.err
+    assert {failed["name"] for failed in json.loads(done.out)["failed"]} >= {"a", "f", "s", "z"}
 
 
 def test_large_ones_stand_alone() -> None:

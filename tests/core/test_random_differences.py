@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from core.isomorphism import LOSSES, numbers
 from core.test_graphs import Machine, Session, template
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, Phase, settings
 from hypothesis.stateful import precondition, rule, run_state_machine_as_test
 
 __all__ = ["template"]  # the fixture
@@ -105,12 +105,14 @@ def refs(where: str, one: Any, other: Any) -> list[tuple[str, Any, Any]]:
 KINDS = {"node", "atom", "name", "live", "tuple", "frozenset", "member", "method"}
 
 
-def run(template: str, engine: str, examples: int, steps: int) -> None:
+def run(template: str, engine: str, examples: int, steps: int, **more: Any) -> None:
+    """Compare random sessions: the same at each run, so that none fails that has nothing to do with a change."""
     machine = type("Sessions", (Compared,), {"path": template, "engine": engine})
     checks = [HealthCheck.too_slow, HealthCheck.filter_too_much, HealthCheck.data_too_large]
     options = settings(
-        max_examples=examples, stateful_step_count=steps, deadline=None, suppress_health_check=checks, print_blob=False
-    )
+        max_examples=examples, stateful_step_count=steps, deadline=None, suppress_health_check=checks, print_blob=False,
+        **({"derandomize": True, "database": None, "phases": [Phase.generate]} | more),
+    )  # fmt: skip
     run_state_machine_as_test(machine, settings=options)
 
 

@@ -1,0 +1,96 @@
+"""What `%restore` does."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import sys
+from contextlib import suppress
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from nbsnap.arguments import split
+from nbsnap.magics.lines import AS_THEY_WERE, errors, parsed
+from nbsnap.magics.showing import in_kernel, say, show
+
+if TYPE_CHECKING:
+    from nbsnap.magics.shell import NbSnap
+    from nbsnap.model import RerunReport, RestoreReport
+
+__all__ = ["run"]
+
+
+def run(magics: NbSnap, line: str) -> RestoreReport | RerunReport | None:
+    args = parsed(magics.restore, line)
+    return _rerun(magics, args) if args.rerun else _restore(magics, args)
+
+
+def _restore(magics: NbSnap, args: Any) -> RestoreReport | None:
+    named = None if args.snapshot == "latest" else args.snapshot
+    with errors(f"nothing was restored, {AS_THEY_WERE}", named, [*args.only, *args.exclude]):
+        from nbsnap import meter, render, session
+
+        progress = meter.Progress()
+        with meter.shown(progress, in_kernel=in_kernel(magics.ip), quiet=args.quiet):
+            report: RestoreReport = session.restore(
+                args.snapshot,
+                magics.ip.user_ns,
+                only=split(args.only),
+                exclude=split(args.exclude),
+                ignore=magics.exclude,
+                exact=args.exact,
+                undo=args.undo,
+                strict=args.strict,
+                dry_run=args.dry_run,
+                **magics.where(),
+                beside=magics.parts(args, partly=bool(args.only or args.exclude)),
+                reload_extensions=magics.reload_extensions,
+                map=magics.map and not args.no_map,
+                progress=progress,
+            )
+        _wake_figures()
+        if not args.dry_run:
+            magics.lost.note(report)
+        if not args.quiet or report.failed or report.not_saved or report.notes:
+            show(magics, report, render.restore_sheet(report, verbose=args.verbose))
+    return report if args.output else None
+
+
+def _wake_figures() -> None:
+    """Let a restored figure be shown as a picture, as if this kernel had drawn it.
+
+    Matplotlib's inline backend tells IPython how when it is first used, and restoring a figure does not use it.
+    """
+    inline = "matplotlib_inline.backend_inline"
+    if "matplotlib.figure" in sys.modules and os.environ.get("MPLBACKEND", "").endswith(("inline", inline)):
+        with suppress(Exception):
+            import_module(inline)
+
+
+def _rerun(magics: NbSnap, args: Any) -> RerunReport | None:
+    """Run again what had made the names; after a restore, if the session does not have the snapshot yet."""
+    named = None if args.snapshot == "latest" else args.snapshot
+    with errors("nothing more was run", named, []):
+        from nbsnap import render, session
+
+        if not (args.dry_run or session.is_here(args.snapshot, **magics.where())):
+            magics.restore(f"{shlex.quote(args.snapshot)}{' -q' if args.quiet else ''}")
+
+        def run_code(code: str) -> str:
+            error = magics.ip.run_cell(code, store_history=False).error_in_exec
+            return "" if error is None else f"{type(error).__name__}: {error}"
+
+        report: RerunReport = session.rerun(
+            split(args.rerun),
+            named or "",
+            magics.ip.user_ns,
+            dry_run=args.dry_run,
+            show=None if args.quiet else lambda step: say(render.step_text(step)),
+            run=run_code,
+            python=magics.ip.transform_cell,
+            **magics.where(),
+        )
+        magics.lost.found(report.made)
+        if text := render.rerun_text(report):
+            say(text)
+    return report if args.output else None
