@@ -10,7 +10,7 @@ or pickle. Each command is a function from its arguments to an exit code; what i
     3   no such snapshot
     4   no such store, or it cannot be read
     5   made by a later nbsnap
-    6   damage was found
+    6   damage was found, or could not be repaired
     8   there are differences (diff --exit-code)
     130 stopped by Ctrl-C
 """

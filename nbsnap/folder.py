@@ -40,7 +40,7 @@ except ImportError:  # Windows
 
 TMP, LOCKS = "tmp", "locks"
 _WORD = re.compile(r"[A-Za-z0-9._-]+")
-_CLAIM = re.compile(r"[A-Za-z0-9._]+-\d+-[0-9a-f]{16}", re.ASCII)
+_CLAIM = re.compile(r"[A-Za-z0-9._]+-\d+-[0-9a-f]+", re.ASCII)
 DAY = 86400.0
 _READ = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
 _WRITE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)

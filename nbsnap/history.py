@@ -27,6 +27,7 @@ from nbsnap.render_history import check_sheet, diff_sheet, list_sheet, prune_she
 from nbsnap.render_repair import repair_sheet
 from nbsnap.repairing import repair
 from nbsnap.store import Store
+from nbsnap.tree import PACKS
 
 __all__ = ["Answer", "Asked", "answer", "diff_answer", "nothing_yet"]
 
@@ -134,7 +135,11 @@ def _check(asked: Asked) -> Answer:
         done = repair(asked.store)
         return Answer(done, repair_sheet(done, front=asked.front), 0 if done.ok else DamageError.exit_code)
     report = check(asked.store, read=not asked.args.quick)
-    return Answer(report, check_sheet(report), 0 if report.ok else DamageError.exit_code)
+    sheet = check_sheet(report)
+    lost = asked.store.backend.describe(PACKS)  # stands where pieces are nowhere: there is nothing to repair in it
+    if any(problem.file != lost for problem in report.problems):
+        sheet = sheet._replace(lines=(*sheet.lines, f"{asked.front} check --repair keeps what can be kept"))
+    return Answer(report, sheet, 0 if report.ok else DamageError.exit_code)
 
 
 _ANSWERS: dict[str, Callable[[Asked], Answer]] = {

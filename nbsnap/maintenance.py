@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from nbsnap import manifest
+from nbsnap.backends import sentence
 from nbsnap.errors import DamageError, SnapshotNotFound, StoreError
 from nbsnap.model import Snapshot
 from nbsnap.packs import Piece
@@ -24,6 +25,13 @@ Users = dict[bytes, list[int]]  # piece -> numbers of the snapshots that refer t
 
 def check(store: Store, *, read: bool = True) -> CheckReport:
     """Look at everything in the store; without `read`, at records and lengths only, which takes moments."""
+    try:
+        return _check(store, read)
+    except OSError as error:
+        raise sentence(error, store.place, writing=False) from error
+
+
+def _check(store: Store, read: bool) -> CheckReport:
     store.pieces.look()
     problems: list[Problem] = []
     snapshots = list(_snapshots(store, problems))
@@ -36,7 +44,8 @@ def check(store: Store, *, read: bool = True) -> CheckReport:
     for pack in packs:
         file = store.backend.describe(pack_file(pack))
         try:
-            size += store.backend.size(pack_file(pack))
+            length = store.backend.size(pack_file(pack))
+            size += length
             records, complaints = _records(store, pack, index_file(pack) in names)
         except FileNotFoundError:  # removed just now
             continue
@@ -48,7 +57,6 @@ def check(store: Store, *, read: bool = True) -> CheckReport:
         unindexed += index_file(pack) not in names
         pieces += len(records)
         unused += sum(piece.stored for piece in records if piece.id not in users)
-        length = store.backend.size(pack_file(pack))
         for piece in records:
             try:
                 if read:

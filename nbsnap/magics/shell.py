@@ -129,7 +129,8 @@ class NbSnap(Settings):
             %snapshots prune [rules]           remove all that no rule keeps: --last N, --hourly N, --daily N,
                                                --max-size SIZE (2GB); else the settings keep and max_size. Those with
                                                a name stay, unless --named is given. --dry-run says what would go
-            %snapshots check [--quick]         read everything in the store, and say what is damaged
+            %snapshots check [--quick]         read everything in the store, and say what is damaged; --repair keeps
+                                               what can be kept, and says what cannot
 
         SNAPSHOT, A and B are a name, the beginning of an id, latest, or latest~2. Nothing is loaded. With each of them
         -v shows all rows, -q prints nothing unless something is amiss, and -o returns the report as an object.
