@@ -83,6 +83,7 @@ GONE = (
 )
 
 
+@LINUX
 def test_a_folder_that_vanishes(two_shells: Any) -> None:
     """What was restored stays valid; what is gone is said; the next snapshot makes the store anew."""
     (two_shells.folder / "disk").mkdir()

@@ -11,7 +11,6 @@ import copy
 import itertools
 import json
 import random
-import resource
 import sys
 import tempfile
 import time
@@ -172,6 +171,8 @@ def change(target: str, case: Any, chance: random.Random) -> Any:
 
 def main(target: str, seconds: str, seed: str = "0") -> int:
     """Go on for so long; print figures."""
+    import resource
+
     from storage.test_fuzz import FILES, NAMES, store_of
 
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))

@@ -85,7 +85,7 @@ def harm(draw: st.DrawFn) -> tuple[str, bytes | None]:
     return name, made[what]
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(harm(), min_size=1, max_size=3))
 def test_any_damage(harms: list[tuple[str, bytes | None]]) -> None:
     """What comes back is right; the rest is a named error; repair keeps all that is whole, and check is content."""
@@ -147,7 +147,7 @@ def records(draw: st.DrawFn) -> tuple[dict[str, Any], dict[str, Any]]:
     return line, body
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(records())
 @example(({"time": "", "notebook": "n"}, {"variables": {"name": ["a"], "group": ["nowhere"]}}))
 @example(({"time": "x", "notebook": ""}, {"groups": {"id": ["g", "g"], "variables": [["a", "a"], ["a"]]}}))

@@ -1,6 +1,6 @@
 """SIGKILL and errors of the system at every call that a save, a prune or a repair makes: nothing older is harmed.
 
-What is done, and what is looked at afterwards, is in `rounds`. Everyday a call here and there, with -m slow each tenth,
+What is done, and what is looked at afterwards, is in `rounds`. Everyday a call here and there, with -m slow some hundred,
 and all of them with
 
     python -m pytest -m soak tests/storage/test_killed.py
@@ -60,16 +60,18 @@ def test_errors_here_and_there() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 @pytest.mark.parametrize("options", [[], ["--lasting"]], ids=["once", "from then on"])
-def test_errors_at_each_seventh_call(options: list[str]) -> None:
+def test_errors_at_many_calls(options: list[str]) -> None:
     """The same, at more of them; and errors that do not go away."""
-    played(ERRORS, "--every", "17" if options else "11", *options)
+    played(ERRORS, "--every", "17" if options else "11", *options, timeout=800)
 
 
 @pytest.mark.slow
-def test_killed_at_each_seventh_call() -> None:
+@pytest.mark.timeout(900)
+def test_killed_at_many_calls() -> None:
     """The same, at more of them."""
-    played(KILLS, "--every", "9")
+    played(KILLS, "--every", "9", timeout=800)
 
 
 @pytest.mark.soak
