@@ -116,7 +116,14 @@ def run(template: str, engine: str, examples: int, steps: int, **more: Any) -> N
     run_state_machine_as_test(machine, settings=options)
 
 
-@pytest.mark.parametrize(("engine", "examples"), [("auto", 30)])
+@pytest.mark.parametrize(("engine", "examples"), [("auto", 25), ("dill", 5)])
 def test_no_change_is_missed(template: str, engine: str, examples: int) -> None:
     """Whatever was typed since the snapshot, what is called as before is as before."""
     run(template, engine, examples, 6)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("engine", ["auto", "dill"])
+def test_no_change_is_missed_in_more_sessions(template: str, engine: str) -> None:
+    """The same, with more sessions, and longer ones."""
+    run(template, engine, 25, 8)
