@@ -1,6 +1,6 @@
 """SIGKILL and errors of the system at every call that a save, a prune or a repair makes: nothing older is harmed.
 
-What is done, and what is looked at afterwards, is in `rounds`. Everyday a call here and there, with -m slow some hundred,
+What is done, and what is looked at afterwards, is in `rounds`. Everyday a call here and there, with -m slow a hundred,
 and all of them with
 
     python -m pytest -m soak tests/storage/test_killed.py
