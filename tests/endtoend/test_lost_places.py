@@ -123,7 +123,7 @@ def test_a_mount_that_is_lost(bad_disk: Path) -> None:
     assert len(turns) == 3
     for came, untouched, sound in turns:
         for line in came:
-            assert "Transport endpoint is not connected" in line, line
+            assert "not connected; is the disk still connected?" in line, line
             assert "\n" not in line
         assert (untouched, sound) == (True, True)
     assert last == ["saved", True]

@@ -279,7 +279,7 @@ def play(scenario: Scenario, at: int, how: str | int | None, *, reads: bool = Fa
 
 
 def rounds(name: str, how: str, *, every: int = 1, start: int = 0, lasting: bool = False) -> dict[str, Any]:
-    """Strike a scenario at every so-manieth call until there are no more; return figures."""
+    """Strike a scenario at each call, or at one in so many; return figures."""
     began = time.monotonic()
     scenario = SCENARIOS[name]
     wrong: list[str] = []
