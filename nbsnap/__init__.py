@@ -26,6 +26,7 @@ if TYPE_CHECKING:
         StoreNotWritable,
         StoreVersionError,
         StrictError,
+        TrustError,
         VariableNotFound,
     )
     from nbsnap.explaining import explain
@@ -69,6 +70,7 @@ __all__ = [
     "StoreNotWritable",
     "StoreVersionError",
     "StrictError",
+    "TrustError",
     "Variable",
     "VariableNotFound",
     "Verified",
@@ -128,6 +130,7 @@ _HOME = {
     "StoreNotWritable": "errors",
     "StoreVersionError": "errors",
     "StrictError": "errors",
+    "TrustError": "errors",
     "VariableNotFound": "errors",
 }
 

@@ -76,6 +76,14 @@ COMMANDS: dict[str, tuple[str, tuple[_Argument, ...]]] = {
             _DRY,
         ),
     ),
+    "trust": (
+        "Sign snapshots with your own key, so that %restore loads them without --trust. Shows what is in them first;"
+        " nothing is loaded.",
+        (
+            _argument("snapshots", metavar="SNAPSHOT", nargs="*", help=_SNAPSHOT),
+            _argument("--all", action="store_true", help="all of them: a store that was made before nbsnap signed"),
+        ),
+    ),
     "check": (
         "Read everything in the store and say what is damaged.",
         (

@@ -1,4 +1,4 @@
-"""The command line: `nbsnap list | show | diff | delete | prune | check | enable | disable`.
+"""The command line: `nbsnap list | show | diff | delete | prune | trust | check | key | enable | disable`.
 
 Nothing here unpickles anything, so that it is safe on a store of unknown origin; and it starts without IPython, numpy
 or pickle. Each command is a function from its arguments to an exit code; what it says goes to stdout (text, or with
@@ -12,6 +12,7 @@ or pickle. Each command is a function from its arguments to an exit code; what i
     5   made by a later nbsnap
     6   damage was found, or could not be repaired
     8   there are differences (diff --exit-code)
+    9   a snapshot that you did not make, as far as can be told
     130 stopped by Ctrl-C
 """
 
@@ -26,7 +27,7 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from nbsnap import __version__
+from nbsnap import __version__, keyline
 from nbsnap.arguments import COMMANDS, add
 from nbsnap.errors import NbSnapError, SnapshotNotFound
 
@@ -91,6 +92,9 @@ def parser() -> argparse.ArgumentParser:
     one = _command(commands, "enable", _enable, text)
     one.add_argument("--profile", metavar="NAME", default="default", help="the IPython profile (default: default)")
 
+    one = _command(commands, "key", _key, "Show the id of the key that signs your snapshots, or move it to a machine.")
+    keyline.add(one)
+
     one = _command(commands, "disable", _disable, "Take out of the profile what enable put in.")
     one.add_argument("--profile", metavar="NAME", default="default", help="the IPython profile (default: default)")
     return top
@@ -120,7 +124,7 @@ def _history(args: argparse.Namespace) -> int:
     notebook = _notebook(store, args.notebook) if args.command != "check" else None
     report, sheet, code = answer(args.command, Asked(args, store, notebook, "nbsnap"))
     if args.json:
-        _print_json(_record(args.command, report))
+        _print_json(_record(args.command, report, store))
     else:
         _print(sheet)
     if args.command == "list":
@@ -129,12 +133,25 @@ def _history(args: argparse.Namespace) -> int:
     return code
 
 
-def _record(command: str, report: Jsonable) -> dict[str, Any]:
+def _record(command: str, report: Jsonable, store: Store) -> dict[str, Any]:
+    from nbsnap import trusting
+    from nbsnap.model import Snapshot
+
     record = report.to_dict()
-    if command == "show":  # the rest is how it is kept
-        return {key: record[key] for key in ("head", "variables", "skips", "packages", "history", "cwd")}
+    if isinstance(report, Snapshot):  # the rest is how it is kept
+        trust = {"trust": trusting.judge(report, stranger=store.stranger()), "signature": report.signature}
+        return {key: record[key] for key in ("head", "variables", "skips", "packages", "history", "cwd")} | trust
     ok = getattr(report, "ok", None)
     return record if ok is None else {"ok": ok, **record}
+
+
+def _key(args: argparse.Namespace) -> int:
+    record, lines = keyline.run(args)
+    if args.json:
+        _print_json(record)
+    else:
+        _say("\n".join(lines))
+    return 0
 
 
 def _enable(args: argparse.Namespace) -> int:

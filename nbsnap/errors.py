@@ -9,6 +9,7 @@
     │   ├── StoreVersionError        5   made by a later nbsnap
     │   └── DamageError              6   bytes that are not what their name says
     ├── StrictError                  7   --strict, and something would be lost
+    ├── TrustError                   9   a snapshot that this user did not make, as far as can be told
     ├── MemoryShort                  1   also a MemoryError
     ├── CannotSave                   1   one object refuses; becomes a Skip, never reaches the user as itself
     └── CannotLoad                   1   one group refuses; the same
@@ -30,6 +31,7 @@ __all__ = [
     "StoreNotWritable",
     "StoreVersionError",
     "StrictError",
+    "TrustError",
     "VariableNotFound",
 ]
 
@@ -82,6 +84,23 @@ class StrictError(NbSnapError):
     """`strict` was asked for, and at least one variable could not be saved or restored."""
 
     exit_code = 7
+
+
+class TrustError(NbSnapError):
+    """The snapshot was not made by this user, as far as can be told, so nothing of it was loaded.
+
+    `snapshot` is its record, which may be looked at, and `refers` lines about what loading it would refer to; `trust`
+    tells who has made it: "unsigned", "unknown" (signed with a key that is not known here), "wrong" (the signature does
+    not fit) or "foreign" (another user's store).
+    """
+
+    exit_code = 9
+
+    def __init__(self, message: str, snapshot: object = None, trust: str = "") -> None:
+        super().__init__(message)
+        self.snapshot = snapshot
+        self.trust = trust
+        self.refers: tuple[str, ...] = ()
 
 
 class MemoryShort(NbSnapError, MemoryError):

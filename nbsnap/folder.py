@@ -7,6 +7,12 @@ the process). A sweep removes those of this host whose lock is free, and any old
 Who adds to the store has an empty file there from beginning to end; who wants it alone has one in `locks/`. Each makes
 his own first and then looks for the other's, so of two that come at once one sees the other, or both do and give way.
 Other machines' files count as long as they are younger than a day, for their locks may not reach us.
+
+**Nothing leads out of the store.** Names have no `..` (`backends`), folders and files that are links are refused, files
+are opened so that the system follows none, and what is no regular file is not read. Nothing that is there is written
+to: a file is new, or it takes the place of another. So a hard link to a file elsewhere can be read, where its bytes are
+verified, but never changed. A store of which a folder is another user's is not written to, and `stranger` tells whose
+it is; folders of one's own that others may enter are closed before anything is written (`owners`).
 """
 
 from __future__ import annotations
@@ -25,6 +31,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterable, Sequence
 from types import ModuleType
 
+from nbsnap import owners
 from nbsnap.backends import OURS, Hold, Sink, check_name
 from nbsnap.digest import Bytes
 from nbsnap.mapping import is_safe
@@ -39,8 +46,9 @@ except ImportError:  # Windows
     _fcntl = None
 
 TMP, LOCKS = "tmp", "locks"
+FOLDERS = ("packs", "snapshots", TMP, LOCKS)
 _WORD = re.compile(r"[A-Za-z0-9._-]+")
-_CLAIM = re.compile(r"[A-Za-z0-9._]+-\d+-[0-9a-f]+", re.ASCII)
+_CLAIM = re.compile(r"[A-Za-z0-9._]+-\d+-[0-9a-f]+")  # a file of a process: its host, its number, and at random
 DAY = 86400.0
 _READ = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
 _WRITE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
@@ -90,8 +98,13 @@ def _lock(fd: int) -> bool | None:
     return True
 
 
-def _sweep(path: str, mine: bool) -> bool:
-    """Remove a file if the process that made it is dead, or must be by now; tell whether that is so."""
+def _sweep(path: str, mine: bool) -> bool | None:
+    """Remove a file if the process that made it is dead, or must be by now; tell whether that is so. None: it is none.
+
+    A link or a device was not made by a process of ours: it is nobody's sign of life, and stays.
+    """
+    if not stat.S_ISREG(os.lstat(path).st_mode):
+        return None
     fd = os.open(path, _READ)
     try:
         aged = abs(time.time() - os.fstat(fd).st_mtime) > DAY
@@ -105,6 +118,13 @@ def _sweep(path: str, mine: bool) -> bool:
         if sys.platform != "win32":
             os.close(fd)
     return dead
+
+
+def _no_link(path: str) -> str:
+    """Return the path of a folder in the store, or raise OSError where that is a link that leads elsewhere."""
+    if os.path.islink(path):
+        raise OSError(errno.ELOOP, "a link where a folder of the store should be", path)
+    return path
 
 
 class OpenFile:
@@ -156,6 +176,7 @@ class FolderBackend:
         self._guard = threading.Lock()
         self._may_map = may_map
         self._safe: dict[int, bool] = {}  # by device
+        self._is_ours = False  # once that was asked
 
     def describe(self, name: str) -> str:
         return os.path.join(self.place, *name.split("/"))
@@ -165,15 +186,34 @@ class FolderBackend:
         *folders, file = check_name(name).split("/")
         path = self.place
         for folder in folders:
-            path = f"{path}{os.sep}{folder}"
-            if os.path.islink(path):
-                raise OSError(errno.ELOOP, "a link where a folder of the store should be", path)
+            path = _no_link(f"{path}{os.sep}{folder}")
         return f"{path}{os.sep}{file}"
+
+    def stranger(self) -> str:
+        """Return a clause that says to whom the store, or a folder in it, belongs, if to another user; else ""."""
+        books: list[str] = []
+        with contextlib.suppress(OSError):
+            books = [f"snapshots{os.sep}{name}" for name in os.listdir(os.path.join(self.place, "snapshots"))]
+        return owners.stranger(self.place, (*FOLDERS, *books))
+
+    def _check_owner(self) -> None:
+        """Refuse to write into what is another user's; close to others what is our own."""
+        if self._is_ours:
+            return
+        if whose := owners.stranger(self.place, FOLDERS):
+            raise OSError(errno.EPERM, whose, self.place)
+        for folder in ("", *FOLDERS):
+            path = os.path.join(self.place, folder) if folder else os.path.realpath(self.place)
+            with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+                _no_link(path)
+                owners.tighten(path)
+        self._is_ours = True
 
     def prepare(self) -> None:
         if not os.path.isdir(self.place):
             os.makedirs(os.path.dirname(self.place), exist_ok=True)
             self._folder(self.place)
+        self._check_owner()
         folder = os.path.join(self.place, TMP)
         self._folder(folder)
         if not os.access(folder, os.W_OK | os.X_OK):
@@ -192,7 +232,7 @@ class FolderBackend:
         while folders:
             here = folders.pop()
             try:
-                path = self.path(here) if here else self.place
+                path = _no_link(self.path(here)) if here else self.place
                 with os.scandir(path) as entries:
                     prefix, depth = here and here + "/", here.count("/") + 2 if here else 1
                     for entry in entries:
@@ -222,7 +262,7 @@ class FolderBackend:
         file = self._open(name)
         if file.device not in self._safe:
             self._safe[file.device] = self._may_map(file.fd)
-        return file if self._safe[file.device] else None
+        return file if self._safe[file.device] and not owners.foreign_file(file.fd) else None
 
     def _open(self, name: str) -> OpenFile:
         with self._guard:
@@ -241,8 +281,10 @@ class FolderBackend:
 
     def _claimed(self, folder: str) -> _Own:
         """Return a new file of this process in a folder: locked, for the owner alone."""
+        self._check_owner()
         for _ in range(100):
-            path = self.path(f"{folder}/{_host()}-{os.getpid()}-{secrets.token_hex(8)}")
+            _no_link(os.path.join(self.place, folder))
+            path = os.path.join(self.place, folder, f"{_host()}-{os.getpid()}-{secrets.token_hex(8)}")
             try:
                 own = _Own(path, os.open(path, _WRITE, 0o600))
             except FileNotFoundError:
@@ -300,24 +342,25 @@ class FolderBackend:
 
     def _living(self, folder: str) -> tuple[Sequence[str], int]:
         """Return the files in a folder whose processes may be alive; remove the others, and say how many there were."""
+        place = _no_link(os.path.join(self.place, folder))
         mine, removed = _host() + "-", 0
         alive = []
         try:
-            names = os.listdir(os.path.dirname(self.path(f"{folder}/x")))  # never where a link leads: files go there
+            names = os.listdir(place)
         except FileNotFoundError:
             return [], 0
-        for name in filter(_CLAIM.fullmatch, names):
-            path = os.path.join(self.place, folder, name)
+        for name in names:
+            path = os.path.join(place, name)
+            if not _CLAIM.fullmatch(name):  # put there by somebody else: it is left alone, and says nothing
+                continue
             try:
-                if not stat.S_ISREG(os.lstat(path).st_mode):  # nobody's
-                    continue
-                swept = _sweep(path, name.startswith(mine))
+                swept: bool | None = _sweep(path, name.startswith(mine))
             except FileNotFoundError:  # gone
                 continue
             except OSError:  # in use, or not ours to remove: the next one sees to it
                 swept = False
-            removed += swept
-            if not swept:
+            removed += bool(swept)
+            if swept is False:
                 alive.append(path)
         return alive, removed
 
@@ -331,12 +374,11 @@ class FolderBackend:
     def _folder(self, path: str) -> None:
         """Make one folder of the store, for the owner alone."""
         try:
-            os.mkdir(path, 0o700)
+            owners.private_folder(path)  # whatever the umask
         except FileExistsError:
             if (os.path.islink(path) and path != self.place) or not os.path.isdir(path):
                 raise OSError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), path) from None
             return
-        os.chmod(path, 0o700)  # mkdir's mode went through the umask
         _flush_folder(os.path.dirname(path))
 
 

@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable
 from typing import NamedTuple
 
-from nbsnap import outfile
+from nbsnap import outfile, trusting
 from nbsnap.arguments import split
 from nbsnap.differences import names_of
 from nbsnap.errors import DamageError, SnapshotNotFound
@@ -28,6 +28,7 @@ from nbsnap.render_repair import repair_sheet
 from nbsnap.repairing import repair
 from nbsnap.store import Store
 from nbsnap.tree import PACKS
+from nbsnap.vouching import vouch, vouched_sheet
 
 __all__ = ["Answer", "Asked", "answer", "diff_answer", "nothing_yet"]
 
@@ -85,7 +86,9 @@ def _show(asked: Asked) -> Answer:
     if asked.args.html:
         outfile.write(asked.args.html, page(snapshot))
         return Answer(snapshot, Sheet("", "", "", (), asked.args.html))
-    return Answer(snapshot, show_sheet(snapshot, verbose=asked.args.verbose, command=f"{asked.front} show"))
+    sheet = show_sheet(snapshot, verbose=asked.args.verbose, command=f"{asked.front} show")
+    line = f"trust: {trusting.words(snapshot, stranger=asked.store.stranger())}"
+    return Answer(snapshot, sheet._replace(lines=(*sheet.lines, line)))
 
 
 def _diff(asked: Asked) -> Answer:
@@ -142,11 +145,18 @@ def _check(asked: Asked) -> Answer:
     return Answer(report, sheet, 0 if report.ok else DamageError.exit_code)
 
 
+def _trust(asked: Asked) -> Answer:
+    args = asked.args
+    report, found = vouch(asked.store, asked.notebook, args.snapshots, every=args.all)
+    return Answer(report, vouched_sheet(report, found, verbose=args.verbose, front=asked.front))
+
+
 _ANSWERS: dict[str, Callable[[Asked], Answer]] = {
     "list": _list,
     "show": _show,
     "diff": _diff,
     "delete": _delete,
     "prune": _prune,
+    "trust": _trust,
     "check": _check,
 }

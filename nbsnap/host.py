@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePath
 from typing import Any
 
-from . import began_in_directory
+from . import began_in_directory, owners
 from .errors import StoreNotWritable
 
 STORE_NAME = ".nbsnap"
@@ -164,13 +164,14 @@ def default_store(*, reading: bool = False) -> tuple[str, tuple[str, ...]]:
     spare = _spare(folder())
     if reading and beside.is_dir() and not spare.is_dir():
         return str(beside), ()
-    return str(spare), (f"{beside} cannot be written, so snapshots are kept in {spare}",)
+    why = owners.stranger(str(beside)) or f"{beside} cannot be written"
+    return str(spare), (f"{why}, so snapshots are kept in {spare}",)
 
 
 def _can_write(place: Path) -> bool:
     """Tell whether a store can be made or used at a place, without leaving a trace."""
     if place.is_dir():
-        return os.access(place, os.W_OK | os.X_OK)
+        return os.access(place, os.W_OK | os.X_OK) and not owners.stranger(str(place))
     return place.parent.is_dir() and os.access(place.parent, os.W_OK | os.X_OK) and not place.exists()
 
 

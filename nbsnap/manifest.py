@@ -42,6 +42,7 @@ __all__ = [
     "encode",
     "parse",
     "pieces",
+    "resigned",
 ]
 
 FORMAT = 1
@@ -302,14 +303,16 @@ def _fits(data: bytes, line: dict[str, Value]) -> bool:
     return (piece_id(rest) if quickly else _id_of(line)) == id
 
 
-_NOT_HASHED = re.compile(rb',"(?:id|signature)":"[0-9a-z:-]*"')  # matches nothing within a text, where " is \\"
+_NOT_HASHED = re.compile(rb',"(?:id|signature)":"[0-9a-z:,-]*"')  # matches nothing within a text, where " is \\"
 
 
 # --- the pair -----------------------------------------------------------------------------------------------
 
 
-def encode(snapshot: Snapshot, packs: Iterable[str] = ()) -> tuple[Snapshot, bytes]:
-    """Return the snapshot with its id filled in, and the bytes of its manifest."""
+def encode(
+    snapshot: Snapshot, packs: Iterable[str] = (), *, sign: Callable[[str], str] | None = None
+) -> tuple[Snapshot, bytes]:
+    """Return the snapshot with its id filled in, and the bytes of its manifest; `sign` makes a signature of the id."""
     body: dict[str, Value] = {"cwd": snapshot.cwd, "packs": sorted(packs)}
     for part, _, fields in _TABLES:
         if records := getattr(snapshot, part):
@@ -320,7 +323,9 @@ def encode(snapshot: Snapshot, packs: Iterable[str] = ()) -> tuple[Snapshot, byt
     line = {name: value for name, _, _ in _HEAD if (value := getattr(snapshot.head, name)) or name not in _LATER}
     line = {name: _joined(value) if type(value) is str else value for name, value in line.items()}
     line |= {"format": FORMAT, "body": piece_id(plain), "body_size": len(plain), "seconds": float(line["seconds"])}
-    line |= {"id": _id_of(line), "signature": snapshot.signature}
+    line["id"] = _id_of(line)
+    snapshot = snapshot if sign is None else replace(snapshot, signature=sign(line["id"]))
+    line["signature"] = snapshot.signature
     first = _dumps(line) + b"\n"
     if len(first) > MAX_HEAD:
         raise StoreError("the name, message or notebook of this snapshot is too long (the limit is 1 MiB)")
@@ -328,6 +333,16 @@ def encode(snapshot: Snapshot, packs: Iterable[str] = ()) -> tuple[Snapshot, byt
     if _swells(len(plain), len(compressed)):
         raise StoreError("the record of this snapshot is too long for how little it says")
     return replace(snapshot, head=_head(line)), first + compressed
+
+
+def resigned(data: bytes, sign: Callable[[str, str], str]) -> bytes:
+    """Return a manifest, every byte of which is verified, with what `sign` makes of its signature and its id."""
+    line, _ = _verified(data)
+    signature = sign(_text(line.get("signature", "")), _text(line.get("id")))
+    first = _dumps(line | {"signature": signature}) + b"\n"
+    if len(first) > MAX_HEAD:
+        raise StoreError("the first line of the manifest is too long to be signed (the limit is 1 MiB)")
+    return first + data[data.index(b"\n") + 1 :]
 
 
 def decode_head(data: bytes) -> Head:

@@ -24,6 +24,7 @@ import mmap
 import os
 import sys
 import weakref
+from collections.abc import Callable
 from typing import Any
 
 from nbsnap import pages
@@ -61,6 +62,15 @@ class Region(mmap.mmap):
     """The memory of one buffer. `parts` is how many parts of files were laid over it."""
 
     parts = 0
+    settle: Callable[[Region], None] | None = None  # of the reader that has laid them, while it is there
+
+    def make_sound(self) -> None:
+        """Read and verify what was laid over it, if that has not been done; after this the files are not asked again.
+
+        For whoever makes more of these bytes than an array: unpickles them, or lets a library parse them.
+        """
+        if self.settle is not None:
+            self.settle(self)
 
     def __reduce__(self) -> Any:
         """A copy of it is plain memory."""

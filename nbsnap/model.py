@@ -161,7 +161,7 @@ class Snapshot(Jsonable):
     history: tuple[tuple[int, str], ...]  # (execution count, source) of the input cells
     sources: tuple[tuple[str, str], ...]  # (file name in code objects, text): what tracebacks of restored code show
     cwd: str
-    signature: str = ""  # reserved: "hmac-blake3:<hex>" over the head's bytes; "" is unsigned
+    signature: str = ""  # of the id, by one or more keys; see `signing`. "" is unsigned
     beside: tuple[Variable, ...] = ()  # the state beside the variables, by entry: "random:numpy", "figures:1"
     previews: tuple[Preview, ...] = ()  # of some of the variables; none in a snapshot made without
 
@@ -279,6 +279,7 @@ class RestoreReport(Jsonable):
     beside: tuple[str, ...] = ()  # what was put back beside the variables, in words
     undo: str = ""  # "undone": it took back the restore of this snapshot; "redone": it took back that
     held: int = 0  # bytes, about, of what was replaced: kept in memory for `--undo`
+    trust: str = ""  # who has made the snapshot: "own", "imported", "session", "given"; see `trusting`
 
     @property
     def ok(self) -> bool:

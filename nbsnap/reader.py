@@ -130,7 +130,22 @@ class Reader:
             _in_threads(self._verify, laid, sum(part.run.size for part in laid))
         else:
             self.unverified += laid
+            for part in laid:
+                if (owner := part.region()) is not None:
+                    owner.settle = functools.partial(_settle, weakref.ref(self))
         return made
+
+    def settle(self, region: Region) -> None:
+        """Read what was mapped into a region, verified, into it: from then on it is memory like any other."""
+        mine = [part for part in self.unverified if part.region() is region]
+        self.unverified = [part for part in self.unverified if part.region() is not region]
+        with memoryview(region) as view:
+            for laid in mine:
+                at = laid.run.at
+                for piece in laid.run.pieces:
+                    view[at : at + piece.raw] = self.pieces.sound(laid.run.pack, piece)
+                    at += piece.raw
+        region.settle = None
 
     def _lay(self, target: Buffer, run: Run, names: tuple[str, ...]) -> list[Laid]:
         """Map a run into `target` if that can be done; what is known to be bad or too short is read, and so refused."""
@@ -185,6 +200,11 @@ class Reader:
                         seen.keep(quick(raw), piece.id)
                 start = stop
             self.progress.done += run.size
+
+
+def _settle(reader: weakref.ref[Reader], region: Region) -> None:
+    if (mine := reader()) is not None:
+        mine.settle(region)
 
 
 def damaged(pieces: Pieces, laid: Laid, scratch: bytearray) -> list[tuple[Piece, int]]:

@@ -20,7 +20,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from . import definitions, plain
-from .builders import PYTHON
+from .builders import PYTHON, make_sound
 from .errors import CannotLoad, DamageError
 from .flat import EARLY, Filler
 from .model import Content, Definition, Group, Snapshot
@@ -40,6 +40,10 @@ class Source(Protocol):
     def buffers(self, group: Group) -> Sequence[Any]:
         """Return the memory of a group's buffers, in their order: contiguous, and the caller's own to write to."""
 
+
+#: Libraries that follow numbers in their buffers, or parse them, without asking whether they are sound: what they are
+#: given is verified first, though it may be mapped.
+PARSERS = frozenset({"awkward", "catboost", "duckdb", "lightgbm", "onnx", "polars", "pyarrow", "spacy", "xgboost"})
 
 Stand = Callable[[Mapping[str, Any]], None]
 
@@ -256,6 +260,9 @@ class _Loader:
             raise CannotLoad(f"holds functions compiled by Python {group.python}, which Python {PYTHON} cannot run")
         stream = self.source.stream(group.stream)
         buffers = self.source.buffers(group)
+        if not PARSERS.isdisjoint(group.modules):
+            for buffer in buffers:
+                make_sound(buffer)
         file = Interruptible(stream)
         table: Iterable[Record] = Unpickler(file, (), self).load()
         reader = Unpickler(file, buffers, self)

@@ -17,8 +17,8 @@ from typing import Any, Literal
 
 from . import background as jobs
 from . import beside as state
-from . import cells, host, later, living, provenance, reports, undoing, verifying, wording
-from .errors import MemoryShort, NbSnapError, NothingNew, SnapshotNotFound, StoreNotFound, StrictError
+from . import calls, cells, host, later, living, provenance, reports, signing, trusting, undoing, verifying, wording
+from .errors import MemoryShort, NbSnapError, NothingNew, SnapshotNotFound, StoreNotFound, StrictError, TrustError
 from .folder import FolderBackend
 from .keep import AUTOMATIC, Rules
 from .model import (
@@ -169,7 +169,7 @@ def snapshot(
             verified = verifying.in_fresh_process(saved, where, pictured, engine, verify_timeout)
             if strict and not verified.ok:
                 raise StrictError(reports.not_verified(verified))
-        notes += _settled(namespace, taken, patterns(only), automatic)
+        notes += _settled(namespace, taken, patterns(only), automatic) + _remembered(saved)
         report = reports.saved(saved.head, where, taken, skips, saved.head.new_bytes, started, notes=notes)
         return replace(report, verified=verified)
     except (KeyboardInterrupt, StrictError):
@@ -194,7 +194,7 @@ def _write(
     opened.progress = progress
     if not look.asked:
         look.ahead(taken.buffers())
-    with opened.writer(look=look) as writer:
+    with opened.writer(look=look, sign=signing.sign) as writer:
         groups, definitions = taken.write(writer.put)
         record = replace(record, groups=groups, definitions=definitions)
         latest = _latest(opened, record.head.notebook) if record.head.kind == "auto" else None
@@ -207,6 +207,12 @@ def _write(
         with contextlib.suppress(NbSnapError):  # it is there, and those that may go can go another time
             opened.thin(saved.head.notebook, keep)
     return saved
+
+
+def _remembered(saved: Snapshot) -> tuple[str, ...]:
+    """Note that this process has taken a snapshot; return a line if it could not be signed."""
+    trusting.remember(saved.head.id)
+    return () if saved.signature else trusting.unsigned()
 
 
 def left_behind(report: SnapshotReport) -> Head | None:
@@ -243,6 +249,7 @@ def verify(
     notebook: str | None = None,
     engine: str = "auto",
     verify_timeout: float = verifying.TIMEOUT,
+    trust: bool = False,
 ) -> VerifyReport:
     """Let a fresh process restore a snapshot, and report what came back of each variable.
 
@@ -254,9 +261,11 @@ def verify(
         snapshot, store, notebook: as for `restore`.
         engine: as for `snapshot`: the one that it was made with.
         verify_timeout: the seconds that the process is given.
+        trust: as for `restore`.
 
     Raises:
         SnapshotNotFound: there is no such snapshot, or several ids begin so.
+        TrustError: this user did not make it, as far as can be told.
     """
     jobs.wait()
     book = notebook or host.default_notebook()
@@ -264,6 +273,7 @@ def verify(
     _check_folder(place)
     with opened_store(place, create=False, reading=book) as opened:
         record, where = opened.find(snapshot, book), opened.place
+        _checked(record, opened, trust)
     return verifying.in_fresh_process(record, where, None, engine, verify_timeout)
 
 
@@ -319,9 +329,9 @@ def _came(
         saved = opened.load(told["id"])
     living.remember(saved, classes)
     state.remember(saved.head.id, kept)
-    head = saved.head
+    head, notes = saved.head, report.notes + _remembered(saved)
     return replace(
-        report, id=head.id, time=head.time, size=head.size, new_bytes=head.new_bytes, seconds=head.seconds,
+        report, notes=notes, id=head.id, time=head.time, size=head.size, new_bytes=head.new_bytes, seconds=head.seconds,
         background=False,
     )  # fmt: skip
 
@@ -371,6 +381,7 @@ def restore(
     reload_extensions: bool = False,
     map: bool = True,
     verify: Literal["later", "before"] = "later",
+    trust: bool = False,
     progress: Progress | None = None,
 ) -> RestoreReport:
     """Bring the variables of a snapshot back into a namespace and report what came back and what did not.
@@ -393,12 +404,14 @@ def restore(
             safe. They can be written to, and the store does not change.
         verify: when what was mapped is verified. "later": in the background, and damage costs a line on stderr.
             "before": first of all, and damage costs the variable; `strict` asks for this. The rest always is, first.
-
+        trust: load it even though this user did not make it, as far as can be told. It counts as trusted from then on
+            in this process; `nbsnap trust` signs it for good.
         progress: as for `snapshot`.
 
     Raises:
         SnapshotNotFound: there is no such snapshot, or several ids begin so.
         VariableNotFound: a pattern matches no variable of the snapshot.
+        TrustError: this user did not make the snapshot, as far as can be told; its `snapshot` shows what is in it.
         StrictError: `strict`, and something was not saved or does not load.
         DamageError: the snapshot's own record is damaged. Damaged content costs only the variables that it holds.
     """
@@ -427,9 +440,15 @@ def restore(
         others = tuple(without(list(_others(names, {*saved, *skips}, only, exclude)), ignore, asked=only))
         entries = [entry.name for entry in record.beside if state.part_of(entry.name) in parts]
         if dry_run:
-            return reports.restored(
-                record, opened.place, wanted, (), not_saved, others, exact, started, dry_run=True, beside=entries
-            )
+            stranger = opened.stranger()
+            trusted = "given" if trust else trusting.judge(record, stranger=stranger)
+            said = () if trusted in trusting.GOOD else (trusting.refusal(record, stranger=stranger),)
+            report = reports.restored(
+                record, opened.place, wanted, (), not_saved, others, exact, started, dry_run=True, beside=entries,
+                notes=said,
+            )  # fmt: skip
+            return replace(report, trust=trusted)
+        trusted = _checked(record, opened, trust)
         loading = [*wanted, *(state.name_of(entry) for entry in entries)]
         progress.begin("loading", _size(record, loading, streams=True))
         opened.progress = progress
@@ -468,6 +487,7 @@ def restore(
             report = reports.restored(
                 record, opened.place, here, failed, not_saved, others, exact, started, notes=notes, beside=turn.done
             )
+            report = replace(report, trust=trusted)
             state.finish(turn)
             if (seen := host.look(names)).hidden is not None:
                 provenance.restored(report.restored, seen.code)
@@ -527,6 +547,7 @@ def rerun(
     show: Callable[[Step], None] | None = None,
     run: Callable[[str], str] | None = None,
     python: Callable[[str], str] = str,
+    trust: bool = False,
 ) -> RerunReport:
     """Make variables again that a snapshot does not hold, by running the statements of the cells that had made them.
 
@@ -541,9 +562,11 @@ def rerun(
         show: called with each step before it is run.
         run: runs Python source in the namespace, and returns what went wrong, or "".
         python: makes Python of the text of a cell, in which magics may stand.
+        trust: as for `restore`; a dry run needs none.
 
     Raises:
         SnapshotNotFound: there is no such snapshot.
+        TrustError: this user did not make it, as far as can be told.
         NbSnapError: it knows no cells, as it was not taken in IPython.
     """
     started = time.perf_counter()
@@ -552,6 +575,8 @@ def rerun(
     place, _ = store_place(store, reading=True)
     with opened_store(place, create=False, reading=book) as opened:
         record = opened.find(snapshot or (_came_back[-1] if _came_back else "latest"), book)
+        if not dry_run:
+            _checked(record, opened, trust)
     if not record.history:
         raise NbSnapError("the snapshot knows no cells: it was not taken in IPython")
     wanted = patterns(wanted)
@@ -688,6 +713,15 @@ def opened_store(place: str | os.PathLike[str] | Store, *, create: bool, reading
         raise SnapshotNotFound(f"no snapshot of {reading} in {place} yet: %snapshot makes one") from error
     with opened:
         yield opened
+
+
+def _checked(record: Snapshot, opened: Store, given: bool) -> str:
+    """Return who has made a snapshot that is about to be loaded; TrustError tells what is in it."""
+    try:
+        return trusting.check(record, given=given, stranger=opened.stranger())
+    except TrustError as error:
+        error.refers = calls.summary(calls.read(record, opened.read))
+        raise
 
 
 def _check_folder(place: Place) -> None:

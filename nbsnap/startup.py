@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import json
 import os
+import stat
 from datetime import datetime
 from pathlib import Path
 
 from nbsnap.tree import SNAPSHOTS, notebook_key, parse_snapshot
 from nbsnap.wording import clean, count, size, when
 
+_READ = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
 _FIRST_LINE = 1 << 16  # longer ones are passed over
 
 
@@ -30,7 +32,10 @@ def hint(place: str, notebook: str) -> str:
     entries = [entry for name in files if (entry := parse_snapshot(f"{folder}/{name}"))]
     if not entries:
         return ""
-    with open(Path(place, max(entries).file), "rb") as file:
+    fd = os.open(Path(place, max(entries).file), _READ)
+    with open(fd, "rb") as file:
+        if not stat.S_ISREG(os.fstat(fd).st_mode):
+            return ""
         head = json.loads(file.readline(_FIRST_LINE))
     return hint_line(int(head["variables"]), int(head["size"]), str(head["time"]))
 

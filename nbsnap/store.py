@@ -50,7 +50,7 @@ from nbsnap.tree import (
     time_of,
 )
 from nbsnap.wording import beside as in_words
-from nbsnap.writer import Writer
+from nbsnap.writer import Writer, held
 
 __all__ = ["Store", "Writer"]
 
@@ -129,12 +129,32 @@ class Store:
 
     # --- snapshots -------------------------------------------------------------------------------------------
 
-    def writer(self, *, compression: str = "auto", look: Look | None = None) -> Writer:
+    def writer(
+        self, *, compression: str = "auto", look: Look | None = None, sign: Callable[[str], str] | None = None
+    ) -> Writer:
         """Return a context manager that takes content and commits one snapshot. `compression` is "auto" or "off".
 
-        `look` may have looked at the memory that will be put, ahead.
+        `look` may have looked at the memory that will be put, ahead; `sign` makes the signature of an id.
         """
-        return Writer(self, compression=compression, look=look)
+        return Writer(self, compression=compression, look=look, sign=sign)
+
+    def sign(self, entry: Entry, sign: Callable[[str, str], str]) -> None:
+        """Let a manifest have another signature, which `sign` makes of the one that it has and of its id.
+
+        It replaces the file at once, under its own name: the id does not change. The store is held meanwhile, so that
+        a manifest that is being removed does not come back.
+        """
+        try:
+            with held(self):
+                data = self._all(entry)
+                try:
+                    self._fitting(entry, manifest.parse(data).snapshot.head)
+                    data = manifest.resigned(data, sign)
+                except StoreError as error:
+                    raise self._named(entry, error) from None
+                write_whole(self.backend, entry.file, data)
+        except OSError as error:
+            raise sentence(error, self.place, writing=True) from error
 
     def entries(self, notebook: str | None = None) -> list[Entry]:
         """Return all manifests of a notebook (None: of all), oldest first, without opening one."""
@@ -268,6 +288,10 @@ class Store:
         if snapshot_file(head.notebook, entry.stamp, head.id, head.name) != entry.file:
             raise DamageError(f"{self.backend.describe(entry.file)}: it does not hold the snapshot that its name says")
         return head
+
+    def stranger(self) -> str:
+        """Return a clause that says whose the store is, or a folder in it, if it is another user's; else ""."""
+        return self.backend.stranger() if isinstance(self.backend, FolderBackend) else ""
 
     # --- finding ---------------------------------------------------------------------------------------------
 

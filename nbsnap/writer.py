@@ -10,10 +10,12 @@ itself before any work is done."""
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import errno
 import threading
 import time
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -31,7 +33,7 @@ from nbsnap.tree import STORE_FILE, index_file, new_pack, pack_file, snapshot_fi
 if TYPE_CHECKING:
     from nbsnap.store import Store
 
-__all__ = ["Writer", "publish_pack"]
+__all__ = ["Writer", "held", "publish_pack"]
 
 WAIT = 0.02
 
@@ -39,12 +41,20 @@ WAIT = 0.02
 class Writer:
     """Takes content, commits one snapshot. A context manager; used by one thread."""
 
-    def __init__(self, store: Store, *, compression: str = "auto", look: Look | None = None) -> None:
+    def __init__(
+        self,
+        store: Store,
+        *,
+        compression: str = "auto",
+        look: Look | None = None,
+        sign: Callable[[str], str] | None = None,
+    ) -> None:
         if compression not in ("auto", "off"):
             raise ValueError(f"compression is 'auto' or 'off', not {compression!r}")
         self.store = store
         self._compressing = compression == "auto"
         self._look = look
+        self._sign = sign
         self._entered = False
         self._line: Line | None = None  # while it is open
         self._hold: Hold | None = None
@@ -61,7 +71,7 @@ class Writer:
                 backend.size(STORE_FILE)
             except FileNotFoundError:  # somebody removed the folder under us
                 self.store.found()
-            self._hold = self._admitted()
+            self._hold = _admitted(self.store)
             backend.sweep()
             self._pack_id = new_pack()
             pack = Pack(backend.create(pack_file(self._pack_id)))
@@ -87,13 +97,6 @@ class Writer:
         finally:
             if self._hold is not None:
                 self._hold.release()
-
-    def _admitted(self) -> Hold:
-        """Return a hold of the store. While somebody removes what is not needed, that takes a moment."""
-        while (hold := self.store.backend.hold(alone=False)) is None:
-            self.store.progress.begin("waiting for the store to be pruned")
-            time.sleep(WAIT)
-        return hold
 
     @property
     def new_bytes(self) -> int:
@@ -148,7 +151,7 @@ class Writer:
                 stamp = max([stamp_of(moment), *(stamp_after(entry.stamp) for entry in newest)])
                 parent = newest[0].id if newest else ""
                 head = replace(snapshot.head, time=moment, parent=parent, new_bytes=pack.end)
-                snapshot, data = manifest.encode(replace(snapshot, head=head), packs)
+                snapshot, data = manifest.encode(replace(snapshot, head=head), packs, sign=self._sign)
                 file = snapshot_file(head.notebook, stamp, snapshot.head.id, head.name)
                 sinks.append(_written(backend, file, data))
                 _settle(sinks, in_thread=pack.end >= _LONG)
@@ -211,6 +214,24 @@ class Writer:
             finally:
                 self._line, self._end = None, line.pack.end
                 line.pack.sink.abandon()
+
+
+def _admitted(store: Store) -> Hold:
+    """Return a hold of the store. While somebody removes what is not needed, that takes a moment."""
+    while (hold := store.backend.hold(alone=False)) is None:
+        store.progress.begin("waiting for the store to be pruned")
+        time.sleep(WAIT)
+    return hold
+
+
+@contextlib.contextmanager
+def held(store: Store) -> Iterator[None]:
+    """Hold the store, with others who add to it, while the block runs."""
+    hold = _admitted(store)
+    try:
+        yield
+    finally:
+        hold.release()
 
 
 _LONG = 1 << 20  # a pack that is longer is flushed by a thread, so that Ctrl-C need not wait for the disk

@@ -25,8 +25,9 @@ LAYERS = """
     cli attempt automatic explaining fresh since
     history session
     taking
-    reports undoing verifying    | repairing
-    environment living portrait preview | maintenance
+    reports undoing verifying vouching
+    environment living portrait preview | repairing
+                                 | maintenance
     looking                      |
     capture rebuild remake       | store
                                  | pruning
@@ -37,14 +38,15 @@ LAYERS = """
                                  | mapping
     builders sharing refused structs beside | seen pages
     ordering namespace provenance placeholder cells abroad weight
-    describe
+    describe trusting
     startup profile host meter autosave lost firstline
     render_history render_repair page
     render sheets differences
-    glance layout tree sources streams
-    wording manifest background answers keep
-    quiet outfile pagemap remarks records thumbnail
-    model digest progress arguments
+    glance layout tree sources streams calls
+    wording manifest background answers keep signing
+    keyline
+    quiet outfile pagemap remarks records thumbnail keys
+    model digest progress arguments owners
     errors
 """
 

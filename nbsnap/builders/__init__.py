@@ -117,7 +117,8 @@ def fill_module(target: types.ModuleType, names: dict[str, Any]) -> None:
 
 
 def long(cls: type, data: Any) -> object:
-    """Return a text, `bytes` or `bytearray` from its bytes."""
+    """Return a text, `bytes` or `bytearray` from its bytes: copied, so they may as well be verified."""
+    make_sound(data)
     if cls is str:
         return str(data, "utf-8", "surrogatepass")
     return data if type(data) is cls else cls(data)
@@ -234,6 +235,13 @@ def share_attributes(target: Any, state: Any) -> None:
     attributes, slots = state if type(state) is tuple else (state, None)
     object.__setattr__(target, "__dict__", attributes)
     set_state(target, (None, slots))
+
+
+def make_sound(data: Any) -> None:
+    """Have memory that a restore has mapped be verified, before more is made of its bytes than an array."""
+    owner = data.obj if isinstance(data, memoryview) else data
+    if (make := getattr(owner, "make_sound", None)) is not None:
+        make()
 
 
 def buffer(data: Any) -> object:

@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy
 
+from . import make_sound
+
 
 def array_of(cls: Any, plain: Any) -> object:
     """Return an array of a subclass over the memory of a plain one."""
@@ -42,6 +44,7 @@ def coded(items: Any, codes: Any, shape: Any, order: Any, writeable: bool) -> ob
 def objects(data: Any, shape: Any, order: Any, writeable: bool) -> object:
     """Return an array of texts, numbers and the like, from the pickle of a list of them."""
     made = numpy.empty(shape, object, order)
+    make_sound(data)
     made.ravel(order)[:] = pickle.loads(data)
     if not writeable:
         made.flags.writeable = False

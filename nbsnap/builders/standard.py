@@ -6,6 +6,8 @@ import contextvars
 import re
 from typing import Any
 
+from . import make_sound
+
 
 def match(pattern: re.Pattern[Any], way: str, text: Any, start: int, end: int) -> object:
     """Return the match that a pattern's method `way` ("match", "search", "fullmatch") finds in text[start:end]."""
@@ -30,6 +32,7 @@ def connection(cls: Any, data: Any) -> object:
     made = cls.__new__(cls)
     sqlite3.Connection.__init__(made, ":memory:")
     if memoryview(data).nbytes:
+        make_sound(data)
         made.deserialize(bytes(data))
     return made
 

@@ -6,6 +6,8 @@ import importlib
 import uuid
 from typing import Any
 
+from . import make_sound
+
 #: The functions in restored expressions of Polars, by the tokens that stand for them in Polars' own bytes. Polars asks
 #: for a function each time it needs it, so they stay.
 functions_by_token: dict[str, Any] = {}
@@ -33,6 +35,7 @@ def fill_polars(target: Any, state: tuple[bytes, list[Any]]) -> None:
 
 def fill_frame(target: Any, data: Any) -> None:
     """Fill a frame or series of Polars from its own bytes."""
+    make_sound(data)
     target.__setstate__(bytes(data))
 
 

@@ -46,7 +46,7 @@ def _complete_history(magics: NbSnap, event: Any) -> list[str]:
         return sorted(history_parser(before[0])._option_string_actions)
     if next((word for word in reversed(before) if word.startswith("-")), "") in ("--only", "--exclude"):
         return _variable_names(magics, "snapshots", "latest")
-    return _snapshot_names(magics) if before[0] in ("show", "diff", "delete") else []
+    return _snapshot_names(magics) if before[0] in ("show", "diff", "delete", "trust") else []
 
 
 def _variable_names(magics: NbSnap, magic: str, reference: str) -> list[str]:

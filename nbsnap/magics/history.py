@@ -25,7 +25,7 @@ def run(magics: NbSnap, line: str) -> Any:
     with errors(outcome, None, []):
         from nbsnap import background
 
-        if repairs or args.command in ("delete", "prune", "diff"):
+        if repairs or args.command in ("delete", "prune", "diff", "trust"):
             background.wait()
         live = args.command == "diff" and args.b is None
         told = _diff_live(magics, args) if live else _answered(magics, args)

@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 import shlex
 import sys
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from nbsnap.arguments import split
+from nbsnap.errors import TrustError
 from nbsnap.magics.lines import AS_THEY_WERE, errors, parsed
 from nbsnap.magics.showing import in_kernel, say, show
 
@@ -27,7 +29,7 @@ def run(magics: NbSnap, line: str) -> RestoreReport | RerunReport | None:
 
 def _restore(magics: NbSnap, args: Any) -> RestoreReport | None:
     named = None if args.snapshot == "latest" else args.snapshot
-    with errors(f"nothing was restored, {AS_THEY_WERE}", named, [*args.only, *args.exclude]):
+    with errors(f"nothing was restored, {AS_THEY_WERE}", named, [*args.only, *args.exclude]), _shown(magics):
         from nbsnap import meter, render, session
 
         progress = meter.Progress()
@@ -47,6 +49,7 @@ def _restore(magics: NbSnap, args: Any) -> RestoreReport | None:
                 reload_extensions=magics.reload_extensions,
                 map=magics.map and not args.no_map,
                 progress=progress,
+                trust=args.trust,
             )
         _wake_figures()
         if not args.dry_run:
@@ -54,6 +57,19 @@ def _restore(magics: NbSnap, args: Any) -> RestoreReport | None:
         if not args.quiet or report.failed or report.not_saved or report.notes:
             show(magics, report, render.restore_sheet(report, verbose=args.verbose))
     return report if args.output else None
+
+
+@contextmanager
+def _shown(magics: NbSnap) -> Iterator[None]:
+    """Show what is in a snapshot that is not loaded, as this user did not make it."""
+    try:
+        yield
+    except TrustError as error:
+        from nbsnap.vouching import refused_sheet
+
+        if (sheet := refused_sheet(error)) is not None:
+            show(magics, error, sheet)
+        raise
 
 
 def _wake_figures() -> None:
@@ -70,11 +86,12 @@ def _wake_figures() -> None:
 def _rerun(magics: NbSnap, args: Any) -> RerunReport | None:
     """Run again what had made the names; after a restore, if the session does not have the snapshot yet."""
     named = None if args.snapshot == "latest" else args.snapshot
-    with errors("nothing more was run", named, []):
+    with errors("nothing more was run", named, []), _shown(magics):
         from nbsnap import render, session
 
         if not (args.dry_run or session.is_here(args.snapshot, **magics.where())):
-            magics.restore(f"{shlex.quote(args.snapshot)}{' -q' if args.quiet else ''}")
+            more = f"{' -q' if args.quiet else ''}{' --trust' if args.trust else ''}"
+            magics.restore(f"{shlex.quote(args.snapshot)}{more}")
 
         def run_code(code: str) -> str:
             error = magics.ip.run_cell(code, store_history=False).error_in_exec
@@ -88,6 +105,7 @@ def _rerun(magics: NbSnap, args: Any) -> RerunReport | None:
             show=None if args.quiet else lambda step: say(render.step_text(step)),
             run=run_code,
             python=magics.ip.transform_cell,
+            trust=args.trust,
             **magics.where(),
         )
         magics.lost.found(report.made)

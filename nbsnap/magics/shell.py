@@ -93,6 +93,7 @@ class NbSnap(Settings):
             default=[],
             help="Make these again, which were not saved: show and run the statements that had made them.",
         ),
+        argument("--trust", action="store_true", help="Load it even if it is not signed as made by you."),
         argument("--no-map", action="store_true", help="Read and verify all of it now; map no array from a file."),
         *SHOW,
     )
@@ -102,8 +103,8 @@ class NbSnap(Settings):
         Variables of the session that the snapshot does not have stay, unless --exact is given. What
         cannot be restored is named, with what would help; its bytes stay in the store for another try.
 
-        A snapshot is made of pickles, which can run code when they are loaded: restore only what you
-        trust.
+        A snapshot is made of pickles, which run code when they are loaded. So one that you did not make,
+        as far as its signature tells, is shown and not loaded; --trust loads it all the same.
 
         SNAPSHOT goes before --only and --exclude, which take all words up to the next option.
 
@@ -129,6 +130,7 @@ class NbSnap(Settings):
             %snapshots prune [rules]           remove all that no rule keeps: --last N, --hourly N, --daily N,
                                                --max-size SIZE (2GB); else the settings keep and max_size. Those with
                                                a name stay, unless --named is given. --dry-run says what would go
+            %snapshots trust SNAPSHOT…         sign some with your own key, so that %restore loads them without --trust
             %snapshots check [--quick]         read everything in the store, and say what is damaged; --repair keeps
                                                what can be kept, and says what cannot
 

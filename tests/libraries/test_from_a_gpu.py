@@ -56,7 +56,7 @@ def test_everything_comes_back_on_the_cpu_and_the_report_says_so(two_shells: Any
             "CuPy's": "type(array).__module__ == 'numpy' and array[-1] == 9999 and grid.shape == (100, 100)",
             "one memory": "array.fill(3) is None and grid[5, 5] == 3",
         },
-        f"nbsnap.restore(store={store!r}, notebook='cuda', beside='all')",
+        f"nbsnap.restore(store={store!r}, notebook='cuda', trust=True, beside='all')",
     )
     assert wrong == {}
     assert report["failed"] == report["not_saved"] == []
@@ -80,7 +80,9 @@ def without_parentheses(note: str) -> str:
 @pytest.mark.heavy
 def test_what_was_restored_can_be_saved_here(two_shells: Any, store: str) -> None:
     """The session goes on where there is no GPU: its next snapshot holds tensors of the CPU."""
-    report = two_shells.save("", f"(nbsnap.restore(store={store!r}, notebook='cuda'), nbsnap.snapshot())[1]")
+    report = two_shells.save(
+        "", f"(nbsnap.restore(store={store!r}, notebook='cuda', trust=True), nbsnap.snapshot())[1]"
+    )
     assert report["skipped"] == []
     report, wrong = two_shells.restore({"numbers": "plain[-1] == 9999 and tip.fill_(5) is tip and plain[0] == 5"})
     assert wrong == {}
