@@ -12,7 +12,7 @@ import pytest
 from storage.making import NOTEBOOK, assert_clean, noise, restore, save, text
 from storage.powercut import Recorder, cut
 
-from nbsnap import folder
+from nbsnap import folder, owners
 from nbsnap.store import Store
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="POSIX's rules")
@@ -55,7 +55,8 @@ def day(tmp_path_factory: pytest.TempPathFactory) -> Day:
     place.mkdir(mode=0o700)
     day = Day(place)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(folder, "os", day.recorder)
+        for module in (folder, owners):  # all that makes, moves or removes files
+            patch.setattr(module, "os", day.recorder)
         for name in ("s0", "s1", "s2"):
             day.save(name)
         day.prune(1, "s0", "s1")
