@@ -38,6 +38,7 @@ class Output:
     stdout: str = ""
     stderr: str = ""
     displays: list[dict[str, Any]] = field(default_factory=list)  # mime bundles, the value of the cell included
+    updates: list[dict[str, Any]] = field(default_factory=list)  # what displays were changed to, in order
     result: str | None = None  # text of the cell's value, as after Out[n]:
     error: str | None = None  # "NameError: name 'x' is not defined"
     traceback: str = ""
@@ -164,6 +165,8 @@ class Kernel:
             output.order.append(text + "\n")
             if kind == "execute_result":
                 output.result = text
+        elif kind == "update_display_data":
+            output.updates.append(content["data"])
         elif kind == "execute_input":
             output.count = content["execution_count"]
         elif kind == "error":

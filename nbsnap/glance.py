@@ -11,6 +11,7 @@ import json
 import re
 from typing import Any, NamedTuple
 
+from nbsnap import theme
 from nbsnap.model import TABLE, Preview
 from nbsnap.wording import clean, count, cut, width_of
 
@@ -76,12 +77,10 @@ def escape(text: str) -> str:
     return clean(text).translate(ENTITIES)
 
 
-# Styles stand in the elements, for notebooks strip style sheets; colours are what surrounds them, for light and dark.
 _BOX = "overflow-x:auto;max-width:100%;font-size:var(--jp-code-font-size,12px)"
 _TABLE = "border-collapse:collapse;border:0;margin:0;font-size:inherit;color:inherit;background:transparent"
 _ROW = "background:transparent;border:0"
-_CELL = "padding:0 10px 0 0;border:0;white-space:nowrap;font-family:var(--jp-code-font-family,monospace)"
-_DIM = "opacity:.65"
+_CELL = f"padding:0 10px 0 0;border:0;white-space:nowrap;font-family:{theme.CODE}"
 
 
 def markup(preview: Preview) -> str:
@@ -104,10 +103,10 @@ def _html(grid: Grid) -> str:
         cells = ""
         for place, (cell, right) in enumerate(zip(row, (False, *grid.right), strict=True)):
             align = "right" if right else "left"
-            dim = f";{_DIM}" if not at or not place else ""
+            dim = f";{theme.DIM}" if not at or not place else ""
             cells += f'<td style="{_CELL};text-align:{align}{dim}">{escape(cell)}</td>' if place or grid.names else ""
         rows.append(f'<tr style="{_ROW}">{cells}</tr>')
-    rest = f'<div style="{_DIM}">{escape(grid.rest)}</div>' if grid.rest else ""
+    rest = f'<div style="{theme.DIM}">{escape(grid.rest)}</div>' if grid.rest else ""
     return f'<div style="{_BOX}"><table style="{_TABLE}"><tbody>{"".join(rows)}</tbody></table>{rest}</div>'
 
 

@@ -12,9 +12,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import NamedTuple
 
+from nbsnap import theme
 from nbsnap.wording import clean, cut, first_columns, width_of
 
-__all__ = ["Block", "Sheet", "Shown", "Table", "to_html", "to_text"]
+__all__ = ["BOX", "Block", "Sheet", "Shown", "Table", "escape", "to_html", "to_text"]
 
 LAST = 400  # columns on the screen of a last column, and of any other text that stands alone
 BESIDE = 24  # columns without which a last column stands beneath, where a table says so
@@ -178,11 +179,9 @@ def _words(text: str, longest: int) -> Iterable[str]:
 
 # ---- HTML ------------------------------------------------------------------------------------------------------------
 
-# Colours are the front end's own (JupyterLab's variables, else what surrounds the report), so that it reads in light
-# and dark; the two accents are mid-tones. Styles stand in the elements: front ends strip style sheets from output.
-_BOX = (
-    "font-family:var(--jp-ui-font-family,system-ui,sans-serif);font-size:var(--jp-ui-font-size1,13px);"
-    "line-height:1.5;color:var(--jp-ui-font-color1,inherit)"
+BOX = (
+    f"font-family:{theme.FONT};font-size:var(--jp-ui-font-size1,13px);line-height:1.5;color:{theme.TEXT};"
+    "overflow-wrap:break-word"
 )
 _TABLE = (
     "border-collapse:collapse;border:0;margin:2px 0 4px 0;font-size:inherit;color:inherit;background:transparent;"
@@ -190,29 +189,26 @@ _TABLE = (
 )
 _TR = "background:transparent;border:0"
 _TD = "text-align:left;vertical-align:top;padding:1px 12px 1px 0;border:0;max-width:60em"
-_MONO = "font-family:var(--jp-code-font-family,monospace);font-size:var(--jp-code-font-size,12px)"
-_DIM = "opacity:.65"
-_ACCENTS = {"failed": "var(--jp-error-color1,#d33)"}
-_ACCENT = "var(--jp-warn-color1,#c77700)"
+_ACCENTS = {"failed": theme.REMOVED, "removed": theme.REMOVED, "added": theme.ADDED}
 
 
 def to_html(sheet: Sheet) -> str:
     """Return the sheet as one `<div>`: no script, no style sheet, no reference to anything outside."""
-    parts = [f'<div class="nbsnap" style="{_BOX}"><div>']
-    parts.append(_escape(sheet.verb))
+    parts = [f'<div class="nbsnap" style="{BOX}"><div>']
+    parts.append(escape(sheet.verb))
     if sheet.name:
-        parts.append(f" <b>{_escape(cut(sheet.name, 60))}</b>")
+        parts.append(f" <b>{escape(cut(sheet.name, 60))}</b>")
     if sheet.id:
-        parts.append(f' <span style="{_MONO};{_DIM}">{_escape(sheet.id)}</span>')
+        parts.append(f' <span style="{theme.MONO};{theme.DIM}">{escape(sheet.id)}</span>')
     if sheet.origin:
-        parts.append(f" {_escape(sheet.origin)}")
+        parts.append(f" {escape(sheet.origin)}")
     if sheet.facts:
         parts.append(" " if sheet.origin == "would hold" else " · ")
-        parts.append(" · ".join(map(_escape, sheet.facts)))
+        parts.append(" · ".join(map(escape, sheet.facts)))
     parts.append("</div>")
     parts += [_html_table(table) for table in sheet.tables]
     parts += [_html_block(block) for block in sheet.blocks]
-    parts += [f"<div>{_escape(cut(line, 1000))}</div>" for line in sheet.lines]
+    parts += [f"<div>{escape(cut(line, 1000))}</div>" for line in sheet.lines]
     parts.append("</div>")
     return "".join(parts)
 
@@ -220,7 +216,8 @@ def to_html(sheet: Sheet) -> str:
 _ENTITIES = {ord("&"): "&amp;", ord("<"): "&lt;", ord(">"): "&gt;", ord('"'): "&quot;", ord("'"): "&#x27;"}
 
 
-def _escape(text: str) -> str:
+def escape(text: str) -> str:
+    """Return text for HTML, cleaned."""
     return clean(text).translate(_ENTITIES)
 
 
@@ -230,48 +227,53 @@ def _html_table(table: Table) -> str:
     label = None
     rows = []
     if table.head:
-        cells = "".join(_td(_escape(cell), _DIM, at in table.right) for at, cell in enumerate(table.head))
+        cells = "".join(_td(escape(cell), theme.DIM, at in table.right) for at, cell in enumerate(table.head))
         rows.append(f'<tr style="{_TR}">{cells}</tr>')
     for row in table.rows[:HTML_ROWS]:
         cells = ""
+        across = last if table.labels and last > 1 and not any(row[1:last]) else 1  # nothing stands between
         for at, (cell, limit) in enumerate(zip(row, limits, strict=True)):
-            said = _escape(cut(cell, limit))
+            if across > 1 and 0 < at < last:
+                continue
+            said = escape(cut(cell, limit))
             if at == 0 and table.labels:
                 said, label = ("" if label == row[0] else said), row[0]
-                cells += _td(said, f"font-weight:600;white-space:nowrap;color:{_ACCENTS.get(row[0], _ACCENT)}")
+                cells += _td(said, f"font-weight:600;white-space:nowrap;color:{_ACCENTS.get(row[0], theme.WARN)}")
             elif at == last:
-                cells += _td(said)
+                cells += _td(said, across=across)
             else:
                 name = at == (1 if table.labels else 0)
-                style = f"{_MONO};white-space:nowrap" if name else "white-space:nowrap"
+                style = f"{theme.MONO};white-space:nowrap" if name else "white-space:nowrap"
                 cells += _td(said, style, at in table.right)
         rows.append(f'<tr style="{_TR}">{cells}</tr>')
     more = table.more
     if len(table.rows) > HTML_ROWS:
         more = f"and {len(table.rows) - HTML_ROWS:,} more: nbsnap show -v lists them all in a terminal"
-    after = f'<div style="{_DIM}">{_escape(more)}</div>' if more else ""
+    after = f'<div style="{theme.DIM}">{escape(more)}</div>' if more else ""
     inside = f'<table style="{_TABLE}"><tbody>{"".join(rows)}</tbody></table>'
-    if len(table.rows) > TABLE_ROWS:
-        inside = f'<div style="max-height:26em;overflow:auto">{inside}</div>'
+    high = ";max-height:26em" if len(table.rows) > TABLE_ROWS else ""
+    inside = f'<div style="overflow:auto{high}">{inside}</div>'
     return inside + after
 
 
 def _html_block(block: Block) -> str:
     if block.markup:
-        title = f'<div style="{_MONO}">{_escape(cut(block.title, LAST))}</div>'
+        title = f'<div style="{theme.MONO}">{escape(cut(block.title, LAST))}</div>'
         side_by_side = "display:inline-block;vertical-align:top;max-width:100%;margin:4px 28px 8px 0"
         return f'<div style="{side_by_side}">{title}{block.markup}</div>'
     lines = []
     for line in block.lines:
         colour = _SIGNS.get(line[:1], "")
-        lines.append(f'<div style="{colour}">{_escape(cut(_tabless(line), LAST)) or "&nbsp;"}</div>')
-    title = f'<div style="{_MONO}">{_escape(cut(block.title, LAST))}</div>'
-    return f'{title}<div style="{_MONO};white-space:pre;overflow-x:auto;margin:0 0 6px 1.5em">{"".join(lines)}</div>'
+        lines.append(f'<div style="{colour}">{escape(cut(_tabless(line), LAST)) or "&nbsp;"}</div>')
+    title = f'<div style="{theme.MONO}">{escape(cut(block.title, LAST))}</div>'
+    as_it_is = f"{theme.MONO};white-space:pre;overflow-x:auto;line-height:1.35;margin:0 0 6px 1.5em"
+    return f'{title}<div style="{as_it_is}">{"".join(lines)}</div>'
 
 
-_SIGNS = {"+": "color:var(--jp-success-color1,#388e3c)", "-": "color:var(--jp-error-color1,#d33)", "@": _DIM}
+_SIGNS = {"+": f"color:{theme.ADDED}", "-": f"color:{theme.REMOVED}", "@": theme.DIM}
 
 
-def _td(said: str, style: str = "", right: bool = False) -> str:
+def _td(said: str, style: str = "", right: bool = False, across: int = 1) -> str:
     base = _TD.replace("text-align:left", "text-align:right") if right else _TD
-    return f'<td style="{base}{";" if style else ""}{style}">{said}</td>'
+    wide = f' colspan="{across}"' if across > 1 else ""
+    return f'<td{wide} style="{base}{";" if style else ""}{style}">{said}</td>'

@@ -1,37 +1,55 @@
-"""The progress bar of whatever takes more than a second: bytes, rate, what it is at. By tqdm, which people know.
+"""The progress bar of whatever takes more than a second: bytes, rate, what it is at.
 
-A thread looks at a `Progress` five times a second, and loads tqdm when the first second is over: what is quicker shows
-nothing and pays nothing. The bar goes away at the end. In a notebook it is tqdm's own (a line of text where there is no
-ipywidgets), in a terminal a line on stderr; nothing is shown where stderr is a pipe or a file.
+A thread looks at a `Progress` five times a second, and draws when the first second is over: what is quicker shows
+nothing and pays nothing. The bar goes away at the end.
+
+- In a terminal it is tqdm's, which people know, on a line of stderr; tqdm is loaded only then. Nothing is shown where
+  stderr is a pipe or a file.
+- In a kernel it is a display that changes (`bar`). Text of another stream would be left there, red or empty: a display
+  that is empty at the end takes no room. A front end that does not know such displays shows the first line only.
 """
 
 from __future__ import annotations
 
+import contextvars
 import sys
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from importlib.util import find_spec
+from functools import partial
 from typing import Any
 
+from nbsnap import bar
 from nbsnap.progress import Progress
 from nbsnap.quiet import begin
-from nbsnap.wording import clean, listed
 
-__all__ = ["Progress", "shown"]
+__all__ = ["Progress", "Screen", "shown"]
 
 PATIENCE = 1.0  # seconds before a bar is shown
 _STEP = 0.2  # seconds between two looks
 
 
+#: Shows text and HTML in place of what it showed before.
+Screen = Callable[[str, str], None]
+
+
 @contextmanager
-def shown(progress: Progress, *, in_kernel: bool, quiet: bool) -> Iterator[None]:
-    """Show how far `progress` has come as long as the block runs, if there is somebody to see it."""
-    if quiet or not (in_kernel or _on_terminal()):
+def shown(progress: Progress, *, quiet: bool, screen: Screen | None = None) -> Iterator[None]:
+    """Show how far `progress` has come as long as the block runs, if there is somebody to see it.
+
+    Args:
+        progress: what the work counts in.
+        quiet: nobody wants to see it.
+        screen: where to draw; without one it is the terminal, if there is one.
+    """
+    if quiet or not (screen is not None or _on_terminal()):
         yield
         return
     over = threading.Event()
-    thread = threading.Thread(target=_show, args=(progress, over, in_kernel), name="nbsnap-progress", daemon=True)
+    show = partial(_show, progress, over) if screen is None else partial(_show_on, screen, progress, over)
+    here = contextvars.copy_context()  # by which a kernel knows below which cell to show it
+    thread = threading.Thread(target=here.run, args=(show,), name="nbsnap-progress", daemon=True)
     there = begin(thread)
     try:
         yield
@@ -48,41 +66,41 @@ def _on_terminal() -> bool:
         return False
 
 
-def _show(progress: Progress, over: threading.Event, in_kernel: bool) -> None:
+def _show_on(screen: Screen, progress: Progress, over: threading.Event) -> None:
     if over.wait(PATIENCE):
         return
+    pace = bar.Pace()
     with suppress(Exception):  # a bar is a courtesy: the work goes on without it
-        bar = _bar(in_kernel, progress)
+        try:
+            while True:
+                rate = pace.see(progress, time.monotonic())
+                screen(bar.to_text(progress, rate), bar.to_html(progress, rate))
+                if over.wait(_STEP):
+                    break
+        finally:
+            screen("", "")
+
+
+def _show(progress: Progress, over: threading.Event) -> None:
+    if over.wait(PATIENCE):
+        return
+    with suppress(Exception):
+        from tqdm.std import tqdm
+
+        options: dict[str, Any] = {"unit": "B", "unit_scale": True, "leave": False, "dynamic_ncols": True}
+        line = tqdm(desc=bar.said(progress), total=progress.total or None, initial=progress.done, **options)
         try:
             while not over.wait(_STEP):
-                _update(bar, progress)
+                _update(line, progress)
         finally:
-            bar.close()
+            line.close()
 
 
-def _bar(in_kernel: bool, progress: Progress) -> Any:
-    if in_kernel and find_spec("ipywidgets") is not None:
-        from tqdm.notebook import tqdm
-    else:
-        from tqdm.std import tqdm
-    options: dict[str, Any] = {"unit": "B", "unit_scale": True, "leave": False, "dynamic_ncols": not in_kernel}
-    return tqdm(desc=_said(progress), total=progress.total or None, initial=progress.done, **options)
-
-
-def _said(progress: Progress) -> str:
-    said = f"nbsnap: {progress.what}"
-    if names := [name for name in progress.names if ":" not in name]:  # no names of what lies beside the variables
-        said += f" {listed([clean(name) for name in names])}"
-    if progress.importing:
-        said += f" (importing {clean(progress.importing.partition('.')[0])})"
-    return said
-
-
-def _update(bar: Any, progress: Progress) -> None:
-    bar.set_description_str(_said(progress), refresh=False)
+def _update(line: Any, progress: Progress) -> None:
+    line.set_description_str(bar.said(progress), refresh=False)
     total, done = progress.total or None, progress.done
-    if bar.total != total:  # another part of the work: its rate has nothing to do with the one before
-        bar.reset(total)
-        bar.n = bar.last_print_n = bar.initial = done
-    bar.update(done - bar.n)
-    bar.refresh()
+    if line.total != total:  # another part of the work: its rate has nothing to do with the one before
+        line.reset(total)
+        line.n = line.last_print_n = line.initial = done
+    line.update(done - line.n)
+    line.refresh()

@@ -37,6 +37,8 @@ MODULE = frozenset(
         "__vsc_ipynb_file__",
     ]
 )
+#: What VS Code puts there: the wrapper of its cells, its variable viewer, its data viewer.
+FRONT_END = ("_VSCODE_", "__VSCODE_", "__DW_")
 #: IPython's own.
 SHELL = frozenset(
     [
@@ -69,7 +71,7 @@ def user_names(namespace: Mapping[Any, Any], hidden: Mapping[str, Any] | None = 
     names: list[str] = []
     lost: list[str] = []
     for name, value in list(namespace.items()):
-        if type(name) is not str or name in MODULE:
+        if type(name) is not str or name in MODULE or name.startswith(FRONT_END):
             continue
         if hidden is not None:
             if name in hidden and hidden[name] is value:

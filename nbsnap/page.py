@@ -103,7 +103,8 @@ def _moment(time: str) -> str:
 def _skips(skips: Sequence[Skip], places: Mapping[int, int]) -> str:
     rows = []
     for skip in skips:
-        where = f" <code>{escape(cut(skip.path, 100, middle=True))}</code>" if skip.path not in ("", skip.name) else ""
+        told = skip.path in ("", skip.name) or skip.reason.startswith(skip.path)
+        where = "" if told else f" <code>{escape(cut(skip.path, 100, middle=True))}</code>"
         hint = f'<p class="dim">{escape(cut(skip.hint, 300))}</p>' if skip.hint else ""
         kind = f'<b class="tag">{escape(cut(skip.kind, 20))}</b>' if skip.kind != "skipped" else ""
         rows.append(

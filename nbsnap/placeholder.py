@@ -29,7 +29,7 @@ class Placeholder:
     def __repr__(self) -> str:
         known = vars(self)
         made = f"; {known['made']}" if known["made"] else ""
-        return f"<placeholder for {known['path']}, a {known['type']} that was not saved ({known['reason']}){made}>"
+        return f"<placeholder for {known['path']}, {_a(known['type'])} that was not saved ({known['reason']}){made}>"
 
     def __reduce__(self) -> tuple[Any, ...]:
         known = vars(self)
@@ -47,7 +47,11 @@ class Placeholder:
 def _sentence(placeholder: Placeholder) -> str:
     known = vars(placeholder)
     made = f" ({known['made']})" if known["made"] else ""
-    return f"{known['path']} was a {known['type']} and was not saved: {known['reason']}. Make it again{made}."
+    return f"{known['path']} was {_a(known['type'])} and was not saved: {known['reason']}. Make it again{made}."
+
+
+def _a(type: str) -> str:
+    return f"{'an' if type[:1].lower() in 'aeio' else 'a'} {type}"
 
 
 def _refuse(self: Placeholder, *args: object, **more: object) -> Any:

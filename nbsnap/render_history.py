@@ -51,7 +51,7 @@ def _snapshots(heads: Sequence[Head], now: datetime | None, *, notebooks: bool) 
         "size": [size(head.size) for head in heads],
         "new": [size(head.new_bytes) for head in heads],
         "skips": [f"{head.skipped:,}" if head.skipped else "" for head in heads],
-        "message": [head.message for head in heads],
+        "message": [head.message or ("autosnapshot" if head.kind == "auto" else "") for head in heads],
     }
     shown = {name: cells for name, cells in columns.items() if any(cells)}
     if "message" not in shown:

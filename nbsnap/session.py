@@ -17,7 +17,21 @@ from typing import Any, Literal
 
 from . import background as jobs
 from . import beside as state
-from . import calls, cells, host, later, living, provenance, reports, signing, trusting, undoing, verifying, wording
+from . import (
+    calls,
+    cells,
+    fleeting,
+    host,
+    later,
+    living,
+    provenance,
+    reports,
+    signing,
+    trusting,
+    undoing,
+    verifying,
+    wording,
+)
 from .errors import MemoryShort, NbSnapError, NothingNew, SnapshotNotFound, StoreNotFound, StrictError, TrustError
 from .folder import FolderBackend
 from .keep import AUTOMATIC, Rules
@@ -132,7 +146,7 @@ def snapshot(
     if not taken.variables and not dry_run:
         raise NbSnapError(reports.nothing(skips))
     place, told = store_place(store)
-    notes = told + notes
+    notes = told + notes + (() if automatic or dry_run else fleeting.once(str(getattr(place, "place", place))))
     if verify:
         _check_folder(place)
         pictured = verifying.picture(taken.variables, session_names(namespace))

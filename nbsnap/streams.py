@@ -71,6 +71,9 @@ def text(said: str) -> bytes:
     return b"\x8c" + bytes([len(data)]) + data if len(data) < 256 else b"X" + struct.pack("<I", len(data)) + data
 
 
+_WHERE = "__firstlineno__"  # of a class, from Python 3.13 on: no content
+
+
 @unhurried()
 def parts(group: Group, stream: bytes | bytearray, rename: Mapping[bytes, bytes] | None = None) -> dict[str, Part]:
     """Return what a group's stream says of each variable, and of each class (`class_unit`).
@@ -94,7 +97,8 @@ def parts(group: Group, stream: bytes | bytearray, rename: Mapping[bytes, bytes]
             if not names:  # what stands before plain data, and belongs to it
                 before += items
                 continue
-            found.setdefault(unit, Part([])).items.extend([*before, *items])
+            if names[1:] != [_WHERE]:
+                found.setdefault(unit, Part([])).items.extend([*before, *items])
             before = []
     except (IndexError, KeyError, struct.error, UnicodeError) as error:
         raise ValueError(f"not understood: {type(error).__name__}") from None

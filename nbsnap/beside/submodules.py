@@ -70,6 +70,7 @@ def _packages(variables: Mapping[str, Any]) -> set[str]:
         and isinstance(name := vars(value).get("__name__"), str)
         and "__path__" in vars(value)
         and sys.modules.get(name) is value
+        and name != "nbsnap"  # what it has loaded by now is its own affair
     }
 
 

@@ -8,6 +8,7 @@ first cell. It is only a hint: whatever goes wrong on its way is passed over.
 from __future__ import annotations
 
 import os
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from IPython.core.error import UsageError
@@ -45,7 +46,7 @@ def _hint(magics: NbSnap) -> str:
         from nbsnap.namespace import user_names
 
         names, _ = user_names(magics.ip.user_ns, magics.ip.user_ns_hidden)
-        if names:
+        if any(type(magics.ip.user_ns[name]) is not ModuleType for name in names):  # modules are no work to be lost
             return ""
         place, notebook = magics.at()
         if not os.path.isdir(place):

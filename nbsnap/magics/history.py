@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from nbsnap.arguments import split
 from nbsnap.errors import StoreNotFound
 from nbsnap.magics.lines import AS_THEY_WERE, errors, parsed_history
-from nbsnap.magics.showing import in_kernel, show
+from nbsnap.magics.showing import screen, show
 
 if TYPE_CHECKING:
     from nbsnap.magics.shell import NbSnap
@@ -62,7 +62,7 @@ def _diff_live(magics: NbSnap, args: Any) -> Any:
     from nbsnap.since import diff
 
     progress = meter.Progress()
-    with meter.shown(progress, in_kernel=in_kernel(magics.ip), quiet=args.quiet):
+    with meter.shown(progress, quiet=args.quiet, screen=screen(magics.ip)):
         report = diff(
             args.a,
             None,

@@ -66,7 +66,7 @@ def errors(outcome: str, name: str | None, patterns: Sequence[str]) -> Iterator[
     except NbSnapError as error:
         from nbsnap.wording import clean, encodable
 
-        said = clean(str(error))
+        said = clean(str(error)).replace("`nbsnap list`", "%snapshots")
         if isinstance(error, VariableNotFound) and name is None and len(split(patterns)) > 1:
             said += " (the name of a snapshot goes before --only and --exclude)"
         raise UsageError(encodable(said, sys.stderr.encoding)) from None

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from nbsnap.arguments import split
 from nbsnap.errors import TrustError
 from nbsnap.magics.lines import AS_THEY_WERE, errors, parsed
-from nbsnap.magics.showing import in_kernel, say, show
+from nbsnap.magics.showing import say, screen, show
 
 if TYPE_CHECKING:
     from nbsnap.magics.shell import NbSnap
@@ -33,7 +33,7 @@ def _restore(magics: NbSnap, args: Any) -> RestoreReport | None:
         from nbsnap import meter, render, session
 
         progress = meter.Progress()
-        with meter.shown(progress, in_kernel=in_kernel(magics.ip), quiet=args.quiet):
+        with meter.shown(progress, quiet=args.quiet, screen=screen(magics.ip)):
             report: RestoreReport = session.restore(
                 args.snapshot,
                 magics.ip.user_ns,

@@ -10,7 +10,7 @@ from IPython.core.error import UsageError
 from nbsnap.arguments import split
 from nbsnap.errors import NbSnapError
 from nbsnap.magics.lines import AS_THEY_WERE, errors, parsed
-from nbsnap.magics.showing import in_kernel, say, show
+from nbsnap.magics.showing import say, screen, show
 
 if TYPE_CHECKING:
     from nbsnap.answers import Explanation
@@ -35,7 +35,7 @@ def _snapshot(magics: NbSnap, args: Any) -> SnapshotReport | None:
         from nbsnap import meter, render, session
 
         progress = meter.Progress()
-        with meter.shown(progress, in_kernel=in_kernel(magics.ip), quiet=args.quiet):
+        with meter.shown(progress, quiet=args.quiet, screen=screen(magics.ip)):
             report: SnapshotReport = session.snapshot(
                 magics.ip.user_ns,
                 name=args.name,

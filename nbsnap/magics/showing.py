@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from nbsnap.layout import Sheet
     from nbsnap.magics.shell import NbSnap
 
-__all__ = ["REPORTS", "in_kernel", "report_html", "report_text", "say", "show"]
+__all__ = ["REPORTS", "in_kernel", "report_html", "report_text", "say", "screen", "show"]
 
 #: The reports that are shown so where they stand at the end of a cell, too: module of nbsnap, class.
 REPORTS = (
@@ -55,6 +55,29 @@ def _width() -> int | None:
     if not sys.stdout.isatty():
         return None
     return max(50, shutil.get_terminal_size().columns)
+
+
+def screen(shell: Any) -> Callable[[str, str], None] | None:
+    """Return what shows text and HTML below the cell, each time in place of what it showed before.
+
+    None outside of a kernel, and where what the cell shows is caught (`%%capture`): nobody looks on then.
+    """
+    from IPython.core.displaypub import CapturingDisplayPublisher
+    from IPython.display import display
+
+    if not in_kernel(shell) or isinstance(shell.display_pub, CapturingDisplayPublisher):
+        return None
+    handle: Any = None
+
+    def draw(text: str, html: str) -> None:
+        nonlocal handle
+        data = {"text/plain": text, "text/html": html}
+        if handle is None:
+            handle = display(data, raw=True, display_id=True)  # type: ignore[no-untyped-call]
+        else:
+            handle.update(data, raw=True)
+
+    return draw
 
 
 def report_text(magics: NbSnap, report: Any, printer: Any, cycle: bool) -> None:

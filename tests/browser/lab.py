@@ -132,10 +132,20 @@ class Lab:
 
     def run(self, number: int, *, timeout: float = 90.0) -> Locator:
         """Run a cell with Shift+Enter, wait for its end, and return what stands below it."""
+        self.start(number)
+        return self.ended(number, timeout=timeout)
+
+    def start(self, number: int) -> Locator:
+        """Run a cell with Shift+Enter, and return what comes to stand below it."""
         cell = self.cell(number)
         cell.locator(".cm-content").click()
         self.page.keyboard.press("Shift+Enter")
         self.count += 1
+        return cell.locator(".jp-OutputArea")
+
+    def ended(self, number: int, *, timeout: float = 90.0) -> Locator:
+        """Wait for the end of the cell that was started, and return what stands below it."""
+        cell = self.cell(number)
         end = time.monotonic() + timeout
         time.sleep(0.5)  # a prompt from before a restart may have the same number
         while time.monotonic() < end:

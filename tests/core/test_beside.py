@@ -310,6 +310,13 @@ def test_submodules_come_with_their_package(two_shells: Any) -> None:
     assert not any("email" in said for said in report["beside"])
 
 
+def test_modules_of_nbsnap_are_its_own_affair(two_shells: Any) -> None:
+    """What nbsnap has loaded when it saves is neither kept nor told when it is put back."""
+    two_shells.save("import nbsnap, concurrent.futures")
+    report, _ = two_shells.restore({})
+    assert not any("nbsnap" in said for said in report["beside"])
+
+
 def test_submodules_stay_from_restore_to_restore(two_shells: Any) -> None:
     """A session that was restored, and has not run the cell that imported a submodule, keeps it all the same."""
     two_shells.save("import xml.etree.ElementTree")

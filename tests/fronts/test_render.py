@@ -57,7 +57,7 @@ class Tags(html.parser.HTMLParser):
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.tags.append(tag)
         self.open.append(tag)
-        assert {name for name, _ in attrs} <= {"style", "class"}
+        assert {name for name, _ in attrs} <= {"style", "class", "colspan"}
 
     def handle_endtag(self, tag: str) -> None:
         assert self.open.pop() == tag
@@ -156,6 +156,16 @@ def test_colours_come_from_the_front_end() -> None:
     assert set(re.findall(r"background:([^;\"]+)", styles)) <= {"transparent"}
     for colour in re.findall(r"(?<![-\w])color:([^;\"]+)", styles):
         assert colour.startswith("var(--jp-") or colour == "inherit"
+        assert "inherit" in colour or "currentColor" in colour, "where the front end has no variables"
+
+
+def test_a_row_without_a_middle_has_its_room() -> None:
+    """Where nothing stands between the kind of a row and its words, HTML gives these the columns in between."""
+    rows = (("cannot be saved", "d['a']", "socket", "a live connection"), ("held by", "", "", "dict d"))
+    page = layout.to_html(layout.Sheet("Explained", "d", "", (), tables=(layout.Table(rows, labels=True),)))
+    assert page.count("<td") == 6
+    assert page.count(' colspan="3"') == 1
+    assert "dict d" in page.partition('colspan="3"')[2]
 
 
 # ---- what comes from outside -----------------------------------------------------------------------------------------

@@ -49,6 +49,15 @@ def test_a_list() -> None:
     assert len(to_text(render_history.list_sheet(long, now=NOW)).splitlines()) == 4, "in a pipe a row is a line"
 
 
+def test_what_was_taken_by_itself_says_so() -> None:
+    """An autosnapshot has that for a message."""
+    auto = dataclasses.replace(OTHER, kind="auto")
+    lines = to_text(
+        render_history.list_sheet(dataclasses.replace(LISTED, snapshots=(OTHER, auto)), now=NOW)
+    ).splitlines()
+    assert [line.endswith("  autosnapshot") for line in lines] == [False, False, False, True]
+
+
 def test_columns_that_nobody_needs_are_left_out() -> None:
     """No column of names, skips or messages where there are none; the notebook only where there are several."""
     bare = dataclasses.replace(LISTED, snapshots=(OTHER,), total=1)

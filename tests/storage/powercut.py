@@ -1,9 +1,9 @@
 """What a power cut leaves: the files of a store as a disk may have them when the machine stops at any moment.
 
 A `Recorder` stands in for the module `os` in `nbsnap.folder` and `owners`, and writes down each call that changes
-something. `cut` then makes a folder as POSIX allows it to be after so many of these calls: what was written to a file after its last
-flush is there, is not, or is there in part (a page may be zeros, or old); a name that was made, moved or removed is as
-before or as after, each by itself and in any order, unless its folder was flushed since.
+something. `cut` then makes a folder as POSIX allows it to be after so many of these calls: what was written to a file
+after its last flush is there, is not, or is there in part (a page may be zeros); a name that was made, moved or removed
+is as before or as after, each by itself and in any order, unless its folder was flushed since.
 """
 
 from __future__ import annotations
