@@ -46,7 +46,8 @@ def read(snapshot: Snapshot, stream: Callable[[Content], bytes | bytearray], *, 
     """Return what the streams of a snapshot name; `stream` reads one, and verifies it."""
     calls = Calls()
     until = time.monotonic() + seconds
-    for content in sorted({*_contents(snapshot)}, key=lambda content: content.size):
+    alone = dict(_contents(snapshot))
+    for content in sorted(alone, key=lambda content: content.size):
         if content.size > LONGEST or time.monotonic() > until:
             calls.unread += 1
             continue
@@ -56,7 +57,7 @@ def read(snapshot: Snapshot, stream: Callable[[Content], bytes | bytearray], *, 
             calls.unread += 1
             continue
         try:
-            for module, name in names(data, until):
+            for module, name in names(data, until, alone=alone[content]):
                 calls.found.setdefault(module, set()).add(name)
         except TimeoutError:
             calls.unread += 1
@@ -65,11 +66,12 @@ def read(snapshot: Snapshot, stream: Callable[[Content], bytes | bytearray], *, 
     return calls
 
 
-def _contents(snapshot: Snapshot) -> Iterator[Content]:
-    for group in snapshot.groups:
-        yield group.stream
+def _contents(snapshot: Snapshot) -> Iterator[tuple[Content, int]]:
+    """Yield the streams, and how many of the pickles in each have a memo of their own: the table, or all of a batch."""
     for definition in snapshot.definitions:
-        yield definition.stream
+        yield definition.stream, 0
+    for group in snapshot.groups:
+        yield group.stream, LONGEST if group.engine == "batch" else 1
 
 
 def summary(calls: Calls) -> tuple[str, ...]:
@@ -119,8 +121,11 @@ _OPERATIONS: dict[int, tuple[int, bool, int | None, int]] = {
 _TEXTS = {**dict.fromkeys(b"SV", _LINE), **dict.fromkeys(b"U\x8c", 1), **dict.fromkeys(b"TX", 4), 0x8D: 8}
 
 
-def names(data: bytes, until: float = float("inf")) -> Iterable[tuple[str, str]]:
-    """Yield the module and name of what a row of pickles names. ValueError where it is none, or computes a name."""
+def names(data: bytes, until: float = float("inf"), *, alone: int = 0) -> Iterable[tuple[str, str]]:
+    """Yield the module and name of what a row of pickles names. ValueError where it is none, or computes a name.
+
+    They share a memo, but for the first ones, so many as `alone` says.
+    """
     at, end = 0, len(data)
     memo: dict[int, object] = {}
     stack: list[object] = []
@@ -169,8 +174,11 @@ def names(data: bytes, until: float = float("inf")) -> Iterable[tuple[str, str]]
             stack.extend([None] * leaves)
         elif code == 0x28:  # MARK
             stack.append(_MARK)
-        elif code == 0x2E:  # STOP: another pickle may follow, with the same memo
+        elif code == 0x2E:  # STOP: another pickle may follow
             stack.clear()
+            alone -= 1
+            if alone >= 0:
+                memo.clear()
         elif code == 0x30:  # POP
             stack.pop()
         elif code == 0x32:  # DUP

@@ -35,6 +35,7 @@ from .progress import Progress
 from .quiet import unhurried
 from .sharing import LEAVES, Ownership, Team, Touch
 from .taken import Pickled, Taken, TakenClass, batch_record, closure, group_record, reachable
+from .withheld import Withheld
 
 #: Returns the text of the cell and the line in it where a class is that is bound to a name; or `Variable.source`.
 ClassText = Callable[[str], tuple[str, int] | str]
@@ -70,16 +71,19 @@ def take_apart(
     beside: Mapping[str, Any] | None = None,
     class_text: ClassText = lambda name: "",
     progress: Progress | None = None,
+    withheld: Withheld | None = None,
 ) -> Taken:
     """Pickle the variables `names` of a namespace, which is only read.
 
     `made` tells for a name the cell that bound it (execution count and first line), for the report. `classes` are
     taken besides, under the keys given, and so are the entries of `beside`, as variables of reserved names.
     `class_text` tells where the text of a class is that is bound to a name: a cell and a line in it. `progress` is told
-    what is being taken apart.
+    what is being taken apart. What is a part of `withheld` is refused.
     """
     with unhurried():
-        capture = _Capture(namespace, names, engine, made or {}, beside or {}, class_text, progress or Progress())
+        capture = _Capture(
+            namespace, names, engine, made or {}, beside or {}, class_text, progress or Progress(), withheld
+        )
         try:
             return capture.run(classes or {})
         finally:  # it is part of a cycle, and would keep the user's objects alive until the next collection
@@ -96,8 +100,12 @@ class _Capture:
         entries: Mapping[str, Any],
         class_text: ClassText,
         progress: Progress,
+        withheld: Withheld | None,
     ) -> None:
         self.progress = progress
+        self.withheld = withheld
+        self.secrets = withheld.reasons() if withheld is not None else {}
+        self.watched: Set[str] = withheld.watched if withheld is not None else set()
         self.namespace = namespace
         self.values = {name: namespace[name] for name in names if name in namespace}
         self.entries = {
@@ -110,7 +118,8 @@ class _Capture:
         self.plans: dict[str, dict[type, reducers.Plan]] = {}
         self.accepted: dict[type, bool] = {}
         self.types: dict[type, str] = {}
-        self.small = batches.take(self.values, {id(namespace)}) if self.engines[0] == "pickle" else {}
+        apart = {id(namespace), *(id(self.values[name]) for name in self.watched if name in self.values)}
+        self.small = batches.take(self.values, apart) if self.engines[0] == "pickle" else {}
         self.values.update((reserved, entries[entry]) for reserved, entry in self.entries.items())
         self.order = {name: place for place, name in enumerate(self.values)}
         self.queue: deque[Team] = deque(Team(names, []) for names in _together(self.values, self.small))
@@ -124,7 +133,7 @@ class _Capture:
         self.skips: dict[str, Skip] = {}
         self.partly: list[Skip] = []
         self.cells = Cells()
-        self.losses = Losses(self.made, lambda holes: self.desk(Team([], []), None, holes=holes))
+        self.losses = Losses(self.made, lambda holes: self.desk(Team([], []), None, holes=holes), self.secret)
         self.idle = self.desk(Team([], []), None)
         held = [name for name in self.small if type(self.values[name]) not in _ALONE]
         self.ownership.claim_alone(held, map(self.values.__getitem__, held))
@@ -206,7 +215,11 @@ class _Capture:
             return None
         name = team.variables[0]
         value = self.values[name]
-        if value is self.namespace or not (type(value) in plain.KINDS or self.accepts(type(value))):
+        if (
+            name in self.watched
+            or value is self.namespace
+            or not (type(value) in plain.KINDS or self.accepts(type(value)))
+        ):
             return None
         if type(value) in plain.LONG and len(value) >= BUFFER_MINIMUM:
             if type(value) is bytearray:
@@ -329,7 +342,14 @@ class _Capture:
             team=team,
             memory=memory,
             holes=holes,
+            secrets=self.secrets,
+            in_code=self.withheld.in_code if self.withheld is not None else None,
         )
+
+    def secret(self, part: object) -> str:
+        """Return what kind of secret an object is, or ""."""
+        found = self.withheld.parts.get(id(part)) if self.withheld is not None else None
+        return found.kind if found is not None else ""
 
     def unite(self) -> None:
         """Merge the teams that are linked, and queue what comes of it."""

@@ -11,6 +11,9 @@ import linecache
 import re
 from collections.abc import Iterable
 
+from .masking import mask_code
+from .sieve import DEFAULT
+
 #: File names that IPython, ipykernel and Python's own prompt give to what is typed.
 _CELL_FILE = re.compile(r"<ipython-input-|ipykernel_\d+[/\\]|<python-input-|<stdin>")
 _OURS = "<nbsnap-cell-"
@@ -34,14 +37,15 @@ class Cells:
         entry = linecache.cache.get(file)
         if entry is None or len(entry) != 4:
             return file
-        text = "".join(entry[2])
+        text = mask_code("".join(entry[2]), DEFAULT)
         if file.startswith(_OURS):
             self._texts[file] = text
             return file
         return self.keep(text) if _CELL_FILE.search(file) else file
 
     def keep(self, text: str) -> str:
-        """Keep the text of a cell; return the name that it goes by."""
+        """Keep the text of a cell, with its secrets masked; return the name that it goes by, which is made of that."""
+        text = mask_code(text, DEFAULT)
         name = f"{_OURS}{hashlib.sha256(text.encode('utf-8', 'surrogatepass')).hexdigest()[:16]}>"
         self._texts[name] = text
         return name

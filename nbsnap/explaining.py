@@ -14,11 +14,11 @@ import sys
 import time
 import types
 from collections.abc import Iterable, Mapping, Set
+from dataclasses import replace
 from typing import Any
 
 from . import beside, definitions, describe, paths, wording
 from .answers import Culprit, Explanation, Part, Shared
-from .capture import take_apart
 from .errors import CannotSave, NbSnapError
 from .looking import users_own
 from .memory import Memory, root_of
@@ -31,7 +31,10 @@ from .reducers.common import class_by_name
 from .refused import LIVE, OPEN, PROCESS, RUNNING
 from .session import look_at
 from .sharing import ATOMS, LEAVES, VALUES, Team
+from .sieve import DEFAULT, Sieve
 from .taken import Taken
+from .taking import apart
+from .withheld import Withheld, search
 
 LIMIT = 100_000  # objects of one variable that are looked at
 SECONDS = 4.0  # for weighing, and for asking other variables
@@ -48,7 +51,13 @@ _NOTHING: Any = object()
 
 @unhurried()
 def explain(
-    obj: Any = _NOTHING, namespace: dict[str, Any] | None = None, *, name: str | None = None, engine: str = "auto"
+    obj: Any = _NOTHING,
+    namespace: dict[str, Any] | None = None,
+    *,
+    name: str | None = None,
+    engine: str = "auto",
+    include_secrets: bool = False,
+    secrets: Sieve = DEFAULT,
 ) -> Explanation:
     """Say why an object can or cannot be saved, what stands in the way, and what it takes.
 
@@ -56,7 +65,7 @@ def explain(
         obj: the object; one that a variable is bound to is explained as that variable.
         namespace: the dict that it belongs to; the session's own (`__main__`) by default.
         name: the name of a variable, instead of an object.
-        engine: as for `snapshot`.
+        engine, include_secrets, secrets: as for `snapshot`.
 
     Raises:
         VariableNotFound: there is no variable of that name.
@@ -73,17 +82,29 @@ def explain(
         name = next((one for one in mine if names[one] is obj and type(obj) not in LEAVES), None)
     extra = {} if name is not None else {_ENTRY: obj}
     chosen = mine if name is None or name in mine else [*mine, name]
-    taken = take_apart(names, chosen, engine=engine, made=made, beside=extra)
-    return _Explaining(name, obj, names, taken, started).run()
+    secret = search({one: names[one] for one in chosen} | extra, secrets, {id(names)})
+    withheld = None if include_secrets else secret
+    taken, own = apart(names, chosen, withheld, engine=engine, made=made, beside=extra)
+    taken = replace(taken, skips=own + taken.skips)
+    return _Explaining(name, obj, names, taken, started, withheld).run()
 
 
 class _Explaining:
-    def __init__(self, name: str | None, value: Any, names: dict[str, Any], taken: Taken, started: float) -> None:
+    def __init__(
+        self,
+        name: str | None,
+        value: Any,
+        names: dict[str, Any],
+        taken: Taken,
+        started: float,
+        withheld: Withheld | None,
+    ) -> None:
         self.key = name if name is not None else beside.name_of(_ENTRY)  # as the capture calls it
         self.name = name or "obj"
         self.value = value
         self.names = names
         self.taken = taken
+        self.withheld = withheld
         self.started = started
         self.until = time.perf_counter() + SECONDS
         self.unseen: list[str] = []
@@ -106,6 +127,8 @@ class _Explaining:
             team=Team([], []),
             memory=memory,
             holes=holes,
+            secrets=self.withheld.reasons() if self.withheld is not None else None,
+            in_code=self.withheld.in_code if self.withheld is not None else None,
         )
 
     def run(self) -> Explanation:

@@ -23,7 +23,6 @@ import errno
 import hashlib
 import os
 import re
-import secrets
 import stat
 import sys
 import time
@@ -198,7 +197,7 @@ def own() -> Key:
         found = _found_own()
         if found is None:
             file = os.path.join(home(), OWN)
-            _make(file, secrets.token_bytes(SIZE))
+            _make(file, os.urandom(SIZE))
             secret = _waited(file)
             found = Key(id_of(secret), secret, file, True)
         return found
@@ -238,7 +237,7 @@ def _private_folder(path: str) -> None:
 def _make(file: str, secret: bytes) -> bool:
     """Make a key file, whole and for good; False where there is one, which stays."""
     _private_folder(os.path.dirname(file))
-    spare = f"{file}.{secrets.token_hex(8)}"
+    spare = f"{file}.{os.urandom(8).hex()}"
     try:
         _write(spare, text_of(secret))
         try:
@@ -335,7 +334,7 @@ def import_(file: str, *, sign: bool = False) -> tuple[Key, bool]:
         target = os.path.join(folder, OWN)
         if before is not None:
             _make(os.path.join(folder, f"{before.id}.key"), before.secret)
-            spare = f"{target}.{secrets.token_hex(8)}"
+            spare = f"{target}.{os.urandom(8).hex()}"
             _write(spare, text_of(secret))
             os.replace(spare, target)
             _flush_folder(folder)

@@ -15,14 +15,24 @@ _ROUNDS = 25  # of finding parts to leave out, before a variable is given up
 
 
 class Losses:
-    """The losses of one capture. `made` tells which cell bound a name; `look` makes a desk that only looks."""
+    """The losses of one capture. `made` tells which cell bound a name; `look` makes a desk that only looks.
 
-    def __init__(self, made: Mapping[str, tuple[int, str]], look: Callable[[dict[int, Hole] | None], Desk]) -> None:
+    `secret` tells what kind of secret an object is, or "".
+    """
+
+    def __init__(
+        self,
+        made: Mapping[str, tuple[int, str]],
+        look: Callable[[dict[int, Hole] | None], Desk],
+        secret: Callable[[object], str] = lambda part: "",
+    ) -> None:
         self.holes: dict[int, Hole] = {}
         self._parts: dict[int, object] = {}  # what is left out, kept alive as long as its id counts
         self._rounds: dict[str, int] = {}
         self._made = made
         self._look = look
+        self._secret = secret
+        self._secrets: dict[int, str] = {}  # a part that is left out -> the kind of secret in it
 
     def skip(self, name: str, value: object, cause: BaseException, path: str = "", kind: str = "skipped") -> Skip:
         found = cause if isinstance(cause, CannotSave) else None
@@ -34,7 +44,8 @@ class Losses:
             where = paths.find(where, value, found.culprit)
             why = f"{where} is {describe.with_article(describe.type_name(found.culprit))}: {why}"
         count, line = self._made.get(name, (None, ""))
-        return Skip(name, describe.type_name(value), where, why, kind, cell=count, code=line)
+        secret = self._secret(found.culprit) if found is not None else ""
+        return Skip(name, describe.type_name(value), where, why, kind, cell=count, code=line, secret=secret)
 
     def leave_holes(self, name: str, value: object) -> bool:
         """Decide on placeholders for the parts of a variable that cannot be saved; False if it has to go as a whole."""
@@ -55,6 +66,7 @@ class Losses:
                 why = f"{place.culprit_path} is {describe.with_article(describe.type_name(place.culprit))}: {why}"
             self.holes[id(place.part)] = (place.path, describe.type_name(place.part), why, made)
             self._parts[id(place.part)] = place.part
+            self._secrets[id(place.part)] = self._secret(place.culprit)
         return bool(new)
 
     def misplaced(self, value: object, left_out: Iterable[int]) -> list[object]:
@@ -78,7 +90,8 @@ class Losses:
             if not paths.leads_from(name, path):  # it was first met in another variable
                 path = paths.find_id(name, value, key)
             said = f"{path} is {describe.with_article(kind)}: {why}; left out, a placeholder stands there"
-            lines.append(Skip(name, describe.type_name(value), path, said, "partly", cell=count, code=line))
+            secret = self._secrets.get(key, "")
+            lines.append(Skip(name, describe.type_name(value), path, said, "partly", "", count, line, secret))
         if len(lines) < len(parts):
             rest = f"{len(parts) - len(lines):,} more parts like that are left out, placeholders stand there"
             lines.append(replace(lines[-1], path=name, reason=rest))

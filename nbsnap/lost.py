@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from .model import RestoreReport, Skip
+from .model import MASK, RestoreReport, Skip
 from .wording import clean, short_id
 
 __all__ = ["Lost", "line"]
@@ -26,6 +26,8 @@ def line(skip: Skip, id: str) -> str:
             f" {help}%restore {short_id(id)} --only {name} tries again"
         )
     again = f"; %restore --rerun {name} makes it again" if skip.cell is not None else ""
+    if MASK in skip.code:  # and the secret with it
+        again = f":  {clean(skip.code)}"
     return f"nbsnap: {name}, of type {kind}{made}, was not saved: {clean(skip.reason)}{again}"
 
 

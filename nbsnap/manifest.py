@@ -211,6 +211,7 @@ _SKIP: Fields = (
     ("hint", _text_column, ""),
     ("cell", _cell_column, None),
     ("code", _text_column, ""),
+    ("secret", _text_column, ""),
 )
 _PACKAGE: Fields = (("name", _text_column, REQUIRED), ("version", _text_column, ""))
 _CELL: Fields = (("number", _number_column, REQUIRED), ("source", _text_column, ""))

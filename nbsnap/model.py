@@ -111,7 +111,13 @@ class Skip(Jsonable):
     hint: str = ""  # "pip install xgboost"
     cell: int | None = None
     code: str = ""
+    secret: str = ""  # what kind of secret it looks like, if that is why: "github-token", "named-secret"; see `sieve`
 
+
+#: What stands in a text where a secret stood.
+MASK = "•••"
+#: How `RerunReport.failed` begins where no step was run.
+NOTHING_RUN = "nothing was run"
 
 #: The MIME type of a preview that is a table; see `nbsnap.preview` for what it holds.
 TABLE = "application/vnd.nbsnap.table+json"

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import secrets
 import stat
 from collections.abc import Iterable
 
@@ -62,7 +61,7 @@ def stranger(place: str, folders: Iterable[str] = ()) -> str:
 
 def _keeps_owners(place: str, me: int) -> bool:
     """Tell whether the file system keeps owners: a new file there is this user's. If none can be made, it does."""
-    path = os.path.join(place, f".owner-{secrets.token_hex(8)}")
+    path = os.path.join(place, f".owner-{os.urandom(8).hex()}")
     try:
         fd = os.open(path, _NEW, 0o600)
     except OSError:

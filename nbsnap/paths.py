@@ -23,12 +23,13 @@ _LEAVES = frozenset({*LEAVES, bytearray, types.ModuleType, types.CodeType})
 
 
 def walk(
-    value: object, closed: Set[int] = frozenset(), *, classes: bool = True, limit: int = LIMIT
+    value: object, closed: Set[int] = frozenset(), *, classes: bool = True, leaves: bool = False, limit: int = LIMIT
 ) -> Iterator[tuple[object, str, object]]:
     """Yield (holder, step, child) for everything that can be reached from a value, breadth first, each holder once.
 
-    Objects whose ids are in `closed` are not looked into, nor are classes below the value if `classes` is false. After
-    `limit` objects the search gives up.
+    Objects whose ids are in `closed` are not looked into, nor are classes below the value if `classes` is false. Texts,
+    numbers and the like are passed over unless they are in `closed`, or `leaves` is true. After `limit` objects the
+    search gives up.
     """
     seen = {id(value)}
     keep: list[object] = []
@@ -37,14 +38,23 @@ def walk(
         holder = queue.popleft()
         if not classes and holder is not value and is_a(holder, type):
             continue
+        if closed and is_a(holder, dict):
+            for place, key in _keys_among(holder, closed):
+                yield holder, f".keys()[{place}]", key
         for step, child in children(holder):
-            if type(child) in _LEAVES:
+            is_leaf = type(child) in _LEAVES
+            if is_leaf and not leaves and id(child) not in closed:
                 continue
             yield holder, step, child
-            if id(child) not in seen and id(child) not in closed:
+            if not is_leaf and id(child) not in seen and id(child) not in closed:
                 seen.add(id(child))
                 keep.append(child)
                 queue.append(child)
+
+
+def _keys_among(holder: Any, wanted: Set[int]) -> list[tuple[int, object]]:
+    """Return the keys of a dict that are texts or numbers of these ids: others are told by `children`."""
+    return [(i, key) for i, key in enumerate(list(dict.keys(holder))) if type(key) in (str, int) and id(key) in wanted]
 
 
 def find(name: str, value: object, culprit: object) -> str:
@@ -57,7 +67,7 @@ def find_id(name: str, value: object, culprit: int) -> str:
     if id(value) == culprit:
         return name
     way = Ways(value)
-    for holder, step, child in walk(value):
+    for holder, step, child in walk(value, {culprit}):
         way.note(holder, step, child)
         if id(child) == culprit:
             return way.to(name, child)
@@ -138,7 +148,7 @@ def children(value: Any) -> Iterator[tuple[str, object]]:
         for key, child in list(type.__dict__["__dict__"].__get__(value).items()):
             yield f".{key}", child
         return
-    for key, child in _attributes(value):
+    for key, child in attributes(value):
         named = True
         yield f".{key}", child
     if not named:
@@ -151,7 +161,8 @@ _SEQUENCES: tuple[Any, ...] = (list, tuple, deque)
 _OWN = (types.FunctionType, types.MethodType, types.MappingProxyType, *VIEWS)
 
 
-def _attributes(value: object) -> Iterator[tuple[str, object]]:
+def attributes(value: object) -> Iterator[tuple[str, object]]:
+    """Yield the attributes of an object, those in slots too, without asking it."""
     try:
         names = object.__getattribute__(value, "__dict__")
     except AttributeError:

@@ -34,7 +34,7 @@ import sys
 import types
 import weakref
 from _thread import LockType, RLock
-from collections.abc import Callable, Iterable, Set
+from collections.abc import Callable, Iterable, Mapping, Set
 from typing import Any
 
 import cloudpickle
@@ -71,6 +71,8 @@ class Desk:
         team: Team,
         memory: Memory | None = None,
         holes: dict[int, Hole] | None = None,
+        secrets: Mapping[int, str] | None = None,
+        in_code: Callable[[types.FunctionType], str] | None = None,
     ) -> None:
         self.define_class = define
         self.member_of = enum_member
@@ -82,6 +84,8 @@ class Desk:
         self.touched = False  # another team's object was met
         self.memory = memory or Memory()
         self.holes: dict[int, Hole] = {} if holes is None else holes
+        self.secrets = secrets or {}  # id -> why it is not saved
+        self.in_code = in_code or _nothing_in  # tells why the code of a function is not saved, or ""
         self.left_out: dict[int, None] = {}  # the holes met while the present record is pickled, in order
         self.notes: set[str] = set()
         #: Claims a mutable object for the team; raises Touch if another team has it.
@@ -147,22 +151,29 @@ class Desk:
         self.notes.add(text)
 
 
+def _nothing_in(function: types.FunctionType) -> str:
+    """Find nothing in a function's code."""
+    return ""
+
+
 def _claim_nothing(value: object) -> None:
     """Watch nothing: what is pickled is a part of a class, or only being looked at."""
 
 
 def _looker(desk: Desk) -> Callable[[Any], Any]:
     """Return the `persistent_id` of a pickler. It is called for each object, atoms too, and sees most of them only."""
-    claim, holes = desk.claim, desk.holes
+    claim, holes, secrets = desk.claim, desk.holes, desk.secrets
     sets: dict[int, Unordered | None] = {}
 
     def look(value: Any) -> Any:
         cls = type(value)
-        if cls not in _LOOKED_AT and not holes:
+        if cls not in _LOOKED_AT and not holes and not secrets:
             return None
         if holes and (hole := holes.get(id(value))) is not None:
             desk.left_out[id(value)] = None
             return ("hole", *hole)
+        if secrets and (why := secrets.get(id(value))) is not None:
+            raise CannotSave(why, value)
         if cls in PLAIN:
             if cls is dict and (live := desk.live(value)) is not None:
                 return ("namespace", live)
@@ -233,6 +244,14 @@ class _Diagnosis(_Guard):
     def __init__(self, desk: Desk) -> None:
         super().__init__(desk, {}, io.BytesIO(), [], frozenset())
         self.found: list[CannotSave] = []
+
+    def persistent_id(self, value: Any) -> Any:
+        try:
+            return self._look(value)
+        except CannotSave as error:
+            error.__traceback__ = None
+            self.found.append(error)
+            return ("touched",)
 
     def reducer_override(self, value: Any) -> Any:
         try:

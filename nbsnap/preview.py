@@ -7,7 +7,8 @@ Taken when a snapshot is made and kept in its manifest, so that nothing has to b
   library's settings, drawn, or computed over all elements.
 - **It is bounded**: a few rows, items and characters each; in all `LIMIT` characters and `SECONDS` of the processor's
   time. Frames, figures, arrays and the rest take turns, so that thousands of one kind leave room for the others.
-- **Nothing that is called a secret**: neither a variable of such a name, nor a column, a row or an item.
+- **Nothing that is called a secret**: neither a variable of such a name, nor a column, a row or an item; and what looks
+  like one is masked (`sieve`).
 
 A preview has a MIME type: `text/plain`; `image/png`, in base64; or `TABLE`, which is JSON, all cells texts:
 `{"columns": […], "dtypes": […], "index": […], "rows": [[…], …], "shape": [rows, columns], "at": "[0, 0]"}`. `dtypes`,
@@ -22,7 +23,6 @@ import functools
 import itertools
 import json
 import pathlib
-import re
 import sys
 import time
 import uuid
@@ -32,10 +32,11 @@ from typing import Any
 from . import beside
 from .describe import module_of, type_name
 from .model import TABLE, Preview
+from .sieve import DEFAULT, Sieve, names_secret
 from .taken import Taken
 from .thumbnail import figure_of, thumbnail
 
-__all__ = ["LIMIT", "SECONDS", "SECRET", "of_taken", "preview", "previews"]
+__all__ = ["LIMIT", "SECONDS", "of_taken", "preview", "previews"]
 
 LIMIT = 64_000  # characters in one snapshot
 SECONDS = 0.015
@@ -45,19 +46,14 @@ ITEMS, INNER, DEPTH = 10, 4, 2
 TEXT, INNER_TEXT = 200, 60
 BETWEEN, WITHHELD = "…", "(withheld)"
 
-#: What must not be shown goes by such names. An author is none of them.
-SECRET = re.compile(
-    r"passw(?:or)?d|passphrase|secret|token|api[_-]?key|access[_-]?key|credential|private[_-]?key"
-    r"|auth(?!ors?(?![a-z]))",
-    re.IGNORECASE,
-)
-
 Found = tuple[str, str] | None
 _Look = Callable[[Any], Found]
 
 
-def previews(values: Iterable[tuple[str, object]]) -> tuple[Preview, ...]:
-    """Return the previews of named values, in their order: as many as the budgets allow."""
+def previews(
+    values: Iterable[tuple[str, object]], sieve: Sieve = DEFAULT, secrets: Sequence[str] = ()
+) -> tuple[Preview, ...]:
+    """Return the previews of named values, in their order: as many as the budgets allow, and no secrets in them."""
     known = _looks()
     turns: list[list[tuple[int, str, object, _Look]]] = [[] for _ in range(4)]
     for place, (name, value) in enumerate(values):
@@ -71,7 +67,7 @@ def previews(values: Iterable[tuple[str, object]]) -> tuple[Preview, ...]:
     for place, name, value, look in filter(None, itertools.chain.from_iterable(itertools.zip_longest(*turns))):
         if time.thread_time() > busy or time.perf_counter() > late:
             break
-        if SECRET.search(name):
+        if names_secret(name) or sieve.is_named(name):
             continue
         if look is _picture:
             if (figure := id(figure_of(value))) in drawn:
@@ -79,15 +75,17 @@ def previews(values: Iterable[tuple[str, object]]) -> tuple[Preview, ...]:
             drawn.add(figure)
         if (found := _safely(look, value)) is not None and len(found[1]) <= room:
             room -= len(found[1])
-            made[place] = Preview(name, *found)
+            made[place] = Preview(name, found[0], sieve.mask(found[1], secrets) if look is not _picture else found[1])
     return tuple(made[place] for place in sorted(made))
 
 
-def of_taken(names: Mapping[str, Any], taken: Taken, kept: Mapping[str, Any]) -> tuple[Preview, ...]:
+def of_taken(
+    names: Mapping[str, Any], taken: Taken, kept: Mapping[str, Any], sieve: Sieve = DEFAULT, secrets: Sequence[str] = ()
+) -> tuple[Preview, ...]:
     """Return the previews of what was taken: of the variables, and of the figures that were kept beside them."""
     found: list[tuple[str, object]] = [(one.name, names[one.name]) for one in taken.variables if one.name in names]
     figures = [one.name for one in taken.beside if beside.part_of(one.name) == "figures" and one.name in kept]
-    return previews([*found, *((beside.name_of(entry), kept[entry]) for entry in figures)])
+    return previews([*found, *((beside.name_of(entry), kept[entry]) for entry in figures)], sieve, secrets)
 
 
 def preview(value: object) -> Found:
@@ -157,7 +155,7 @@ def _short(value: Any, depth: int) -> str:
 
 
 def _is_secret(key: object) -> bool:
-    return type(key) is str and SECRET.search(key) is not None
+    return type(key) is str and names_secret(key)
 
 
 def _atom(value: Any) -> str | None:

@@ -11,7 +11,18 @@ from datetime import datetime
 
 from nbsnap import glance
 from nbsnap.layout import LAST, TABLE_ROWS, Block, Sheet, Table, title
-from nbsnap.model import Preview, RerunReport, RestoreReport, Skip, Snapshot, SnapshotReport, Step, Variable
+from nbsnap.model import (
+    MASK,
+    NOTHING_RUN,
+    Preview,
+    RerunReport,
+    RestoreReport,
+    Skip,
+    Snapshot,
+    SnapshotReport,
+    Step,
+    Variable,
+)
 from nbsnap.wording import beside, clean, count, cut, seconds, short_id, size, when
 
 __all__ = [
@@ -76,7 +87,8 @@ def restore_sheet(report: RestoreReport, *, verbose: bool = False, now: datetime
         hints = list(dict.fromkeys(skip.hint for skip in helped))
         then = _command("%restore", reference(report.name, report.id), "--only", *(skip.name for skip in helped))
         lines.append(f"To finish: {'; '.join(hints[:NAMES])}; then {then}")
-    again = [skip.name for skip in report.not_saved if skip.cell is not None and skip.kind != "partly"]
+    not_saved = [skip for skip in report.not_saved if skip.cell is not None and skip.kind != "partly"]
+    again = [skip.name for skip in not_saved if MASK not in skip.code]
     if again:
         them = "it" if len(again) == 1 else "them"
         lines.append(f"To make {them} again: {_command('%restore', '--rerun', *again)}")
@@ -139,7 +151,8 @@ def rerun_text(report: RerunReport) -> str:
     elif report.made:
         lines.append(f"Made again: {', '.join(map(clean, report.made))} · {seconds(report.seconds)}")
     if report.failed:
-        lines.append(f"nbsnap: stopped there: {clean(report.failed)}")
+        stopped = "" if report.failed.startswith(NOTHING_RUN) else "stopped there: "
+        lines.append(f"nbsnap: {stopped}{clean(report.failed)}")
     if report.unknown:
         lines.append(f"nbsnap: no cell of the snapshot makes {_names(report.unknown, True)}")
     return "\n".join(lines)
@@ -241,7 +254,7 @@ def _missing(skips: Sequence[Skip], verbose: bool, more: str) -> Table:
         where = ", ".join(part for part in (cut(skip.type, _TYPE), _cell(skip.cell)) if part)
         said = "; ".join(part for part in (_reason(skip), skip.hint) if part)
         if label == "not saved" and skip.code:
-            said = cut(skip.code, 100)
+            said = cut(f"{'looks like a secret; ' if skip.secret else ''}{skip.code}", 100)
         rows.append((label, skip.name, f"{where}:  {said}"))
     rows.sort(key=lambda row: order.index(row[0]))
     return _limited(rows, verbose, ROWS, more, limits=(12, _NAME, LAST), labels=True)

@@ -35,7 +35,10 @@ from . import (
 from .errors import MemoryShort, NbSnapError, NothingNew, SnapshotNotFound, StoreNotFound, StrictError, TrustError
 from .folder import FolderBackend
 from .keep import AUTOMATIC, Rules
+from .masking import is_masked, mask_cells
 from .model import (
+    MASK,
+    NOTHING_RUN,
     Head,
     RerunReport,
     RestoreReport,
@@ -52,6 +55,7 @@ from .quiet import unhurried, uninterrupted
 from .rebuild import Rebuilt, rebuild
 from .remake import plan
 from .seen import learn, mark, since
+from .sieve import DEFAULT, Sieve
 from .store import Store
 from .taken import Taken
 from .taking import parts_of, patterns, selected, session_names, take, without
@@ -94,6 +98,8 @@ def snapshot(
     progress: Progress | None = None,
     verify: bool = False,
     verify_timeout: float = verifying.TIMEOUT,
+    include_secrets: bool = False,
+    secrets: Sieve = DEFAULT,
 ) -> SnapshotReport:
     """Save the variables of a namespace and report what was saved and what was not.
 
@@ -123,6 +129,9 @@ def snapshot(
         verify: let a fresh process restore the snapshot, and report what came back of each variable. With `strict`,
             one that does not come back as it was is an error, and the snapshot is taken back.
         verify_timeout: the seconds that the process is given.
+        include_secrets: save what looks like a secret (passwords, tokens, keys), too. In what is shown of the snapshot,
+            and in the text of the cells, it is masked all the same.
+        secrets: what looks like one: `nbsnap.Sieve(names=…, values=…, allowed=…)`.
 
     Raises:
         VariableNotFound: a pattern matches no variable.
@@ -136,9 +145,9 @@ def snapshot(
         raise NbSnapError("what is verified has to be written first: neither as a dry run nor in the background")
     _check_name(name)
     progress = progress or Progress()
-    record, taken, kept, notes = take(
+    record, taken, kept, notes, known = take(
         namespace, name or "", message, only=only, exclude=exclude, ignore=ignore, notebook=notebook, engine=engine,
-        beside=beside, progress=progress, automatic=automatic,
+        beside=beside, progress=progress, automatic=automatic, include_secrets=include_secrets, secrets=secrets,
     )  # fmt: skip
     head, skips = record.head, record.skips
     if strict and skips:
@@ -153,7 +162,7 @@ def snapshot(
     if dry_run:
         return reports.saved(head, str(place), taken, skips, 0, started, dry_run=True, notes=notes)
     if previews:
-        record = replace(record, previews=of_taken(session_names(namespace), taken, kept))
+        record = replace(record, previews=of_taken(session_names(namespace), taken, kept, secrets, known))
     if background:
         with opened_store(place, create=True) as opened:
             where = opened.place
@@ -596,9 +605,9 @@ def rerun(
     wanted = patterns(wanted)
     there = {name for name in names if name not in wanted}
     found = plan([(count, python(text)) for count, text in record.history], wanted, there)
-    failed = ""
+    failed = _why_not(found.steps)
     made: list[str] = []
-    for step in () if dry_run else found.steps:
+    for step in () if dry_run or failed else found.steps:
         if show is not None:
             show(step)
         kept = {name: names[name] for name in step.rebinds if name in names}
@@ -617,6 +626,17 @@ def rerun(
         failed=failed,
         seconds=time.perf_counter() - started,
         dry_run=dry_run,
+    )
+
+
+def _why_not(steps: Iterable[Step]) -> str:
+    """Return why steps cannot be run again: a secret stood in one, and was masked. Then none is run."""
+    masked = next((step for step in steps if is_masked(step.code)), None)
+    if masked is None:
+        return ""
+    return (
+        f"{NOTHING_RUN}: a secret that stood in In [{masked.cell}] was not kept, {MASK} stands in its place;"
+        f" make {wording.listed(masked.makes)} by hand, then rerun the rest"
     )
 
 
@@ -644,7 +664,7 @@ def look_at(namespace: dict[str, Any] | None) -> tuple[dict[str, Any], list[str]
     """Return a namespace, by default the session's, with the names of its variables and the cells that bound them."""
     names = session_names(namespace)
     seen = host.look(names)
-    made = provenance.binders(seen.code) if seen.hidden is not None else {}
+    made = provenance.binders(mask_cells(seen.code, DEFAULT)) if seen.hidden is not None else {}
     return names, user_names(names, seen.hidden)[0], made
 
 

@@ -18,6 +18,7 @@ from .naming import Namer
 from .progress import Progress
 from .records import DiffReport
 from .session import Place, opened_store, store_place
+from .sieve import DEFAULT, Sieve
 from .taking import patterns, take
 
 
@@ -34,6 +35,8 @@ def diff(
     engine: str = "auto",
     beside: Iterable[str] | None = None,
     progress: Progress | None = None,
+    include_secrets: bool = False,
+    secrets: Sieve = DEFAULT,
 ) -> DiffReport:
     """Report which variables were added, removed and changed from one state to another, and how.
 
@@ -44,7 +47,7 @@ def diff(
         only, exclude: names or shell globs; one that matches nothing is an error.
         ignore: the same as `exclude`, but one that matches nothing is no error.
         store, notebook: as for `snapshot`.
-        engine, beside: as for `snapshot`; they should be what they were for the snapshot.
+        engine, beside, include_secrets, secrets: as for `snapshot`; they should be what they were for the snapshot.
         progress: as for `snapshot`.
 
     Raises:
@@ -63,7 +66,10 @@ def diff(
             return opened.compared(old, new, book, started, meant)
         progress = progress or Progress()
         left_out = () if only else ignore  # what is asked for by its name is compared
-        seen = take(namespace, notebook=book, engine=engine, beside=beside, progress=progress, ignore=left_out)
+        seen = take(
+            namespace, notebook=book, engine=engine, beside=beside, progress=progress, ignore=left_out,
+            include_secrets=include_secrets, secrets=secrets,
+        )  # fmt: skip
         progress.begin("comparing", seen.taken.size)
         with Namer(progress) as namer:
             groups, definitions = seen.taken.write(namer.put)

@@ -66,6 +66,27 @@ class Taken:
                 return group, len(stream), sum(buffer.raw().nbytes for buffer in buffers)
         return None
 
+    def holding(self, needles: Sequence[bytes]) -> set[str]:
+        """Return the variables, entries beside them and keys of classes in whose streams one of these stands."""
+        found: set[str] = set()
+        sizes: dict[str, int] = {}
+        for group, stream, _ in self._groups:
+            if not any(needle in stream for needle in needles):
+                continue
+            if group.engine != "batch":
+                found.update(group.variables, group.definitions)
+                continue
+            sizes = sizes or {variable.name: variable.size for variable in self.variables}
+            end = len(stream)
+            for name in reversed(group.variables):  # a pickle for each, one behind the other
+                part, end = stream[end - sizes[name] : end], end - sizes[name]
+                if any(needle in part for needle in needles):
+                    found.add(name)
+        for definition, stream in self._definitions:
+            if any(needle in stream for needle in needles):
+                found.add(definition.key)
+        return found
+
     def classes_of(self, group: Group) -> set[str]:
         """Return the keys of the session's classes that a group needs, directly or by way of others."""
         needs = {definition.key: definition.needs for definition, _ in self._definitions}

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 from . import background as jobs
@@ -16,11 +17,14 @@ from . import environment, host, provenance, reports, wording
 from .capture import take_apart
 from .describe import type_name
 from .errors import NbSnapError
+from .masking import mask_cells, mask_code
 from .model import BESIDE, Skip, Snapshot
 from .namespace import matches_any, select, user_names
 from .pickling import ENGINES
 from .progress import Progress
+from .sieve import DEFAULT, Found, Sieve
 from .taken import Taken
+from .withheld import Withheld, inside, search
 
 
 class Seen(NamedTuple):
@@ -30,6 +34,7 @@ class Seen(NamedTuple):
     taken: Taken
     kept: Mapping[str, Any]  # the state beside the variables
     notes: tuple[str, ...]
+    known: tuple[str, ...]  # the values of secrets, which nothing that is shown may hold
 
 
 def take(
@@ -44,6 +49,8 @@ def take(
     engine: str = "auto",
     beside: Iterable[str] | None = None,
     automatic: bool = False,
+    include_secrets: bool = False,
+    secrets: Sieve = DEFAULT,
     progress: Progress,
 ) -> Seen:
     """Take a namespace apart; what the arguments mean is said in `snapshot`."""
@@ -55,17 +62,21 @@ def take(
     names = session_names(namespace)
     only, exclude = patterns(only), patterns(exclude)
     seen = host.look(names)
-    made = provenance.binders(seen.code) if seen.hidden is not None else {}
-    parts = parts_of(beside, names, partly=bool(only))
     available, lost = user_names(names, seen.hidden)
+    secret = search({name: names[name] for name in available}, secrets, {id(names)})
+    code = mask_cells(seen.code, secrets, secret.known)
+    made = provenance.binders(code) if seen.hidden is not None else {}
+    parts = parts_of(beside, names, partly=bool(only))
     chosen = without(selected(available, only, exclude), ignore, asked=only)
     kept, lost_beside = state.take(parts, state.Scene({name: names[name] for name in chosen}, host.cells(seen)))
-    taken = take_apart(
-        names, chosen, engine=engine, made=made, beside=kept, progress=progress,
-        class_text=lambda name: provenance.class_text(name, seen.code),
+    taken, own = apart(
+        names, chosen, None if include_secrets else secret, engine=engine, made=made, beside=kept, progress=progress,
+        class_text=lambda name: provenance.class_text(name, code),
     )  # fmt: skip
     notes = tuple(f"{' '.join(wording.beside([skip.name]))}: not kept: {skip.reason}" for skip in taken.lost)
-    skips = taken.skips + tuple(_shell_name(name, names, made) for name in _asked(lost, only))
+    skips = own + taken.skips + tuple(_shell_name(name, names, made) for name in _asked(lost, only))
+    skips = tuple(_masked(skip, secrets, secret.known) for skip in skips)
+    message = secrets.mask(message, secret.known)
     book = notebook or host.default_notebook()
     record = Snapshot(
         head=reports.new_head(book, name, message, taken, skips, "auto" if automatic else "", host.SESSION),
@@ -74,12 +85,61 @@ def take(
         definitions=(),
         skips=skips,
         packages=environment.packages(),
-        history=seen.history,
-        sources=taken.sources,
+        history=mask_cells(seen.history, secrets, secret.known),
+        sources=tuple((file, mask_code(text, secrets, secret.known)) for file, text in taken.sources),
         cwd=_cwd(),
         beside=taken.beside,
     )
-    return Seen(record, taken, kept, lost_beside + notes)
+    return Seen(record, taken, kept, lost_beside + notes, secret.known)
+
+
+# --- secrets ----------------------------------------------------------------------------------------------------------
+
+
+def apart(
+    names: dict[str, Any],
+    chosen: list[str],
+    secret: Withheld | None,
+    *,
+    made: Mapping[str, tuple[int, str]],
+    **more: Any,
+) -> tuple[Taken, tuple[Skip, ...]]:
+    """Take variables apart, without what is a secret; return lines, too, about those that are left out as a whole."""
+    if secret is None:
+        return take_apart(names, chosen, made=made, **more), ()
+    needles = [form for text in secret.known for form in _forms(text)]
+    tried: set[str] = set()
+    while True:
+        rest = [name for name in chosen if name not in secret.whole]
+        taken = take_apart(names, rest, made=made, withheld=secret, **more)
+        leaking = taken.holding(needles) if needles else set()
+        if not leaking:
+            return taken, tuple(
+                _secret_skip(name, names, secret.whole[name], made) for name in chosen if name in secret.whole
+            )
+        found = inside(secret, {**taken.classes, **names}, leaking)
+        if not found or leaking <= tried:  # it stands where no placeholder can: inside of something else
+            why = Found("known-secret", "holds the value of another one", "")
+            secret.whole.update((name, why) for name in leaking if name in names)
+            if leaking.isdisjoint(rest):
+                return taken, tuple(_secret_skip(n, names, secret.whole[n], made) for n in chosen if n in secret.whole)
+        tried |= leaking
+
+
+def _forms(text: str) -> tuple[bytes, ...]:
+    """Return the bytes that stand for a text in a stream."""
+    return tuple(dict.fromkeys((text.encode("utf-8", "surrogatepass"), text.encode("latin-1", "replace"))))
+
+
+def _secret_skip(name: str, names: Mapping[str, Any], found: Found, made: Mapping[str, tuple[int, str]]) -> Skip:
+    count, line = made.get(name, (None, ""))
+    return Skip(name, type_name(names.get(name)), name, found.reason, cell=count, code=line, secret=found.kind)
+
+
+def _masked(skip: Skip, sieve: Sieve, known: tuple[str, ...]) -> Skip:
+    """Return a line in which no secret stands: errors of the user's code may tell one, and so may a path."""
+    path, why = sieve.mask(skip.path, known), sieve.mask(skip.reason, known)
+    return skip if path == skip.path and why == skip.reason else replace(skip, path=path, reason=why)
 
 
 # --- what is meant ----------------------------------------------------------------------------------------------------

@@ -33,8 +33,8 @@ LAYERS = """
                                  | pruning
     losses taken batches origins | writer later naming
     pickling                     | reader
-    reducers definitions holes   | pieces folder line
-    memory paths flat plain      | packs backends
+    reducers definitions holes withheld | pieces folder line
+    memory paths flat plain incode | packs backends
                                  | mapping
     builders sharing refused structs beside | seen pages
     ordering namespace provenance placeholder cells abroad weight
@@ -43,9 +43,9 @@ LAYERS = """
     render_history render_repair page bar
     render sheets differences
     glance layout tree sources streams calls
-    wording manifest background answers keep signing
+    wording manifest background answers keep masking signing
     keyline
-    quiet outfile pagemap theme remarks records thumbnail keys
+    quiet outfile pagemap theme remarks records thumbnail sieve keys
     model digest progress arguments owners
     errors
 """

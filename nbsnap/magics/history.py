@@ -73,6 +73,7 @@ def _diff_live(magics: NbSnap, args: Any) -> Any:
             **magics.where(),
             engine=magics.engine,
             beside=magics.beside,
+            **magics.secrecy(),
             progress=progress,
         )
     return diff_answer(report, args, "%snapshots")

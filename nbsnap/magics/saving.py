@@ -34,6 +34,8 @@ def _snapshot(magics: NbSnap, args: Any) -> SnapshotReport | None:
     with errors(f"nothing was saved, {AS_THEY_WERE}", args.name, [*args.only, *args.exclude]):
         from nbsnap import meter, render, session
 
+        options = {**magics.saving_options(), "beside": magics.parts(args, partly=bool(args.only))}
+        options["include_secrets"] |= args.include_secrets
         progress = meter.Progress()
         with meter.shown(progress, quiet=args.quiet, screen=screen(magics.ip)):
             report: SnapshotReport = session.snapshot(
@@ -44,7 +46,7 @@ def _snapshot(magics: NbSnap, args: Any) -> SnapshotReport | None:
                 exclude=split(args.exclude),
                 strict=args.strict,
                 dry_run=args.dry_run,
-                **{**magics.saving_options(), "beside": magics.parts(args, partly=bool(args.only))},
+                **options,
                 background=args.background,
                 ended=partial(_tell, magics, quiet=args.quiet),
                 progress=progress,
@@ -82,7 +84,9 @@ def _explain(magics: NbSnap, args: Any, cell: str | None) -> Explanation | None:
     with errors("nothing was saved", None, []):
         from nbsnap import explaining, sheets
 
-        found = explaining.explain(namespace=magics.ip.user_ns, name=args.explain, engine=magics.engine)
+        secrecy = magics.secrecy()
+        secrecy["include_secrets"] |= args.include_secrets
+        found = explaining.explain(namespace=magics.ip.user_ns, name=args.explain, engine=magics.engine, **secrecy)
         show(magics, found, sheets.explain_sheet(found, verbose=args.verbose))
     return found if args.output else None
 

@@ -13,6 +13,7 @@ from nbsnap import host
 from nbsnap.arguments import split
 from nbsnap.errors import NbSnapError
 from nbsnap.model import BESIDE
+from nbsnap.sieve import Sieve
 
 __all__ = ["Settings"]
 
@@ -35,6 +36,17 @@ class Settings(Magics):
 
     previews = Bool(
         True, help="Keep the first rows of frames, small figures and the like, to be shown without loading anything."
+    ).tag(config=True)
+
+    include_secrets = Bool(
+        False, help="Save what looks like a secret, too: passwords, tokens, keys. In what is shown it is masked."
+    ).tag(config=True)
+    secret_names = List(
+        Unicode(), help="Names and globs of variables, keys and attributes that are secrets, whatever text they hold."
+    ).tag(config=True)
+    secret_values = List(Unicode(), help="Regular expressions of texts that are secrets.").tag(config=True)
+    not_secret = List(
+        Unicode(), help="Names and globs of what is no secret; and kinds that are not looked for (json-web-token)."
     ).tag(config=True)
 
     beside = List(
@@ -87,6 +99,14 @@ class Settings(Magics):
             raise TraitError(f"NbSnap.{name}: {error}") from None
         return value
 
+    @validate("secret_values")
+    def _valid_patterns(self, proposal: Any) -> Any:
+        try:
+            Sieve(values=tuple(proposal["value"]))
+        except NbSnapError as error:
+            raise TraitError(f"NbSnap.secret_values: {error}") from None
+        return proposal["value"]
+
     @property
     def ip(self) -> Any:
         """The shell."""
@@ -117,7 +137,13 @@ class Settings(Magics):
             "engine": self.engine,
             "beside": self.beside,
             "previews": self.previews,
+            **self.secrecy(),
         }
+
+    def secrecy(self) -> dict[str, Any]:
+        """Return what the settings say about secrets."""
+        sieve = Sieve(tuple(self.secret_names), tuple(self.secret_values), tuple(self.not_secret))
+        return {"include_secrets": self.include_secrets, "secrets": sieve}
 
     def automatic_options(self) -> dict[str, Any]:
         """Return what the settings say about snapshots that nobody asks for."""

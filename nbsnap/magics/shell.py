@@ -46,6 +46,7 @@ class NbSnap(Settings):
         argument("--background", action="store_true", help="Return at once; a later line says when it is safe."),
         argument("--rollback", action="store_true", help="With a cell: if it raises, go back to before it."),
         argument("--verify", action="store_true", help="Let a fresh process restore it, and say what came back."),
+        argument("--include-secrets", action="store_true", help="Save what looks like a password, token or key, too."),
         argument("--explain", metavar="VARIABLE", help="Only say why this can or cannot be saved, and what it takes."),
         *SHOW,
         kind=line_cell_magic,

@@ -17,6 +17,7 @@ from typing import Any
 
 from nbsnap import builders
 from nbsnap.describe import is_a
+from nbsnap.errors import CannotSave
 
 from .common import SESSION, Plan, by_name
 
@@ -26,6 +27,8 @@ def function(desk: Any, function: types.FunctionType) -> Any:
         return NotImplemented
     desk.claim(function)
     desk.needs_this_python()
+    if why := desk.in_code(function):
+        raise CannotSave(why, function)
     cells = function.__closure__
     if cells:
         desk.filled_by_function.update(map(id, cells))

@@ -18,7 +18,8 @@ import pytest
 
 from nbsnap.glance import Grid, Picture, lines, read
 from nbsnap.model import TABLE, Preview
-from nbsnap.preview import LIMIT, SECRET, preview, previews
+from nbsnap.preview import LIMIT, preview, previews
+from nbsnap.sieve import names_secret
 from nbsnap.store import Store
 
 
@@ -116,7 +117,7 @@ def test_secrets_are_withheld(name: str) -> None:
 @pytest.mark.parametrize("name", ["author", "authors", "author_id", "keyboard", "passenger"])
 def test_what_is_no_secret(name: str) -> None:
     """Everyday names that look a little like it are shown."""
-    assert SECRET.search(name) is None
+    assert not names_secret(name)
 
 
 def test_bounds() -> None:
@@ -339,7 +340,7 @@ def test_closed_by_the_inline_backend() -> None:
 
 def test_kept_in_the_manifest(two_shells: Any, own_folder: Any) -> None:
     """Another process finds the previews in the record, none where they were not wanted, and the values are whole."""
-    two_shells.save("x = list(range(50))\npassword = 'hunter2'", "nbsnap.snapshot(name='with')")
+    two_shells.save("x = list(range(50))\npassword = 'hunter2'", "nbsnap.snapshot(name='with', include_secrets=True)")
     two_shells.save("x = list(range(50))", "nbsnap.snapshot(name='without', previews=False)")
     store = Store.open(own_folder / ".nbsnap")
     kept = store.find("with").previews

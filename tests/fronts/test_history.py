@@ -116,7 +116,7 @@ def test_show_delete_prune_check(shell, own_folder):
     assert said[11].startswith("1 snapshot of ipython")
     assert "all is well" in said[12]
     assert said[13].startswith("UsageError: no snapshot 'befor'")
-    assert said[14] == "UsageError: no %snapshots shwo; there are list, show, diff, delete, prune, check"
+    assert said[14] == "UsageError: no %snapshots shwo; there are list, show, diff, delete, prune, trust, check"
     assert said[15].startswith("UsageError: argument --last: ")
     assert len(nbsnap.Store.open(own_folder / ".nbsnap").heads()) == 1
 

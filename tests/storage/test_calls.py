@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import collections
 import datetime
+import json
 import pickle
 import pickletools
 import random
@@ -72,6 +73,35 @@ def test_a_row_of_pickles_shares_a_memo() -> None:
     assert len(found) >= 2
 
 
+def test_the_streams_of_a_session(two_shells: Any) -> None:
+    """Of a whole session's snapshot, by all the ways in which streams are written: what its own unpickler asks for."""
+    program = (
+        "import json, collections, datetime, decimal, nbsnap\n"
+        "from nbsnap import calls, pickling\n"
+        "class P:\n    def __init__(self): self.x = [1]\n"
+        "def f(x): return x + 1\n"
+        "p, q, o = P(), collections.Counter('abc'), collections.OrderedDict(a=f)\n"
+        "few = {f'v{i}': decimal.Decimal(i) for i in range(20)}\nglobals().update(few)\n"
+        "day = datetime.date(2026, 1, 1); deep = []\n"
+        "for _ in range(20_000): deep = [deep]\n"
+        "many = [P() for _ in range(2000)]; words = ['x' * 9] * 2000\n"
+        "assert nbsnap.snapshot().ok\n"
+        "found = set()\n"
+        "find = pickling.Unpickler.find_class\n"
+        "def asks(self, module, name):\n    found.add((module, name)); return find(self, module, name)\n"
+        "pickling.Unpickler.find_class = asks\n"
+        "assert nbsnap.restore(namespace={}, beside='all').ok\n"
+        "with nbsnap.Store('.nbsnap') as store:\n"
+        "    told = calls.read(store.find(), store.read)\n"
+        "named = {(module, name) for module, names in told.found.items() for name in names}\n"
+        "print('TOLD' + json.dumps([sorted(found - named), sorted(named - found), told.odd, told.unread]))\n"
+    )
+    missing, more, odd, unread = json.loads(two_shells.run(program).out.partition("TOLD")[2])
+    assert missing == []
+    assert all(module.startswith(("nbsnap.", "builtins", "_", "copyreg")) for module, _ in more), more
+    assert (odd, unread) == (0, 0)
+
+
 def test_names_that_are_hidden() -> None:
     """By the old operations, by the memo, by a copy of the top of the stack; a computed one is told as such."""
     assert set(calls.names(b"cos\nsystem\n(S'ls'\ntR.")) == {("os", "system")}
@@ -89,7 +119,7 @@ class One:
 
     def __init__(self, *streams: bytes) -> None:
         self.streams = {Content(len(data), (str(at),)): data for at, data in enumerate(streams)}
-        self.groups = [type("Group", (), {"stream": content}) for content in self.streams]
+        self.groups = [type("Group", (), {"stream": content, "engine": "pickle"}) for content in self.streams]
         self.definitions: list[Any] = []
 
 

@@ -1,0 +1,527 @@
+"""Which variables, and which parts of variables, are secrets: found before anything is taken apart.
+
+It is a look at the surface, and bounded: `DEPTH` steps down, dicts and objects of `WIDTH` items or fewer, lists and
+other rows of `LENGTH` or fewer, `OBJECTS` objects and `TEXTS` characters in all. What is longer is data, and not
+walked. It goes level by level, by iterators that run in C; the sieve is asked once for all names and all texts of a
+level, and only where it says "perhaps", one by one.
+
+What is found is told to the capture by identity: a pickler that meets one of these objects refuses it, wherever it
+sits, so it costs a placeholder or its variable, as any other part that cannot be saved (`holes`).
+
+What the look has missed is found afterwards, if it is a value that was found anywhere: `leaks` asks the streams for the
+very bytes, and `inside` finds the objects, for the variables in question to be taken apart once more.
+"""
+
+from __future__ import annotations
+
+import collections
+import itertools
+import operator
+import re
+import types
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+from . import incode, paths
+from .describe import is_a, made_in_python, module_of
+from .incode import as_text
+from .refused import qualified
+from .sieve import DEFAULT, LONGEST, Found, Sieve, holds_secrets, words_of
+
+__all__ = ["Withheld", "inside", "search"]
+
+DEPTH = 4
+WIDTH, LENGTH = 1_000, 100
+OBJECTS = 10_000
+TEXTS = 500_000  # characters
+SHORTEST = 8  # characters of a text that may be a secret by itself
+LONG_KEY = 16  # characters of a key that may be one
+#: More secrets by name in one variable, and it is a table of them: data.
+MANY = 20
+_LOOKED_INSIDE = 200_000  # objects, where a value is known to be in there
+
+#: Objects that are secrets as a whole, with their subclasses.
+OBJECTS_KNOWN: dict[str, str] = {
+    "pydantic.types.SecretStr": "a SecretStr",
+    "pydantic.types.SecretBytes": "a SecretBytes",
+    "pydantic.types.Secret": "a Secret of pydantic",
+    "pydantic.v1.types.SecretStr": "a SecretStr",
+    "pydantic.v1.types.SecretBytes": "a SecretBytes",
+    "starlette.datastructures.Secret": "a Secret of starlette",
+    "google.auth.credentials.Credentials": "Google credentials",
+    "botocore.credentials.Credentials": "AWS credentials",
+    "botocore.credentials.ReadOnlyCredentials": "AWS credentials",
+    "azure.core.credentials.AzureKeyCredential": "an Azure key",
+    "azure.core.credentials.AzureSasCredential": "an Azure key",
+    "azure.core.credentials.AccessToken": "an Azure token",
+    "cryptography.fernet.Fernet": "a private key",
+    "cryptography.fernet.MultiFernet": "a private key",
+    "Crypto.PublicKey.RSA.RsaKey": "a private key",
+    "paramiko.pkey.PKey": "a private key",
+    "requests.auth.HTTPBasicAuth": "a user's password",
+    "httpx._auth.BasicAuth": "a user's password",
+    "aiohttp.helpers.BasicAuth": "a user's password",
+}
+_KEY_PACKAGES = frozenset({"cryptography", "nacl", "ecdsa", "rsa", "Crypto", "Cryptodome"})
+
+
+#: What holds the value of another secret.
+KNOWN = Found("known-secret", "the value of another one", "")
+
+
+@dataclass
+class Withheld:
+    """What is not to be saved."""
+
+    whole: dict[str, Found] = field(default_factory=dict)  # variables
+    parts: dict[int, Found] = field(default_factory=dict)  # id -> what is a secret inside of a variable
+    watched: set[str] = field(default_factory=set)  # the variables that hold such parts
+    kept: list[object] = field(default_factory=list)  # the parts, alive as long as their ids count
+    code: set[int] = field(default_factory=set)  # those parts that are functions
+    known: tuple[str, ...] = ()  # texts that are secrets, and would be told apart anywhere
+    sieve: Sieve = DEFAULT
+
+    def reasons(self) -> dict[int, str]:
+        """Return why each of these parts is not saved."""
+        return {key: self._reason(key) for key in self.parts}
+
+    def _reason(self, key: int) -> str:
+        why = self.parts[key].reason
+        return why.replace("looks", "its code holds what looks") if key in self.code else why
+
+    def in_code(self, function: types.FunctionType) -> str:
+        """Return why a function is not saved: its code holds a secret. Else return ""."""
+        found = self.parts.get(id(function)) or incode.find(function.__code__, self.sieve, self.within)
+        if found is None:
+            return ""
+        if id(function) not in self.parts:
+            self.parts[id(function)] = found
+            self.kept.append(function)
+            self.code.add(id(function))
+        return self._reason(id(function))
+
+    def add(self, root: str, part: object, found: Found) -> None:
+        """Note a part of a variable."""
+        self.parts[id(part)] = found
+        self.watched.add(root)
+        self.kept.append(part)
+
+    def within(self, text: str) -> Found | None:
+        """Return the secret that a text holds, of those that are known."""
+        return next((KNOWN._replace(text=one) for one in self.known if one in text), None)
+
+
+# ---- the look --------------------------------------------------------------------------------------------------------
+
+_NOTHING, _TEXT, _ROW, _DICT, _OBJECT, _FUNCTION, _CLASS, _SECRET = range(8)
+_ATOMS = frozenset({int, float, bool, complex, type(None), types.ModuleType, types.CodeType, types.BuiltinFunctionType})
+
+
+class _Kinds(dict[type, int]):
+    """How objects of a class are looked into."""
+
+    def __missing__(self, cls: type) -> int:
+        self[cls] = kind = _kind(cls)
+        return kind
+
+
+def _kind(cls: type) -> int:
+    if cls in _ATOMS:
+        return _NOTHING
+    if issubclass(cls, str | bytes | bytearray):
+        return _TEXT
+    if _object_words(cls):
+        return _SECRET
+    if issubclass(cls, dict):
+        return _DICT
+    if issubclass(cls, list | tuple | set | frozenset | collections.deque):
+        return _ROW
+    if cls is types.FunctionType:
+        return _FUNCTION
+    if issubclass(cls, type):
+        return _CLASS
+    return _OBJECT if made_in_python(cls) else _NOTHING
+
+
+def _object_words(cls: type) -> str:
+    for base in cls.__mro__:
+        if base is object:
+            break
+        if words := OBJECTS_KNOWN.get(qualified(base)):
+            return words
+        package = module_of(base).partition(".")[0]
+        if package in _KEY_PACKAGES and base.__name__.endswith(("PrivateKey", "SigningKey")):
+            return "a private key"
+    return ""
+
+
+_kinds = _Kinds()
+_INNER = frozenset({_DICT, _ROW})
+
+
+class _Deeper(dict[type, bool]):
+    """Whether objects of a class are looked into, or are secrets as a whole."""
+
+    def __missing__(self, cls: type) -> bool:
+        self[cls] = found = _kinds[cls] > _TEXT
+        return found
+
+
+_deeper = _Deeper()
+
+
+def search(values: Mapping[str, Any], sieve: Sieve, closed: Collection[int] = ()) -> Withheld:
+    """Return what of these variables is a secret. Objects whose ids are in `closed` are not looked into."""
+    found = Withheld(sieve=sieve)
+    look = _Look(found, sieve, set(closed))
+    look.top(values)
+    for _ in range(DEPTH):
+        if not look.level or look.left <= 0:
+            break
+        look.down()
+    for root in look.crowded():
+        found.watched.discard(root)
+    if found.watched:  # and all that goes by another name, too
+        objects = {id(values[name]) for name in found.watched}
+        found.watched.update(name for name, value in values.items() if id(value) in objects)
+    found.known = tuple(dict.fromkeys(text for text in look.texts if _tells(text)))
+    for name, value in values.items() if found.known else ():
+        if _kinds[type(value)] == _TEXT and len(value) > LONGEST and (why := _in_long(value, found)) is not None:
+            found.whole[name] = why
+    return found
+
+
+_Entry = TypeVar("_Entry", bound=tuple[Any, ...])
+
+
+def _in_long(value: Any, withheld: Withheld) -> Found | None:
+    """Return the known secret that a text holds which was too long to be looked through."""
+    if isinstance(value, str):
+        return withheld.within(str(value))
+    return next((KNOWN._replace(text=one) for one in withheld.known if one.encode("utf-8", "replace") in value), None)
+
+
+_CHUNK = 512  # texts that are looked at as one
+_TOGETHER = 64  # texts that the sieve is asked for at once
+
+
+class _Look:
+    def __init__(self, found: Withheld, sieve: Sieve, seen: set[int]) -> None:
+        self.found = found
+        self.sieve = sieve
+        self.seen = seen
+        #: An object, its kind, the variable that leads to it, what it is called.
+        self.level: list[tuple[Any, int, str, str]] = []
+        self.texts: list[str] = []
+        self.left = OBJECTS
+        self.room = TEXTS
+        self.named: collections.Counter[str] = collections.Counter()
+        self.of: dict[str, list[int]] = {}
+
+    def top(self, values: Mapping[str, Any]) -> None:
+        """Look at the variables themselves."""
+        if self.sieve.allowed:
+            values = {name: value for name, value in values.items() if not self.sieve.allows(name)}
+        meant = self.sieve.meant(values)
+        types = list(map(type, values.values()))
+        kinds = list(map(_kinds.__getitem__, types))
+        for name in sorted(meant):
+            text = as_text(values[name]) if _kinds[type(values[name])] == _TEXT else None
+            if text is not None and (found := self.by_name(name, text)) is not None:
+                self.whole(name, found)
+        whole = self.found.whole
+        rest = [None if name in whole else value for name, value in values.items()] if whole else values.values()
+        if self.perhaps(rest, list(map(type, rest)) if whole else types):
+            texts = [(name, text) for name, value in values.items() if (text := _long_text(value)) is not None]
+            for (name, _), found in self.by_text(texts):
+                if name not in self.found.whole:
+                    self.whole(name, found)
+        rows = list(itertools.compress(values.values(), map(operator.eq, kinds, itertools.repeat(_ROW))))
+        deeper = map(_deeper.__getitem__, types)
+        if self.are_harmless(rows) and not any(_kinds[type(values[name])] == _ROW for name in meant):
+            deeper = map(operator.gt, kinds, itertools.repeat(_ROW))
+        self.level = [
+            (value, kind, name, name if name in meant and holds_secrets(name) else "")
+            for name, value, kind in itertools.compress(zip(values, values.values(), kinds, strict=True), deeper)
+        ]
+        for value, kind, name, _ in self.level:
+            if kind == _SECRET:
+                self.whole(name, self.known_object(value))
+
+    def are_harmless(self, rows: list[Any]) -> bool:
+        """Tell whether lists and the like hold nothing but atoms and texts that are no secrets."""
+        if not set(map(type, rows)) <= _EXACT:
+            return False
+        if max(map(len, rows), default=0) > LENGTH:
+            rows = [row for row in rows if len(row) <= LENGTH]
+        if sum(map(len, rows)) > self.left:
+            return False
+        items = list(itertools.chain.from_iterable(rows))
+        types = list(map(type, items))
+        return set(types) <= _FLAT and not self.perhaps(items, types)
+
+    def perhaps(self, values: Iterable[Any], types: list[type]) -> bool:
+        """Tell whether one of many values may be a text that is a secret; quick, and right when it says no."""
+        if not _OTHER_TEXTS.isdisjoint(kinds := set(types)) or any(_kinds[kind] == _TEXT for kind in kinds - _PLAIN):
+            return True
+        texts = list(itertools.compress(values, map(operator.is_, types, itertools.repeat(str))))
+        chunks = ["\n".join(texts[start : start + _CHUNK]) for start in range(0, len(texts), _CHUNK)]
+        return sum(map(len, chunks)) > self.room or any(map(self.sieve.may_hold, chunks))
+
+    def by_name(self, name: str, text: str) -> Found | None:
+        """Judge a text by its name, and tell of what kind it is, if that can be seen."""
+        found = self.sieve.by_name(name, text)
+        kind = self.sieve.in_text(text) if found is not None else None
+        return found if kind is None or found is None else found._replace(kind=kind.kind, words=kind.words)
+
+    def whole(self, name: str, found: Found) -> None:
+        self.found.whole[name] = found
+        self.texts.append(found.text)
+
+    def part(self, root: str, part: object, found: Found) -> None:
+        self.found.add(root, part, found)
+        self.texts.append(found.text)
+        self.of.setdefault(root, []).append(id(part))
+        if found.kind == "named-secret":
+            self.named[root] += 1
+
+    def known_object(self, value: Any) -> Found:
+        text = next((held for key, held in paths.attributes(value) if key == "_secret_value"), "")
+        return Found("secret-object", _object_words(type(value)), as_text(text) or "")
+
+    def by_text(self, texts: list[tuple[Any, str]]) -> Iterator[tuple[tuple[Any, str], Found]]:
+        """Yield those texts that hold a secret, and what it is."""
+        some = texts
+        lengths = [len(text) for _, text in texts]
+        if sum(lengths) > self.room or max(lengths, default=0) > LONGEST:
+            some = []
+            for one, length in sorted(zip(texts, lengths, strict=True), key=lambda pair: pair[1]):
+                if length > min(self.room, LONGEST):
+                    break
+                self.room -= length
+                some.append(one)
+        else:
+            self.room -= sum(lengths)
+        for start in range(0, len(some), _TOGETHER):
+            together = some[start : start + _TOGETHER]
+            if self.sieve.may_hold("\n".join([text for _, text in together])):
+                for one in together:
+                    if (found := self.sieve.in_text(one[1])) is not None:
+                        yield one, found
+
+    def crowded(self) -> list[str]:
+        """Let those variables be that hold many secrets by name, and return them: a table of passwords is data."""
+        roots = [root for root, number in self.named.items() if number > MANY]
+        for root in roots:
+            known = False
+            for key in self.of[root]:
+                if self.found.parts.get(key, _NO).kind == "named-secret":
+                    del self.found.parts[key]
+                else:
+                    known = known or key in self.found.parts
+            if known:
+                roots.remove(root)
+        return roots
+
+    # --- one step down --------------------------------------------------------------------------------------------
+
+    def down(self) -> None:
+        """Look at what the objects of this level hold."""
+        level, self.level = self.level, []
+        seen = self.seen
+        pairs: list[tuple[Iterable[Any], Iterable[Any], str, str]] = []
+        rows = [(value, root, called) for value, kind, root, called in level if kind == _ROW and len(value) <= LENGTH]
+        for value, kind, root, called in level:
+            if kind in (_ROW, _SECRET) or id(value) in seen:
+                continue
+            seen.add(id(value))
+            if kind == _OBJECT and module_of(type(value)) == "__main__":
+                self.level.append((type(value), _CLASS, root, ""))
+            if type(value) is dict:
+                if len(value) <= WIDTH:
+                    pairs.append((value, value.values(), root, called))
+            elif (held := _held(value, kind)) is not None and len(held[0]) <= WIDTH:
+                pairs.append((*held, root, called))
+        self.pairs(self.affordable(pairs))
+        self.rows(self.affordable(rows))
+
+    def affordable(self, found: list[_Entry]) -> list[_Entry]:
+        """Return as many of these, the shortest first, as the budget allows."""
+        total = sum([len(one[0]) for one in found])
+        if total > self.left:
+            found.sort(key=lambda one: len(one[0]))
+            sizes = itertools.accumulate(len(one[0]) for one in found)
+            found = [one for one, size in zip(found, sizes, strict=True) if size <= self.left]
+            total = sum([len(one[0]) for one in found])
+        self.left -= total
+        return found
+
+    def rows(self, rows: list[tuple[Any, str, str]]) -> None:
+        """Look at what stands in lists and the like."""
+        items = list(itertools.chain.from_iterable([row if type(row) in _EXACT else _row(row) for row, _, _ in rows]))
+        self.items(items, rows)
+        for row, root, called in rows:
+            if called:
+                for item in _row(row):
+                    self.shaped(item, root)
+                if type(row) is tuple and len(row) == 2 and words_of(called)[-1:] == ("auth",):
+                    self.of_name(row[1], root, "password")
+
+    def pairs(self, pairs: list[tuple[Iterable[Any], Iterable[Any], str, str]]) -> None:
+        """Look at what stands in dicts, and at attributes."""
+        keys = list(itertools.chain.from_iterable([keys for keys, _, _, _ in pairs]))
+        values = list(itertools.chain.from_iterable([values for _, values, _, _ in pairs]))
+        every = set(keys) if set(map(type, keys)) <= {str} else {key for key in map(_key, keys) if key}
+        if self.sieve.allowed and any(map(self.sieve.allows, every)):
+            values = [None if self.sieve.allows(_key(key)) else value for key, value in zip(keys, values, strict=True)]
+        if meant := self.sieve.meant(every):
+            origins = self.origins(pairs)
+            for key, value, (_, _, root, _) in zip(keys, values, origins, strict=True):
+                if (name := _key(key)) in meant:
+                    self.of_name(value, root, name)
+                    if _kinds[type(value)] in _INNER and holds_secrets(name):
+                        self.level.append((value, _kinds[type(value)], root, name))
+        self.items(values, pairs)
+        if self.perhaps(long := [key for key in every if len(key) >= LONG_KEY], [str] * len(long)):
+            self.settle([((one[-2], key), key) for one in pairs for key in one[0] if len(_key(key)) >= LONG_KEY])
+        for _, held, root, called in pairs:
+            if called:
+                for value in held:
+                    self.shaped(value, root)
+
+    def origins(self, holders: Sequence[_Entry]) -> Iterator[_Entry]:
+        """Return for each thing in some containers what is known of its container."""
+        return itertools.chain.from_iterable(map(itertools.repeat, holders, [len(one[0]) for one in holders]))
+
+    def items(self, items: list[Any], holders: Sequence[tuple[Any, ...]]) -> None:
+        """Look at what stands in containers, whatever its name."""
+        types = list(map(type, items))
+        if not set(types) <= _FLAT:
+            deeper = map(_deeper.__getitem__, types)
+            for item, (*_, root, called) in itertools.compress(zip(items, self.origins(holders), strict=True), deeper):
+                if (kind := _kinds[type(item)]) == _SECRET:
+                    self.part(root, item, self.known_object(item))
+                else:
+                    self.level.append((item, kind, root, called if kind in _INNER else ""))
+        if self.perhaps(items, types):
+            held = zip(items, self.origins(holders), strict=True)
+            self.settle(
+                [((root, item), text) for item, (*_, root, _) in held if (text := _long_text(item)) is not None]
+            )
+
+    def of_name(self, value: Any, root: str, name: str) -> None:
+        """Look at what goes by the name of a secret."""
+        text = as_text(value) if _kinds[type(value)] == _TEXT else None
+        if text is not None and (found := self.by_name(name, text)) is not None:
+            self.part(root, value, found)
+
+    def shaped(self, value: Any, root: str) -> None:
+        """Look at what stands in something of a secret's name."""
+        if (text := _long_text(value)) is not None and (found := self.sieve.by_shape(text)) is not None:
+            self.part(root, value, found)
+
+    def settle(self, texts: list[tuple[tuple[str, object], str]]) -> None:
+        """Judge texts by themselves."""
+        for ((root, value), _), found in self.by_text(texts):
+            if id(value) not in self.found.parts or root not in self.found.watched:
+                self.part(root, value, found)
+
+
+_NO = Found("", "", "")
+
+
+def _key(key: Any) -> str:
+    """Return the name that a key of a dict is."""
+    return key if type(key) is str else (as_text(key) or "") if type(key) is bytes else ""
+
+
+_EXACT = frozenset({list, tuple, set, frozenset})
+_FLAT = _ATOMS | {str}
+_PLAIN = _FLAT | _EXACT | {dict}
+_OTHER_TEXTS = frozenset({bytes, bytearray})
+
+
+def _long_text(value: Any) -> str | None:
+    """Return a text that may be a secret by itself."""
+    if _kinds[type(value)] != _TEXT or len(value) < SHORTEST:
+        return None
+    return as_text(value)
+
+
+def _row(value: Any) -> Any:
+    """Return the items of a list, a tuple, a set or a deque, past the methods of the user's class."""
+    kinds: tuple[Any, ...] = (list, tuple, set, frozenset, collections.deque)
+    for kind in kinds:
+        if is_a(value, kind):
+            return list(kind.__iter__(value))
+    return ()
+
+
+def _held(value: Any, kind: int) -> tuple[list[Any], list[Any]] | None:
+    """Return names and values of what an object holds, without asking it."""
+    if kind == _DICT:
+        if dict.__len__(value) > WIDTH:
+            return None
+        items = list(dict.items(value))
+        return [key for key, _ in items], [held for _, held in items]
+    if kind == _FUNCTION:
+        code = value.__code__
+        names = list(code.co_varnames[: code.co_argcount])
+        defaults = value.__defaults__ or ()
+        more = value.__kwdefaults__ or {}
+        free = [
+            (name, cell.cell_contents)
+            for name, cell in zip(code.co_freevars, value.__closure__ or (), strict=False)
+            if not _is_empty(cell)
+        ]
+        keys = [*names[len(names) - len(defaults) :], *more, *(name for name, _ in free)]
+        return keys, [*defaults, *more.values(), *(held for _, held in free)]
+    if kind == _CLASS:
+        if module_of(value) != "__main__":
+            return None
+        own = type.__dict__["__dict__"].__get__(value)
+        pairs = [(key, held) for key, held in own.items() if not key.startswith("__")]
+        return [key for key, _ in pairs], [held for _, held in pairs]
+    pairs = list(paths.attributes(value))
+    return [key for key, _ in pairs], [held for _, held in pairs]
+
+
+def _is_empty(cell: types.CellType) -> bool:
+    try:
+        cell.cell_contents  # noqa: B018
+    except ValueError:
+        return True
+    return False
+
+
+def _tells(text: str) -> bool:
+    """Tell whether a text is found nowhere by chance."""
+    if len(text) < 6 or "\n" in text[:1]:
+        return False
+    return len(text) >= 12 or (re.search(r"\d", text) is not None and re.search(r"[^\W\d]", text) is not None)
+
+
+# ---- what the look has missed ----------------------------------------------------------------------------------------
+
+
+def inside(withheld: Withheld, values: Mapping[str, Any], names: Iterable[str]) -> bool:
+    """Find the texts in these variables that hold a known secret; tell whether there are new ones."""
+    before = len(withheld.parts), len(withheld.whole), len(withheld.watched)
+    for name in names:
+        value = values.get(name)
+        text = as_text(value) if _kinds[type(value)] == _TEXT else None
+        if text is not None:
+            if (found := withheld.within(text)) is not None:
+                withheld.whole[name] = found
+            continue
+        for part, found in _texts_in(value, withheld.within):
+            withheld.add(name, part, withheld.parts.get(id(part), found))
+    return (len(withheld.parts), len(withheld.whole), len(withheld.watched)) != before
+
+
+def _texts_in(value: object, within: Callable[[str], Found | None]) -> Iterator[tuple[object, Found]]:
+    for _, _, child in paths.walk(value, leaves=True, limit=_LOOKED_INSIDE):
+        text = as_text(child) if _kinds[type(child)] == _TEXT else None
+        if text is not None and (found := within(text)) is not None:
+            yield child, found

@@ -1,0 +1,259 @@
+"""What is taken for a secret and what is not, by its name and its text; and that no mask lets one through."""
+
+from __future__ import annotations
+
+import string
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from nbsnap.errors import NbSnapError
+from nbsnap.masking import is_masked, mask_code
+from nbsnap.sieve import DEFAULT, MASK, Sieve, degree, words_of
+from nbsnap.withheld import search
+
+LETTERS = string.ascii_letters + string.digits
+MIXED = "a1B2c3D4" * 20
+
+#: Kind -> texts that are of that kind, made up here. In two parts, so that no scanner takes this file for a leak.
+TEXTS = {
+    "github-token": ["ghp" + f"_{MIXED[:36]}", "gho" + f"_{MIXED[:36]}", "github" + f"_pat_{MIXED[:82]}"],
+    "gitlab-token": ["glpat" + f"-{MIXED[:20]}"],
+    "aws-key": ["AKIA" + "QWERTYUI23456ASD"],
+    "google-key": ["AIza" + MIXED[:35], "GOCSPX" + f"-{MIXED[:28]}"],
+    "azure-key": ["AccountName=x;AccountKey=" + f"{MIXED[:86]}=="],
+    "slack-token": ["xoxb" + "-123456789012-abcdefABCDEF"],
+    "slack-webhook": ["https://hooks.slack" + ".com/services/T000/B000/abcdefghijkl1234"],
+    "stripe-key": ["sk_live" + f"_{MIXED[:24]}", "rk_test" + f"_{MIXED[:24]}"],
+    "huggingface-token": ["hf" + "_" + "AbCdEfGhIj" * 4],
+    "openai-key": ["sk" + f"-{MIXED[:48]}", "sk-proj" + f"-{MIXED[:60]}"],
+    "anthropic-key": ["sk-ant" + f"-api03-{MIXED[:90]}"],
+    "pypi-token": ["pypi-AgE" + MIXED[:80]],
+    "npm-token": ["npm" + f"_{MIXED[:36]}"],
+    "vault-token": ["hvs" + f".{MIXED[:30]}"],
+    "json-web-token": ["eyJ" + "hbGciOiJIUzI1NiJ9.eyJ" + "zdWIiOiIxMjM0In0.abcDEF123_-xyz"],
+    "private-key": ["-----BEGIN RSA " + "PRIVATE KEY-----\nMIIabc\nxyz=\n-----END RSA PRIVATE KEY-----\n"],
+    "url-password": ["postgresql+psycopg2://me:pw1" + "@db.example.org:5432/x", "https://:t0ken@" + "host/path"],
+    "authorization-header": ["Authorization: " + "Bearer abcdef0123456789abcdef"],
+    "api-key": ["gsk" + f"_{MIXED[:50]}", "dapi" + "0123456789abcdef" * 2],
+}
+
+
+@pytest.mark.parametrize(("kind", "text"), [(kind, text) for kind, texts in TEXTS.items() for text in texts])
+def test_known_by_its_text(kind: str, text: str) -> None:
+    """Each of these is told by its text, in a longer one, too, and masked there; whatever it is called."""
+    found = DEFAULT.in_text(text)
+    assert found is not None
+    assert found.kind == kind
+    longer = f"see {text} (mine)"
+    assert DEFAULT.in_text(longer) is not None
+    masked = DEFAULT.mask(longer)
+    assert found.text not in masked
+    assert MASK in masked
+    assert longer.count("\n") == masked.count("\n")
+    assert list(search({"x": text, "y": "nothing"}, DEFAULT).whole) == ["x"]
+    assert not search({"x": text}, Sieve(allowed=("x",))).whole
+    assert not search({"x": text}, Sieve(allowed=(kind,))).whole
+
+
+HARMLESS = """
+    hello world|https://example.org/path?a=b|user@example.org|git@github.com:me/repo.git|http://localhost:8888/tree
+    AKIAIOSFODNN7EXAMPLE|sk-learn|hf_hub|3f9c21a|9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08
+    550e8400-e29b-41d4-a716-446655440000|bert-base-uncased|ghp_short|xox|eyJ|-----BEGIN PUBLIC KEY-----|Basic English
+    postgres://{user}:{password}@{host}/db|https://user:<password>@host|https://host:8080/@me|Bearer {token}
+    mailto:a@b.c|key=value|2024-01-01T00:00:00|/home/me/.ssh/id_rsa|s3://bucket/key@2x.png|redis://localhost:6379/0
+"""
+
+
+@pytest.mark.parametrize("text", [text.strip() for line in HARMLESS.split("\n") for text in line.split("|") if text])
+def test_texts_that_are_none(text: str) -> None:
+    """What looks a little like one is none."""
+    assert DEFAULT.in_text(text) is None
+    assert DEFAULT.mask(text) == text
+
+
+STRONG = """
+    password PASSWORD db_password dbPassword passwd user_passwd passphrase api_key API_KEY apiKey apikey OPENAI_API_KEY
+    x-api-key X-Api-Key openai_api_key2 client_secret access_token refresh_token aws_secret_access_key private_key
+    HF_TOKEN github_token secret_key SECRET_KEY auth_token Authorization Set-Cookie password_value password_old
+    DJANGO_SECRET_KEY connection_string passwords api_keys bearer_token jwt_secret password_2
+"""
+WEAK = "token tokens secret secrets my_token TOKEN openai_key auth cookie jwt credentials ssh_key smtp_auth"
+NONE = """
+    token_count n_tokens_seen tokenizer tokenize token_ids token_type keyword keywords key keys primary_key
+    password_hasher password_hash_algorithm password_field secret_santa author authors authority monkey passenger
+    compass bypass public_key cache_key sort_key api_key_name access_token_url secretary tokenization keyboard
+    max_tokens_used password_length show_password_hint forgot_password_url oauth_url passed pass_rate compassion
+    secret_name
+"""
+
+
+@pytest.mark.parametrize(
+    ("name", "meaning"),
+    [(n, "strong") for n in STRONG.split()] + [(n, "weak") for n in WEAK.split()] + [(n, "") for n in NONE.split()],
+)
+def test_names(name: str, meaning: str) -> None:
+    """The last words of a name count."""
+    assert degree(name) == meaning
+    assert (name in DEFAULT.meant(["x", name, "other"])) == bool(meaning)
+
+
+def test_words() -> None:
+    """Names come apart at underscores, other signs, digits and capitals."""
+    assert words_of("OPENAI_API_KEY2") == ("openai", "api", "key", "2")
+    assert words_of("dbPassword") == ("db", "password")
+    assert words_of("X-Api-Key") == ("x", "api", "key")
+
+
+@pytest.mark.parametrize(
+    "value", ["hunter2", "correct horse battery staple", "pandas", b"hunter2", bytearray(b"hunter2")]
+)
+def test_a_strong_name_makes_a_secret_of_every_text(value: object) -> None:
+    """A password need not look like one."""
+    assert list(search({"db_password": value}, DEFAULT).whole) == ["db_password"]
+
+
+@pytest.mark.parametrize(
+    "value",
+    ["", "  ", "***", "•••", "xxxxxxxx", "<your password>", "your-api-key-here", "${PASSWORD}", "$PASSWORD", "...",
+     "{password}", "{{ password }}", "%(password)s", "changeme", "None", "TODO", "password", 7, 1234, None, ["a", "b"]],
+)  # fmt: skip
+def test_stand_ins_are_none(value: object) -> None:
+    """What only stands where a secret would stand, and what is no text, is none."""
+    found = search({"password": value, "api_key": value}, DEFAULT)
+    assert not found.whole
+    assert not found.parts
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "is_secret"),
+    [
+        ("token", "the", False),
+        ("token", "hello world, this is a sentence with 3 words", False),
+        ("token", "/run/secrets/token1", False),
+        ("token", "https://example.org/oauth2/token", False),
+        ("token", "9f86d081884c7d65", True),
+        ("token", "AbCdEfGhIjKlMnOpQrStUvWxYz", True),
+        ("secret", "apple", False),
+        ("secret", "s3cr3tvalue!", True),
+        ("tokens", ["the", "cat", "B2B2B2B2B2B2"], False),
+        ("tokens", list("abc"), False),
+        ("tokenizer", "9f86d081884c7d65", False),
+        ("token_count", "9f86d081884c7d65", False),
+        ("key", "9f86d081884c7d65", False),
+        ("pwd", "/home/me", False),
+        ("pwd", "hunter2", True),
+        ("private_key", "~/.ssh/id_rsa", False),
+    ],
+)
+def test_name_and_shape(name: str, value: object, is_secret: bool) -> None:
+    """A weak name needs a text that looks drawn by lot; a list of tokens is one of words."""
+    found = search({name: value}, DEFAULT)
+    assert bool(found.whole) == is_secret
+    assert not found.parts
+
+
+def test_settings() -> None:
+    """Names and patterns can be added, and taken out; what is no pattern is refused."""
+    mine = Sieve(names=("badge_*",), values=(r"BADGE-\d{6}",), allowed=("password_of_the_day", "github-token"))
+    assert list(search({"badge_7": "blue", "badge": "blue", "x": "my BADGE-123456"}, mine).whole) == ["badge_7", "x"]
+    assert mine.mask("BADGE-123456, " + TEXTS["github-token"][0]) == f"{MASK}, " + TEXTS["github-token"][0]
+    assert not search({"password_of_the_day": "joshua"}, mine).whole
+    assert mask_code("badge_7 = 'blue'", mine) == f'badge_7 = "{MASK}"'
+    with pytest.raises(NbSnapError, match="no regular expression"):
+        Sieve(values=("(",))
+
+
+def test_inside_of_things() -> None:
+    """Items, attributes, defaults and closures are looked at, some steps down; long lists and tables are data."""
+    found = search({"config": {"db": {"password": "hunter2", "user": "me"}}, "other": [1, 2]}, DEFAULT)
+    assert [(one.kind, one.text) for one in found.parts.values()] == [("named-secret", "hunter2")]
+    assert found.watched == {"config"}
+    shared = {"api_key": "sk-1234"}
+    assert search({"a": shared, "b": shared}, DEFAULT).watched == {"a", "b"}
+    assert search({"env": {b"API_KEY": b"abcdef"}}, DEFAULT).parts
+    assert search({"auth": ("me", "hunter2")}, DEFAULT).parts
+    assert search({"credentials": {"github": "9f86d081884c7d65"}}, DEFAULT).parts
+    assert search({"f": lambda token=TEXTS["github-token"][0]: token}, DEFAULT).parts
+    users = [{"name": "x", "password": f"pw{n}"} for n in range(50)]
+    table = search({"users": users}, DEFAULT)
+    assert not table.parts
+    assert not table.watched
+    assert not search({"rows": [TEXTS["github-token"][0]] * 101}, DEFAULT).parts
+
+
+SOURCES = [
+    'token = "{}"',
+    "x = 1  # {}",
+    'password = "{}"',
+    'cfg = {{"password": "{}", "user": "x"}}',
+    'connect(host="h", password="{}")',
+    'os.environ["API_KEY"] = "{}"',
+    "%env TOKEN={}",
+    "%env TOKEN {}",
+    "%set_env PASSWORD={}",
+    "!export TOKEN={}",
+    "!mysql --user me --password {} db",
+    '!curl -H "X-Api-Key: {}" https://h',
+    "!curl -u me:{} https://h",
+    "%%bash\nexport DB_PASSWORD={}\n",
+    'keyring.set_password("a", "b", "{}")',
+    'def f(a, *, api_key="{}"): pass',
+    'if password == "{}": pass',
+    'password = """{}"""',
+    'password = b"{}"',
+    "password = '{}'.strip()",
+    'password = SecretStr("{}")',
+    'a, password = 1, "{}"',
+    'requests.get(u, auth=("me", "{}"))',
+    'engine = create_engine("postgresql://me:{}@h/db")',
+    "get_ipython().run_line_magic('env', 'TOKEN={}')",
+    "get_ipython().run_cell_magic('time', '', 'password = \"{}\"\\n')",
+    "get_ipython().system('export TOKEN={}')",
+    'if broken python password = "{}"',
+    'é = "ü"; password = "{}"; ö = 1',
+]
+
+
+@pytest.mark.parametrize("source", SOURCES)
+@settings(max_examples=25)
+@given(secret=st.text(LETTERS + "!#+,-.=?_", min_size=8, max_size=40).filter(lambda s: s[0] in LETTERS))
+def test_no_mask_lets_a_secret_through(source: str, secret: str) -> None:
+    """Whatever the secret, it stands nowhere in the masked text, which has as many lines."""
+    if not DEFAULT.by_shape(secret) or secret in source:
+        return
+    text = source.format(secret)
+    masked = mask_code(text, DEFAULT, (secret,) if source.startswith("x = ") else ())
+    assert secret not in masked
+    assert is_masked(masked)
+    assert masked.count("\n") == text.count("\n")
+
+
+@pytest.mark.parametrize(
+    "source",
+    ['password = getpass("Password: ")', 'token = os.environ["TOKEN"]', 'key = os.getenv("API_KEY")', '!echo "$TOKEN"',
+     'token = open("token.txt").read()', 'api_key = userdata.get("API_KEY")', "%env TOKEN", "%env", "password = ask()",
+     'headers = {"Authorization": f"Bearer {t}"}', 'tokens = ["the", "cat"]', 'password_hasher = "argon2"', "login()",
+     'tokenizer = load("bert-base-uncased")', 'parser.add_argument("--password", help="the password of the user")',
+     'df["password"] = df["password"].str.len()', 'password = ""', 'url = f"postgres://me:{password}@h/db"',
+     'token = "word"'],
+)  # fmt: skip
+def test_what_says_only_where_a_secret_comes_from_stays(source: str) -> None:
+    """Prompts, names of environment variables and files, and words are kept: such statements can be run again."""
+    assert mask_code(source, DEFAULT) == source
+
+
+def test_known_values_are_masked_wherever_they_stand() -> None:
+    """A value that is a secret by now is masked where it has another name, or none."""
+    assert mask_code('x = "hunter2"\nlogin("hunter2")', DEFAULT, ("hunter2",)) == f'x = "{MASK}"\nlogin("{MASK}")'
+    assert search({"db_password": "pandas"}, DEFAULT).known == ()  # a word may stand anywhere
+
+
+def test_many_lines_keep_their_numbers() -> None:
+    """Lines behind a masked text are where they were, for tracebacks and for where the text of a class is."""
+    source = 'api_key = """abc\ndef9\n"""\npassword = ("hunter" \n  "two2")\nx = 1'
+    masked = mask_code(source, DEFAULT)
+    assert masked.split("\n")[-1] == "x = 1"
+    assert masked.count("\n") == source.count("\n")
+    compile(masked, "<cell>", "exec")
