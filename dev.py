@@ -36,7 +36,7 @@ SUPPORTED = ("3.11", "3.12", "3.13")
 RUNNING = f"{sys.version_info[0]}.{sys.version_info[1]}"
 
 #: The tests of every day: without those that take long, need libraries that nobody else needs, a browser, or a GPU.
-QUICK = "not slow and not heavy and not foreign and not browser and not cuda"
+QUICK = "not slow and not soak and not heavy and not foreign and not browser and not cuda"
 CORE_SUITES = ("tests/core", "tests/storage", "tests/test_messy.py", "tests/endtoend/test_plain.py")
 #: What depends on versions of IPython and ipykernel most; the whole of it runs on two Pythons.
 SHELL_SUITES = (
@@ -222,7 +222,7 @@ def ci() -> None:
     say("real kernels")
     run_tests(python, "-m", f"{QUICK} and kernel")
     say("the slow tests")
-    run_tests(python, "-n", "0", "-m", "slow and not heavy and not foreign and not browser and not cuda")
+    run_tests(python, "-n", "0", "-m", "slow and not soak and not heavy and not foreign and not browser and not cuda")
     check_browser()
     check_wheel(python)
     oldest = make_venv(f"oldest-{RUNNING}", sys.executable, "-e", ".[test]", *OLDEST)

@@ -86,7 +86,12 @@ COMMANDS: dict[str, tuple[str, tuple[_Argument, ...]]] = {
     ),
     "check": (
         "Read everything in the store and say what is damaged.",
-        (_argument("--quick", action="store_true", help="look at records and lengths only"),),
+        (
+            _argument("--quick", action="store_true", help="look at records and lengths only"),
+            _argument(
+                "--repair", action="store_true", help="keep what can be kept of what is damaged, and say what cannot"
+            ),
+        ),
     ),
 }
 

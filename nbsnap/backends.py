@@ -158,8 +158,19 @@ def sentence(error: OSError, place: str, *, writing: bool) -> StoreError:
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return StoreError(f"disk full: nothing more can be written to {place}")
     if writing and error.errno in (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST, errno.ELOOP):
-        return StoreNotWritable(f"{where} cannot be written: {reason}")
-    return StoreError(f"{where} cannot be {'written' if writing else 'read'}: {reason}")
+        cure = "; NBSNAP_STORE names another place" if error.errno in _FORBIDDEN else ""
+        return StoreNotWritable(f"{where} cannot be written: {reason}{cure}")
+    cure = _CURES.get(error.errno or 0, "")
+    return StoreError(f"{where} cannot be {'written' if writing else 'read'}: {reason}{cure}")
+
+
+_FORBIDDEN = (errno.EACCES, errno.EPERM, errno.EROFS)
+_CURES = {
+    errno.EIO: "; the disk may be failing: copy the store to another one",
+    errno.EMFILE: "; close some, or allow more with ulimit -n",
+    errno.ESTALE: "; is the disk still connected?",
+    errno.ENOTCONN: "; is the disk still connected?",
+}
 
 
 # --- memory -------------------------------------------------------------------------------------------------

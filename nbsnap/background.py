@@ -126,7 +126,10 @@ def start(name: str, work: Callable[[], dict[str, Any]], ended: Callable[[Mappin
 
     What `work` returns, as JSON, or `{"error": line}` is handed to `ended`, in a thread of this process.
     """
-    reading, writing = os.pipe()
+    try:
+        reading, writing = os.pipe()
+    except OSError:  # too many open files
+        return False
     with uninterrupted():
         job = Job(name, reading, ended)
         if not job.watched:
@@ -185,6 +188,9 @@ def _child(writing: int, work: Callable[[], dict[str, Any]]) -> None:
 
 def _leave_files(kept: int) -> None:
     """Close every file of the parent's but one, and have nothing to read from or write to."""
+    for fd in {0, 1, 2} - {kept}:  # first: to read the list is to open a file, and there may be room for none
+        with contextlib.suppress(OSError):
+            os.close(fd)
     for fd in sorted(map(int, os.listdir("/proc/self/fd"))):
         if fd != kept:
             with contextlib.suppress(OSError):  # the one by which the list was read

@@ -10,7 +10,7 @@ or pickle. Each command is a function from its arguments to an exit code; what i
     3   no such snapshot
     4   no such store, or it cannot be read
     5   made by a later nbsnap
-    6   damage was found
+    6   damage was found, or could not be repaired
     8   there are differences (diff --exit-code)
     9   a snapshot that you did not make, as far as can be told
     130 stopped by Ctrl-C
@@ -187,7 +187,12 @@ def _opened(args: argparse.Namespace) -> Store:
     from nbsnap import host
     from nbsnap.store import Store
 
-    return Store.open(args.store or host.default_store(reading=True)[0])
+    place = args.store or host.default_store(reading=True)[0]
+    if getattr(args, "repair", False):
+        from nbsnap.repairing import opened
+
+        return opened(place)
+    return Store.open(place)
 
 
 def _notebook(store: Store, asked: str | None) -> str | None:

@@ -132,6 +132,9 @@ class OpenFile:
 
     def __init__(self, path: str) -> None:
         self.fd = -1
+        mode = os.stat(path, follow_symlinks=False).st_mode
+        if not (stat.S_ISREG(mode) or stat.S_ISLNK(mode)):  # to open a device may be to set it going
+            raise OSError(errno.EINVAL, "not a regular file", path)
         self.fd = fd = os.open(path, _READ)
         self.lock = threading.Lock()
         found = os.fstat(fd)
@@ -316,9 +319,9 @@ class FolderBackend:
         total = 0
         folders = [self.place]
         while folders:
-            with contextlib.suppress(FileNotFoundError, NotADirectoryError), os.scandir(folders.pop()) as entries:
+            with contextlib.suppress(OSError), os.scandir(folders.pop()) as entries:  # a figure is nothing to fail for
                 for entry in entries:
-                    with contextlib.suppress(FileNotFoundError):
+                    with contextlib.suppress(OSError):
                         if entry.is_dir(follow_symlinks=False):
                             folders.append(entry.path)
                         else:

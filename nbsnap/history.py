@@ -24,7 +24,10 @@ from nbsnap.page import page
 from nbsnap.records import DiffReport, ListReport
 from nbsnap.render import show_sheet
 from nbsnap.render_history import check_sheet, diff_sheet, list_sheet, prune_sheet
+from nbsnap.render_repair import repair_sheet
+from nbsnap.repairing import repair
 from nbsnap.store import Store
+from nbsnap.tree import PACKS
 from nbsnap.vouching import vouch, vouched_sheet
 
 __all__ = ["Answer", "Asked", "answer", "diff_answer", "nothing_yet"]
@@ -131,8 +134,15 @@ def _prune(asked: Asked) -> Answer:
 
 
 def _check(asked: Asked) -> Answer:
+    if asked.args.repair:
+        done = repair(asked.store)
+        return Answer(done, repair_sheet(done, front=asked.front), 0 if done.ok else DamageError.exit_code)
     report = check(asked.store, read=not asked.args.quick)
-    return Answer(report, check_sheet(report), 0 if report.ok else DamageError.exit_code)
+    sheet = check_sheet(report)
+    lost = asked.store.backend.describe(PACKS)  # stands where pieces are nowhere: there is nothing to repair in it
+    if any(problem.file != lost for problem in report.problems):
+        sheet = sheet._replace(lines=(*sheet.lines, f"{asked.front} check --repair keeps what can be kept"))
+    return Answer(report, sheet, 0 if report.ok else DamageError.exit_code)
 
 
 def _trust(asked: Asked) -> Answer:

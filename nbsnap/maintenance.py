@@ -6,9 +6,10 @@ a concurrent writer stored too) is counted, and no problem: pruning is what free
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from nbsnap import manifest
+from nbsnap.backends import sentence
 from nbsnap.errors import DamageError, SnapshotNotFound, StoreError
 from nbsnap.model import Snapshot
 from nbsnap.packs import Piece
@@ -16,7 +17,7 @@ from nbsnap.records import CheckReport, Problem
 from nbsnap.store import Store
 from nbsnap.tree import PACKS, index_file, pack_file, parse_pack
 
-__all__ = ["CheckReport", "Problem", "check"]
+__all__ = ["CheckReport", "Problem", "check", "users_of"]
 
 
 Users = dict[bytes, list[int]]  # piece -> numbers of the snapshots that refer to it
@@ -24,17 +25,17 @@ Users = dict[bytes, list[int]]  # piece -> numbers of the snapshots that refer t
 
 def check(store: Store, *, read: bool = True) -> CheckReport:
     """Look at everything in the store; without `read`, at records and lengths only, which takes moments."""
+    try:
+        return _check(store, read)
+    except OSError as error:
+        raise sentence(error, store.place, writing=False) from error
+
+
+def _check(store: Store, read: bool) -> CheckReport:
     store.pieces.look()
     problems: list[Problem] = []
     snapshots = list(_snapshots(store, problems))
-    users: Users = {}
-    for number, snapshot in enumerate(snapshots):
-        for content in manifest.contents(snapshot):
-            for id in map(bytes.fromhex, content.pieces):
-                numbers = users.setdefault(id, [])
-                if not numbers or numbers[-1] != number:
-                    numbers.append(number)
-
+    users = users_of(snapshots)
     names = set(store.backend.list(PACKS))
     packs = [pack for name in sorted(names) if (pack := parse_pack(name))]
     sound: set[bytes] = set()  # pieces that are there at least once
@@ -43,18 +44,19 @@ def check(store: Store, *, read: bool = True) -> CheckReport:
     for pack in packs:
         file = store.backend.describe(pack_file(pack))
         try:
-            size += store.backend.size(pack_file(pack))
+            length = store.backend.size(pack_file(pack))
+            size += length
             records, complaints = _records(store, pack, index_file(pack) in names)
         except FileNotFoundError:  # removed just now
             continue
         except (StoreError, OSError) as error:
-            problems.append(Problem(file, f"neither the index beside nor the one inside it can be read: {error}"))
+            why = getattr(error, "strerror", None) or error
+            problems.append(Problem(file, f"neither the index beside nor the one inside it can be read: {why}"))
             continue
         problems += [Problem(*complaint) for complaint in complaints]
         unindexed += index_file(pack) not in names
         pieces += len(records)
         unused += sum(piece.stored for piece in records if piece.id not in users)
-        length = store.backend.size(pack_file(pack))
         for piece in records:
             try:
                 if read:
@@ -79,6 +81,18 @@ def check(store: Store, *, read: bool = True) -> CheckReport:
     return CheckReport(
         store.place, len(store.entries()), len(packs), pieces, size, unused, unindexed, read, tuple(problems)
     )
+
+
+def users_of(snapshots: Sequence[Snapshot]) -> Users:
+    """Return which snapshots refer to each piece."""
+    users: Users = {}
+    for number, snapshot in enumerate(snapshots):
+        for content in manifest.contents(snapshot):
+            for id in map(bytes.fromhex, content.pieces):
+                numbers = users.setdefault(id, [])
+                if not numbers or numbers[-1] != number:
+                    numbers.append(number)
+    return users
 
 
 def _snapshots(store: Store, problems: list[Problem]) -> Iterator[Snapshot]:

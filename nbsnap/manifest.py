@@ -33,6 +33,7 @@ from nbsnap.model import Content, Definition, Group, Head, Preview, Skip, Snapsh
 __all__ = [
     "FORMAT",
     "MAX_BODY",
+    "MAX_FILE",
     "MAX_HEAD",
     "Manifest",
     "contents",
@@ -47,6 +48,7 @@ __all__ = [
 FORMAT = 1
 MAX_HEAD = 1 << 20
 MAX_BODY = 1 << 28  # pieces of about 4 TB, or a million variables
+MAX_FILE = MAX_HEAD + MAX_BODY + (1 << 20)  # what does not compress gets a little longer
 
 Value = Any  # whatever json.loads returns
 
@@ -329,6 +331,8 @@ def encode(
     if len(first) > MAX_HEAD:
         raise StoreError("the name, message or notebook of this snapshot is too long (the limit is 1 MiB)")
     compressed = zstandard.ZstdCompressor(level=1).compress(plain)
+    if _swells(len(plain), len(compressed)):
+        raise StoreError("the record of this snapshot is too long for how little it says")
     return replace(snapshot, head=_head(line)), first + compressed
 
 
@@ -380,10 +384,10 @@ def _verified(data: bytes) -> tuple[dict[str, Value], dict[str, Value]]:
     """Return a manifest's line and body, of which every byte was verified."""
     line, end = _head_line(data)
     size, body_id = _number(line.get("body_size")), line.get("body")
-    if size > MAX_BODY:
+    stored = memoryview(data)[end:]
+    if size > MAX_BODY or _swells(size, len(stored)):
         _wrong("it claims to be larger than any manifest")
     try:
-        stored = memoryview(data)[end:]
         if zstandard.frame_content_size(stored) != size:
             _wrong("its body is not of the size that it says")
         plain = zstandard.ZstdDecompressor().decompress(stored, max_output_size=size, allow_extra_data=False)
@@ -392,6 +396,14 @@ def _verified(data: bytes) -> tuple[dict[str, Value], dict[str, Value]]:
     if len(plain) != size or piece_id(plain) != body_id:
         _wrong("its body is altered: the hash is wrong")
     return line, _loads(plain)
+
+
+def _swells(size: int, stored: int) -> bool:
+    """Tell whether so few bytes are not to become so many: a few kB could ask for some GB of memory."""
+    return size > _CALM and size > stored * _MOST
+
+
+_CALM, _MOST = 1 << 25, 200  # pieces of 500 GB, all alike; others come down to a half
 
 
 def _head(line: dict[str, Value]) -> Head:
@@ -413,7 +425,11 @@ def _head_line(data: bytes) -> tuple[dict[str, Value], int]:
         _wrong("it has no format")
     if line["format"] != FORMAT:
         raise StoreVersionError(f"the snapshot is of format {line['format']}; this nbsnap knows {FORMAT}: upgrade it")
-    if _dumps(line) != data[:end] or not _fits(data[:end], line):
+    try:
+        sound = _dumps(line) == data[:end] and _fits(data[:end], line)
+    except RecursionError:  # what can just be read may be too deep to be written
+        sound = False
+    if not sound:
         _wrong("its first line is altered: the hash is wrong")
     return line, end + 1
 

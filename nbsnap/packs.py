@@ -24,12 +24,14 @@ from nbsnap.errors import DamageError, StoreVersionError
 
 __all__ = [
     "ARRAY_PAYS",
+    "MAX_INDEX",
     "RAW",
     "STREAM_PAYS",
     "TAIL_SIZE",
     "ZSTD",
     "Index",
     "Piece",
+    "claimed_length",
     "compress",
     "decode_index",
     "decompress",
@@ -51,6 +53,7 @@ _RECORD = struct.Struct("<32sQIIB3x")
 _IDS = struct.Struct("<32s20x")
 _TAIL = struct.Struct("<Q32s")
 TAIL_SIZE = _TAIL.size
+MAX_INDEX = _HEADER.size + (1 << 22) * _RECORD.size + _TAIL.size  # pieces of about 4 TB, as in a manifest
 
 
 class Piece(NamedTuple):
@@ -83,28 +86,43 @@ class Index:
             self._ids = [record[0] for record in _IDS.iter_unpack(records)]
         return self._ids
 
-    def piece(self, number: int) -> Piece:
-        """Return one record, or raise DamageError if it cannot be true."""
+    def piece(self, number: int, start: int = 0) -> Piece:
+        """Return one record, or raise DamageError if it cannot be true: it may not begin before `start`."""
         piece = Piece._make(_RECORD.unpack_from(self.data, _HEADER.size + number * _RECORD.size))
         if piece.codec not in (RAW, ZSTD):
             raise StoreVersionError(f"a piece is coded in a way ({piece.codec}) unknown to this nbsnap: upgrade it")
         if (
             not 0 < piece.raw <= PIECE_SIZE
             or not 0 < piece.stored <= piece.raw
-            or piece.offset + piece.stored > self.end
+            or not start <= piece.offset <= self.end - piece.stored
             or (piece.codec == RAW and piece.stored != piece.raw)
         ):
             raise DamageError(f"record {number} of the index is nonsense")
         return piece
 
     def pieces(self) -> list[Piece]:
-        """Return all records."""
-        return [self.piece(number) for number in range(self.count)]
+        """Return all records. They lie one behind the other: no few bytes stand for many pieces."""
+        found: list[Piece] = []
+        end = 0
+        for number in range(self.count):
+            piece = self.piece(number, end)
+            found.append(piece)
+            end = piece.offset + piece.stored
+        return found
 
 
 def index_length(count: int) -> int:
     """Return how long the index of that many pieces is."""
     return _HEADER.size + count * _RECORD.size + _TAIL.size
+
+
+def claimed_length(data: bytes) -> int:
+    """Return how long the index is that begins so; raise DamageError where nothing that long can be one."""
+    magic, _, _, count, _, _ = _HEADER.unpack_from(data)
+    length = index_length(count)
+    if magic != _MAGIC or not len(data) <= length <= MAX_INDEX:
+        raise DamageError("this is not an index")
+    return length
 
 
 def encode_index(pack: str, end: int, pieces: Iterable[Piece]) -> bytes:

@@ -21,7 +21,7 @@ from nbsnap.backends import Backend, sentence
 from nbsnap.digest import PIECE_SIZE, digest
 from nbsnap.errors import DamageError, StoreError
 from nbsnap.model import Content
-from nbsnap.packs import RAW, TAIL_SIZE, Index, Piece, decode_index, decompress, tail_length
+from nbsnap.packs import MAX_INDEX, RAW, TAIL_SIZE, Index, Piece, claimed_length, decode_index, decompress, tail_length
 from nbsnap.tree import PACKS, index_file, pack_file, parse_pack
 
 __all__ = ["Pieces"]
@@ -33,6 +33,7 @@ _BAD: dict[str, set[tuple[str, bytes]]] = {}
 #: Indexes that were read, for each place and pack: as many as hold `_MOST` records, of 130 bytes each.
 _READ: dict[tuple[str, str], Index] = {}
 _MOST = 1 << 18
+_SOME = 1 << 18  # bytes of an index
 _count = 0  # of their records
 
 
@@ -172,7 +173,10 @@ class Pieces:
         """Return a pack's index from its own file."""
         file = index_file(pack)
         try:
-            return decode_index(self.backend.read(file), pack)
+            data = self.backend.read(file, 0, _SOME)
+            if len(data) == _SOME:  # what is longer has to begin as an index of that length does
+                data += self.backend.read(file, _SOME, claimed_length(data) - _SOME + 1)
+            return decode_index(data, pack)
         except FileNotFoundError:
             raise DamageError(f"{self.backend.describe(file)} is missing") from None
         except DamageError as error:
@@ -184,7 +188,7 @@ class Pieces:
         try:
             tail = self.backend.read(file, max(0, length - TAIL_SIZE), TAIL_SIZE)
             size = tail_length(tail) if len(tail) == TAIL_SIZE else 0
-            if not TAIL_SIZE < size <= length:
+            if not TAIL_SIZE < size <= min(length, MAX_INDEX):
                 raise DamageError("it does not end with an index: cut short, or altered")
             return decode_index(self.backend.read(file, length - size, size), pack)
         except DamageError as error:

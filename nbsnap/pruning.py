@@ -34,7 +34,7 @@ from nbsnap.writer import publish_pack
 if TYPE_CHECKING:
     from nbsnap.store import Store
 
-__all__ = ["Choice", "Freed", "choose", "discard"]
+__all__ = ["Choice", "Freed", "alone", "choose", "discard"]
 
 PATIENCE = 5.0  # seconds for which others may be writing
 LITTLE = 0.5  # a pack is copied of which at least this part is not needed
@@ -213,7 +213,7 @@ def _packs(store: Store) -> Iterator[tuple[Index, list[Piece]]]:
 
 def _remove_packs(store: Store, needed: _Needed, freed: Freed, trusted: Collection[str]) -> bool:
     """Remove the packs that can be done without; False if that is not possible now."""
-    hold = _alone(store)
+    hold = alone(store)
     if hold is None:
         freed.notes.append("somebody is saving into the store just now: the next prune or delete frees what is left")
         return False
@@ -231,7 +231,7 @@ def _remove_packs(store: Store, needed: _Needed, freed: Freed, trusted: Collecti
     return True
 
 
-def _alone(store: Store) -> Hold | None:
+def alone(store: Store) -> Hold | None:
     """Return a hold that nobody shares, as soon as it can be had."""
     until = time.monotonic() + PATIENCE
     while (hold := store.backend.hold(alone=True)) is None:

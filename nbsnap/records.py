@@ -6,7 +6,17 @@ from dataclasses import dataclass
 
 from nbsnap.model import Head, Jsonable, Skip, Variable
 
-__all__ = ["Change", "CheckReport", "DiffReport", "Kept", "ListReport", "Problem", "PruneReport"]
+__all__ = [
+    "Change",
+    "CheckReport",
+    "DiffReport",
+    "Kept",
+    "ListReport",
+    "Lost",
+    "Problem",
+    "PruneReport",
+    "RepairReport",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,3 +118,37 @@ class CheckReport(Jsonable):
     def ok(self) -> bool:
         """True when nothing is wrong."""
         return not self.problems
+
+
+@dataclass(frozen=True, slots=True)
+class Lost(Jsonable):
+    """What `repair` could not keep of one snapshot."""
+
+    id: str
+    name: str
+    notebook: str
+    variables: tuple[str, ...]  # those that need bytes that are nowhere; the others restore
+    whole: bool = False  # its record cannot be read, so that all of it is lost
+
+
+@dataclass(frozen=True, slots=True)
+class RepairReport(Jsonable):
+    """What `check --repair` did, and what it could not keep."""
+
+    store: str
+    snapshots: int  # of which the record is sound
+    rebuilt: tuple[str, ...]  # indexes that were written again
+    rewritten: int  # packs of which the sound pieces were copied into a new one
+    found: int  # pieces that were found in packs without an index
+    dropped: tuple[str, ...]  # files in which nothing sound was left
+    renamed: tuple[str, ...]  # records that got their own names back
+    aside: tuple[str, ...]  # where records that cannot be read were moved to
+    pieces: int  # that snapshots need, and that are nowhere
+    lost: tuple[Lost, ...]
+    seconds: float
+    problems: tuple[str, ...] = ()  # what was left as it is, and why
+
+    @property
+    def ok(self) -> bool:
+        """True when nothing is lost."""
+        return not self.lost and not self.problems

@@ -104,7 +104,7 @@ class Store:
     def _known(self) -> bool:
         """Tell whether there is a store, of a format that we know."""
         file = self.backend.describe(STORE_FILE)
-        cure = f"it should read {STORE_BYTES.decode().strip()}"
+        cure = f"it should read {STORE_BYTES.decode().strip()}; `nbsnap check --repair` writes it again"
         try:
             text = self.backend.read(STORE_FILE, 0, HEAD_GUESS)
         except (FileNotFoundError, NotADirectoryError):
@@ -146,7 +146,7 @@ class Store:
         """
         try:
             with held(self):
-                data = self._bytes(entry, None)
+                data = self._all(entry)
                 try:
                     self._fitting(entry, manifest.parse(data).snapshot.head)
                     data = manifest.resigned(data, sign)
@@ -226,7 +226,7 @@ class Store:
 
     def load_entry(self, entry: Entry) -> Snapshot:
         """Return the snapshot of a manifest; its pieces will be looked for first in the packs that it names."""
-        data = self._bytes(entry, None)
+        data = self._all(entry)
         try:
             snapshot, packs = manifest.parse(data)
         except StoreError as error:
@@ -237,7 +237,7 @@ class Store:
 
     def needs(self, entry: Entry) -> set[bytes]:
         """Return the ids of all pieces that a manifest names, every byte of it verified."""
-        data = self._bytes(entry, None)
+        data = self._all(entry)
         try:
             head, ids = manifest.pieces(data)
         except StoreError as error:
@@ -265,13 +265,20 @@ class Store:
         """Return what reads the content for a restore; see `reader.Reader`."""
         return Reader(self.pieces, size=size, map=map, before=before, progress=self.progress)
 
-    def _bytes(self, entry: Entry, length: int | None) -> bytes:
+    def _bytes(self, entry: Entry, length: int) -> bytes:
         try:
             return self.backend.read(entry.file, 0, length)
         except FileNotFoundError:
             raise SnapshotNotFound(f"the snapshot {entry.id[:12]} was removed just now") from None
         except OSError as error:
             raise sentence(error, self.place, writing=False) from error
+
+    def _all(self, entry: Entry) -> bytes:
+        data = self._bytes(entry, HEAD_GUESS)
+        if len(data) == HEAD_GUESS:
+            self.head(entry)  # something long has to begin as a manifest does
+            data = self._bytes(entry, manifest.MAX_FILE)
+        return data
 
     def _named(self, entry: Entry, error: StoreError) -> StoreError:
         return type(error)(f"{self.backend.describe(entry.file)}: {error}")
@@ -440,7 +447,7 @@ class Store:
     def _without(
         self, notebook: str | None, choice: Choice, started: float, *, dry_run: bool, tight: bool = False
     ) -> PruneReport:
-        removed = tuple(map(self._head_or_stub, choice.gone))
+        removed = tuple(map(self.head_or_stub, choice.gone))
         freed = discard(self, choice.gone, dry_run=dry_run, tight=tight)
         return PruneReport(
             store=self.place,
@@ -455,7 +462,7 @@ class Store:
             problems=tuple(freed.problems),
         )
 
-    def _head_or_stub(self, entry: Entry) -> Head:
+    def head_or_stub(self, entry: Entry) -> Head:
         """Return the head of a manifest, or where that cannot be read what the name of its file tells."""
         try:
             return self.head(entry)

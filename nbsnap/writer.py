@@ -174,11 +174,21 @@ class Writer:
         try:
             with uninterrupted():
                 sink.publish()
+                self._is_still_there(file)
         except OSError as error:
             raise self._sentence(error) from error
         except KeyboardInterrupt:
             self.store.backend.delete(file)
             raise
+
+    def _is_still_there(self, file: str) -> None:
+        """Somebody may have removed the store from under us: then this was written into what was left of it."""
+        backend = self.store.backend
+        try:
+            backend.size(STORE_FILE)
+        except FileNotFoundError:
+            backend.delete(file)
+            raise StoreError(f"{self.store.place} was removed while the snapshot was written: take it again") from None
 
     def _packs_of(self, snapshot: Snapshot, new: set[bytes]) -> set[str]:
         """Return the packs that hold what the snapshot refers to; nothing that is nowhere may become a manifest."""

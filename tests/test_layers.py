@@ -26,7 +26,8 @@ LAYERS = """
     history session
     taking
     reports undoing verifying vouching
-    environment living portrait preview | maintenance
+    environment living portrait preview | repairing
+                                 | maintenance
     looking                      |
     capture rebuild remake       | store
                                  | pruning
@@ -39,7 +40,7 @@ LAYERS = """
     ordering namespace provenance placeholder cells abroad weight
     describe trusting
     startup profile host fleeting meter autosave lost firstline
-    render_history page bar
+    render_history render_repair page bar
     render sheets differences
     glance layout tree sources streams calls
     wording manifest background answers keep masking signing

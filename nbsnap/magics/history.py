@@ -19,12 +19,13 @@ _ROWS = 40  # snapshots that are listed, unless more are asked for
 
 def run(magics: NbSnap, line: str) -> Any:
     args = parsed_history(line)
+    repairs = getattr(args, "repair", False)
     changes = args.command in ("delete", "prune") and not args.dry_run
     outcome = "what is removed stays removed, and the store is sound" if changes else AS_THEY_WERE
     with errors(outcome, None, []):
         from nbsnap import background
 
-        if args.command in ("delete", "prune", "diff", "trust"):
+        if repairs or args.command in ("delete", "prune", "diff", "trust"):
             background.wait()
         live = args.command == "diff" and args.b is None
         told = _diff_live(magics, args) if live else _answered(magics, args)
@@ -43,7 +44,12 @@ def _answered(magics: NbSnap, args: Any) -> Any:
         args.number = _ROWS
     place, notebook = magics.at()
     try:
-        store = Store.open(place)
+        if getattr(args, "repair", False):
+            from nbsnap.repairing import opened
+
+            store = opened(place)
+        else:
+            store = Store.open(place)
     except StoreNotFound:
         return nothing_yet(args.command, place, notebook)
     return answer(args.command, Asked(args, store, notebook, "%snapshots", rules_of(magics.keep, magics.max_size)))

@@ -132,7 +132,8 @@ class NbSnap(Settings):
                                                --max-size SIZE (2GB); else the settings keep and max_size. Those with
                                                a name stay, unless --named is given. --dry-run says what would go
             %snapshots trust SNAPSHOT…         sign some with your own key, so that %restore loads them without --trust
-            %snapshots check [--quick]         read everything in the store, and say what is damaged
+            %snapshots check [--quick]         read everything in the store, and say what is damaged; --repair keeps
+                                               what can be kept, and says what cannot
 
         SNAPSHOT, A and B are a name, the beginning of an id, latest, or latest~2. Nothing is loaded. With each of them
         -v shows all rows, -q prints nothing unless something is amiss, and -o returns the report as an object.

@@ -124,7 +124,7 @@ def test_a_store_on_a_disk_for_reading_only(may_mount: Path) -> None:
     assert told[0] == [True, total, 0]
     for line in told[1]:
         assert line.startswith("StoreNotWritable: ")
-        assert line.endswith("cannot be written: Read-only file system")
+        assert line.endswith("cannot be written: Read-only file system; NBSNAP_STORE names another place")
     assert told[2][0] == [f"{may_mount}/.nbsnap cannot be written, so snapshots are kept in {told[2][1]}"]
     assert told[3] == [{"c": 3}]
 

@@ -8,6 +8,7 @@ is read again whenever something is to be done, so that the program can change i
     {"write": 0.1}      every write waits so many seconds for each MiB, "fsync": every flush
     {"room": 1000000}   no more than so many bytes in all files: ENOSPC
     {"broken": true}    every write and flush fails with EIO
+    {"lost": true}      nobody answers any more: everything fails with ENOTCONN, as where a mount was lost
 
 Needs /dev/fuse and the right to mount: as root, or in a namespace (`unshare -rm`)."""
 
@@ -74,9 +75,13 @@ class Disk:
         self.nodes[folder].inside[name] = self.last
         return self.last
 
+    def told(self) -> dict[str, float]:
+        faults: dict[str, float] = json.loads(self.faults.read_text() or "{}")
+        return faults
+
     def wait(self, what: str, times: float = 1.0) -> None:
         """Be as slow, as full and as broken as it is told."""
-        faults = json.loads(self.faults.read_text() or "{}")
+        faults = self.told()
         if faults.get("broken") and what in ("write", "fsync"):
             raise OSError(errno.EIO, "")
         held = sum(len(node.data) for node in self.nodes.values())
@@ -87,6 +92,8 @@ class Disk:
     def answer(self, call: int, number: int, data: bytes) -> bytes | None:
         """Do what is asked; return the answer, None where none is expected, or raise OSError."""
         node = self.nodes.get(number)
+        if call not in (FORGET, BATCH_FORGET, INTERRUPT, INIT, RELEASE, RELEASEDIR) and self.told().get("lost"):
+            raise OSError(errno.ENOTCONN, "")
         if call in (FORGET, BATCH_FORGET, INTERRUPT):
             if call == FORGET and node is not None and not node.named:
                 del self.nodes[number]
