@@ -91,7 +91,7 @@ def change(value):
     if type(value) is str: return value.upper()
     if type(value) is list: return list(value)
     return tuple(value)
-number = Changed(n=1); text = Changed(password='geheim'); shared = [1, 2]; copy = Changed(items=shared)
+number = Changed(n=1); text = Changed(word='geheim'); shared = [1, 2]; copy = Changed(items=shared)
 kind = Changed(rows={1, 2}); pair = [number, text]
 class Token:
     def __init__(self): self.value = 0
@@ -101,7 +101,7 @@ token = Token()
     )["variables"]
     said = {name: f"{entry['path']} {entry['what']}" for name, entry in found.items() if entry["result"] == "differs"}
     assert said["number"] == "number.n was 1, is 2"
-    assert said["text"] == "text.password was a text of length 6, is another"
+    assert said["text"] == "text.word was a text of length 6, is another"
     assert said["copy"] == "copy.items was one object with shared, and is not any more"
     assert said["kind"] == "kind.rows was a set, is a tuple"
     assert said["token"].startswith("token.value was 0, is ")
