@@ -173,13 +173,18 @@ _deeper = _Deeper()
 
 def search(values: Mapping[str, Any], sieve: Sieve, closed: Collection[int] = ()) -> Withheld:
     """Return what of these variables is a secret. Objects whose ids are in `closed` are not looked into."""
-    found = Withheld(sieve=sieve)
-    look = _Look(found, sieve, set(closed))
-    look.top(values)
-    for _ in range(DEPTH):
-        if not look.level or look.left <= 0:
+    for careful in (False, True, True, True):
+        found = Withheld(sieve=sieve)
+        look = _Look(found, sieve, set(closed), careful=careful)
+        try:
+            look.top(values)
+            for _ in range(DEPTH):
+                if not look.level or look.left <= 0:
+                    break
+                look.down()
             break
-        look.down()
+        except (RuntimeError, ValueError):  # another thread has changed a container while it was looked through
+            continue
     for root in look.crowded():
         found.watched.discard(root)
     if found.watched:  # and all that goes by another name, too
@@ -207,8 +212,9 @@ _TOGETHER = 64  # texts that the sieve is asked for at once
 
 
 class _Look:
-    def __init__(self, found: Withheld, sieve: Sieve, seen: set[int]) -> None:
+    def __init__(self, found: Withheld, sieve: Sieve, seen: set[int], *, careful: bool) -> None:
         self.found = found
+        self.careful = careful  # containers are copied, each in one step
         self.sieve = sieve
         self.seen = seen
         #: An object, its kind, the variable that leads to it, what it is called.
@@ -238,6 +244,8 @@ class _Look:
                 if name not in self.found.whole:
                     self.whole(name, found)
         rows = list(itertools.compress(values.values(), map(operator.eq, kinds, itertools.repeat(_ROW))))
+        if self.careful:
+            rows = list(map(_row, rows))
         deeper = map(_deeper.__getitem__, types)
         if self.are_harmless(rows) and not any(_kinds[type(values[name])] == _ROW for name in meant):
             deeper = map(operator.gt, kinds, itertools.repeat(_ROW))
@@ -331,20 +339,25 @@ class _Look:
         level, self.level = self.level, []
         seen = self.seen
         pairs: list[tuple[Iterable[Any], Iterable[Any], str, str]] = []
-        rows = [(value, root, called) for value, kind, root, called in level if kind == _ROW and len(value) <= LENGTH]
+        rows = [(self.row(value), root, called) for value, kind, root, called in level if kind == _ROW]
+        rows = [row for row in rows if len(row[0]) <= LENGTH]
         for value, kind, root, called in level:
             if kind in (_ROW, _SECRET) or id(value) in seen:
                 continue
             seen.add(id(value))
             if kind == _OBJECT and module_of(type(value)) == "__main__":
                 self.level.append((type(value), _CLASS, root, ""))
-            if type(value) is dict:
+            if type(value) is dict and not self.careful:
                 if len(value) <= WIDTH:
                     pairs.append((value, value.values(), root, called))
             elif (held := _held(value, kind)) is not None and len(held[0]) <= WIDTH:
                 pairs.append((*held, root, called))
         self.pairs(self.affordable(pairs))
         self.rows(self.affordable(rows))
+
+    def row(self, value: Any) -> Any:
+        """Return what may be gone through of a list and the like, past the methods of the user's class."""
+        return value if type(value) in _EXACT and not self.careful else _row(value)
 
     def affordable(self, found: list[_Entry]) -> list[_Entry]:
         """Return as many of these, the shortest first, as the budget allows."""
@@ -359,13 +372,13 @@ class _Look:
 
     def rows(self, rows: list[tuple[Any, str, str]]) -> None:
         """Look at what stands in lists and the like."""
-        items = list(itertools.chain.from_iterable([row if type(row) in _EXACT else _row(row) for row, _, _ in rows]))
+        items = list(itertools.chain.from_iterable([row for row, _, _ in rows]))
         self.items(items, rows)
         for row, root, called in rows:
             if called:
-                for item in _row(row):
+                for item in row:
                     self.shaped(item, root)
-                if type(row) is tuple and len(row) == 2 and words_of(called)[-1:] == ("auth",):
+                if type(row) in (tuple, list) and len(row) == 2 and words_of(called)[-1:] == ("auth",):
                     self.of_name(row[1], root, "password")
 
     def pairs(self, pairs: list[tuple[Iterable[Any], Iterable[Any], str, str]]) -> None:
@@ -467,21 +480,21 @@ def _held(value: Any, kind: int) -> tuple[list[Any], list[Any]] | None:
         return [key for key, _ in items], [held for _, held in items]
     if kind == _FUNCTION:
         code = value.__code__
-        names = list(code.co_varnames[: code.co_argcount])
         defaults = value.__defaults__ or ()
-        more = value.__kwdefaults__ or {}
+        names = ["" for _ in defaults] + list(code.co_varnames[: code.co_argcount])  # there may be more defaults
+        more = list((value.__kwdefaults__ or {}).items())
         free = [
             (name, cell.cell_contents)
             for name, cell in zip(code.co_freevars, value.__closure__ or (), strict=False)
             if not _is_empty(cell)
         ]
-        keys = [*names[len(names) - len(defaults) :], *more, *(name for name, _ in free)]
-        return keys, [*defaults, *more.values(), *(held for _, held in free)]
+        pairs = [*zip(names[len(names) - len(defaults) :], defaults, strict=True), *more, *free]
+        return [key for key, _ in pairs], [held for _, held in pairs]
     if kind == _CLASS:
         if module_of(value) != "__main__":
             return None
         own = type.__dict__["__dict__"].__get__(value)
-        pairs = [(key, held) for key, held in own.items() if not key.startswith("__")]
+        pairs = [(key, held) for key, held in list(own.items()) if not key.startswith("__")]
         return [key for key, _ in pairs], [held for _, held in pairs]
     pairs = list(paths.attributes(value))
     return [key for key, _ in pairs], [held for _, held in pairs]

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import string
+import sys
+import threading
+from typing import Any
 
 import pytest
 from hypothesis import example, given, settings
@@ -181,6 +184,55 @@ def test_inside_of_things() -> None:
     assert not table.parts
     assert not table.watched
     assert not search({"rows": [TEXTS["github-token"][0]] * 101}, DEFAULT).parts
+
+
+def test_containers_that_say_something_else_of_themselves() -> None:
+    """A list with a length of its own, a function with more defaults than arguments, one that is none of its own."""
+    token = TEXTS["github-token"][0]
+
+    class Long(list[Any]):
+        def __len__(self) -> int:
+            return 50
+
+    def bare() -> None: ...
+
+    bare.__defaults__ = (1, token)
+    look = search({"long": Long([token, 1]), "bare": bare}, DEFAULT)
+    assert look.watched == {"long", "bare"}
+
+
+def test_what_another_thread_changes_is_looked_at_all_the_same() -> None:
+    """Dicts, lists and sets that grow and shrink all the time are no reason not to find what is in them."""
+    token = TEXTS["github-token"][0]
+    values: dict[str, Any] = {"d": {"a": token}, "l": [token], "s": {token}, "o": Holder(token)}
+    end = threading.Event()
+
+    def change() -> None:
+        while not end.is_set():
+            for number in range(50):
+                values["d"][number] = values["o"].__dict__[f"x{number}"] = number
+                values["l"].append(number)
+                values["s"].add(number)
+            for number in range(50):
+                del values["d"][number], values["o"].__dict__[f"x{number}"], values["l"][-1]
+                values["s"].discard(number)
+
+    thread = threading.Thread(target=change)
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-5)
+    thread.start()
+    try:
+        for _ in range(300):
+            assert search(values, DEFAULT).watched == set(values)
+    finally:
+        end.set()
+        thread.join()
+        sys.setswitchinterval(before)
+
+
+class Holder:
+    def __init__(self, held: object) -> None:
+        self.held = held
 
 
 SOURCES = [
