@@ -222,7 +222,7 @@ def ci() -> None:
     say("real kernels")
     run_tests(python, "-m", f"{QUICK} and kernel")
     say("the slow tests")
-    run_tests(python, "-n", "0", "-m", "slow and not soak and not heavy and not foreign and not browser and not cuda")
+    run_tests(python, "-m", "slow and not soak and not heavy and not foreign and not browser and not cuda")
     check_browser()
     check_wheel(python)
     oldest = make_venv(f"oldest-{RUNNING}", sys.executable, "-e", ".[test]", *OLDEST)
