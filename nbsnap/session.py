@@ -179,11 +179,12 @@ def snapshot(
                 return replace(report, notes=notes + _settled(namespace, taken, patterns(only), automatic))
             why = "there is no room for another process"
         notes += (f"{why}: it was written before you could go on",)
-    saved: Snapshot | None = None
+    written: list[Snapshot] = []
     try:
         with opened_store(place, create=True) as opened:
             where = opened.place
-            saved = _write(opened, record, taken, Look(), started, progress, keep)
+            _write(opened, record, taken, Look(), started, progress, keep, written)
+        (saved,) = written
         living.remember(saved, taken.classes)
         state.remember(saved.head.id, kept)
         verified = None
@@ -196,7 +197,7 @@ def snapshot(
         report = reports.saved(saved.head, where, taken, skips, saved.head.new_bytes, started, notes=notes)
         return replace(report, verified=verified)
     except (KeyboardInterrupt, StrictError):
-        if saved is not None:  # too late to stop it, so it is taken back: interrupted means not done
+        for saved in written:  # too late to stop it, so it is taken back: interrupted means not done
             with uninterrupted(), opened_store(place, create=False) as opened:
                 opened.remove(saved.head.id)
         raise
@@ -210,9 +211,19 @@ def _settled(namespace: dict[str, Any] | None, taken: Taken, only: Collection[st
 
 
 def _write(
-    opened: Store, record: Snapshot, taken: Taken, look: Look, started: float, progress: Progress, keep: Rules
-) -> Snapshot:
-    """Put everything into the store; return the record as it stands there."""
+    opened: Store,
+    record: Snapshot,
+    taken: Taken,
+    look: Look,
+    started: float,
+    progress: Progress,
+    keep: Rules,
+    written: list[Snapshot],
+) -> None:
+    """Put everything into the store, and the record as it stands there into `written`.
+
+    To return it would leave a moment in which Ctrl-C finds nothing that it could take back, though it counts.
+    """
     progress.begin("writing", taken.size)
     opened.progress = progress
     if not look.asked:
@@ -225,11 +236,11 @@ def _write(
             raise NothingNew(latest.head.id)
         progress.begin("flushing to the disk")
         head = replace(record.head, seconds=round(time.perf_counter() - started, 6))
-        saved = writer.commit(replace(record, head=head))
+        written.append(writer.commit(replace(record, head=head)))
+    saved = written[-1]
     if saved.head.kind == "auto":
         with contextlib.suppress(NbSnapError):  # it is there, and those that may go can go another time
             opened.thin(saved.head.notebook, keep)
-    return saved
 
 
 def _remembered(saved: Snapshot) -> tuple[str, ...]:
@@ -314,11 +325,14 @@ def _in_background(
     look = Look()
     look.ahead(taken.buffers(), forking=True)
 
+    written: list[Snapshot] = []
+
     def work() -> dict[str, Any]:
         with _in_memory("it could not be written"), Store.open(place, create=True) as opened:
             before = mark()
             try:
-                came = {"id": _write(opened, record, taken, look, started, Progress(), keep).head.id}
+                _write(opened, record, taken, look, started, Progress(), keep, written)
+                came = {"id": written[-1].head.id}
             except NothingNew as nothing:
                 came = {"nothing new since": nothing.id}
             return {**came, "seen": since(before), "named": look.named}

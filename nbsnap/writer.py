@@ -59,6 +59,7 @@ class Writer:
         self._line: Line | None = None  # while it is open
         self._hold: Hold | None = None
         self._end = 0
+        self._counted = ""  # the manifest, once it counts
         self._put: dict[int, tuple[Content, list[bytes]]] = {}  # by its id(): content that was put, and its pieces
 
     def __enter__(self) -> Writer:
@@ -91,12 +92,25 @@ class Writer:
             raise
         return self
 
-    def __exit__(self, *exc: object) -> None:
+    def __exit__(self, kind: type[BaseException] | None = None, *rest: object) -> None:
         try:
-            self._drop()
-        finally:
-            if self._hold is not None:
-                self._hold.release()
+            try:
+                self._drop()
+            finally:
+                if self._hold is not None:
+                    self._hold.release()
+        except KeyboardInterrupt:
+            self._take_back()
+            raise
+        if kind is not None and issubclass(kind, KeyboardInterrupt):
+            self._take_back()
+
+    def _take_back(self) -> None:
+        """Interrupted means not done: also where Ctrl-C came when the snapshot counted already."""
+        if self._counted:
+            with uninterrupted(), contextlib.suppress(OSError):
+                self.store.backend.delete(self._counted)
+                self._counted = ""
 
     @property
     def new_bytes(self) -> int:
@@ -170,16 +184,14 @@ class Writer:
         return snapshot
 
     def _count(self, file: str, sink: Sink) -> None:
-        """Make the snapshot count. Ctrl-C waits for the few milliseconds that it takes, and then takes it back."""
+        """Make the snapshot count. Ctrl-C waits for the few milliseconds that it takes; `__exit__` takes it back."""
         try:
             with uninterrupted():
                 sink.publish()
+                self._counted = file
                 self._is_still_there(file)
         except OSError as error:
             raise self._sentence(error) from error
-        except KeyboardInterrupt:
-            self.store.backend.delete(file)
-            raise
 
     def _is_still_there(self, file: str) -> None:
         """Somebody may have removed the store from under us: then this was written into what was left of it."""
