@@ -21,7 +21,8 @@ from . import beside, living, portrait
 from .capture import take_apart
 from .digest import PIECE_SIZE, piece_id
 from .errors import DamageError
-from .model import BESIDE, Content, Group, Snapshot, Verified
+from .model import Content, Group, Snapshot, Verified
+from .parts import BESIDE
 from .rebuild import rebuild
 from .session import restore
 from .store import Store

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from typing import Any
 
 __all__ = [
-    "BESIDE",
     "TABLE",
     "Content",
     "Definition",
@@ -28,10 +27,6 @@ __all__ = [
     "Verified",
     "VerifyReport",
 ]
-
-
-#: The parts of a session's state that lie beside its variables; see `nbsnap.beside`.
-BESIDE = ("random", "figures", "path", "directory", "submodules", "options", "warnings", "decimal", "extensions")
 
 
 class Jsonable:

@@ -18,8 +18,9 @@ from .capture import take_apart
 from .describe import type_name
 from .errors import NbSnapError
 from .masking import mask_cells, mask_code
-from .model import BESIDE, Skip, Snapshot
+from .model import Skip, Snapshot
 from .namespace import matches_any, select, user_names
+from .parts import BESIDE
 from .pickling import ENGINES
 from .progress import Progress
 from .sieve import DEFAULT, Found, Sieve

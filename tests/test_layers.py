@@ -47,7 +47,7 @@ LAYERS = """
     keyline
     quiet outfile pagemap theme remarks records thumbnail sieve keys
     model digest progress arguments owners
-    errors
+    errors parts
 """
 
 # Within a row, or upwards within a half: each with the reason why it stands.

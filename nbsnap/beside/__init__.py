@@ -19,7 +19,7 @@ from functools import partial
 from typing import Any, NamedTuple
 
 from nbsnap.errors import NbSnapError
-from nbsnap.model import BESIDE
+from nbsnap.parts import BESIDE
 
 from . import extensions, figures, filters, generators, options, places, submodules
 from .turn import Scene, Step, Turn, said

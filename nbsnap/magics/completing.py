@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from nbsnap.arguments import COMMANDS
 from nbsnap.magics.lines import history_parser
-from nbsnap.model import BESIDE
+from nbsnap.parts import BESIDE
 
 if TYPE_CHECKING:
     from nbsnap.magics.shell import NbSnap

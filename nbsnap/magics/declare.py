@@ -11,7 +11,7 @@ from IPython.core.magic import line_magic
 from IPython.core.magic_arguments import MagicHelpFormatter, magic_arguments
 from IPython.core.magic_arguments import argument as magic_argument
 
-from nbsnap.model import BESIDE
+from nbsnap.parts import BESIDE
 
 __all__ = ["SHOW", "argument", "beside", "magic", "patterns"]
 

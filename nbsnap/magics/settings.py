@@ -12,8 +12,7 @@ from traitlets import Bool, Dict, Enum, Float, List, TraitError, Unicode, valida
 from nbsnap import host
 from nbsnap.arguments import split
 from nbsnap.errors import NbSnapError
-from nbsnap.model import BESIDE
-from nbsnap.sieve import Sieve
+from nbsnap.parts import BESIDE
 
 __all__ = ["Settings"]
 
@@ -101,6 +100,8 @@ class Settings(Magics):
 
     @validate("secret_values")
     def _valid_patterns(self, proposal: Any) -> Any:
+        from nbsnap.sieve import Sieve
+
         try:
             Sieve(values=tuple(proposal["value"]))
         except NbSnapError as error:
@@ -142,6 +143,8 @@ class Settings(Magics):
 
     def secrecy(self) -> dict[str, Any]:
         """Return what the settings say about secrets."""
+        from nbsnap.sieve import Sieve
+
         sieve = Sieve(tuple(self.secret_names), tuple(self.secret_values), tuple(self.not_secret))
         return {"include_secrets": self.include_secrets, "secrets": sieve}
 

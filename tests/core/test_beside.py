@@ -498,7 +498,7 @@ def test_snapshots_without_it_are_read(two_shells: Any) -> None:
 def test_every_part_can_be_taken_and_told() -> None:
     """What may be asked for, what has a keeper and what has words for the report are the same parts."""
     from nbsnap import beside, wording
-    from nbsnap.model import BESIDE
+    from nbsnap.parts import BESIDE
 
     assert set(beside.chosen(BESIDE)) == set(BESIDE)
     assert all(wording.beside([f"{part}:item"]) for part in BESIDE)
