@@ -163,6 +163,12 @@ _STRONG = frozenset(
         "license_key",
     ]
 )
+#: Tokens that tell which thing or which page is meant, and open nothing; Dask gives one to each of its objects.
+_TELLING = frozenset(
+    f"{word}_token"
+    for word in ("determ", "deterministic", "dask", "page", "next", "continuation", "cursor", "sync", "cancel", "eos",
+                 "bos", "pad", "unk", "sep", "cls", "mask")
+)  # fmt: skip
 _WEAK = frozenset(
     [
         "token",
@@ -258,6 +264,8 @@ def _meaning(words: list[str]) -> str:
     last = words[-1]
     if last.endswith("s") and last[:-1] in _PLURALS:
         words = [*words[:-1], last[:-1]]
+    if "_".join(words[-2:]) in _TELLING:
+        return ""
     for table, found in ((_STRONG, "strong"), (_WEAK, "weak")):
         if any("_".join(words[-number:]) in table for number in (1, 2, 3) if number <= len(words)):
             return found

@@ -143,6 +143,8 @@ def test_stand_ins_are_none(value: object) -> None:
         ("tokens", ["the", "cat", "B2B2B2B2B2B2"], False),
         ("tokens", list("abc"), False),
         ("tokenizer", "9f86d081884c7d65", False),
+        ("_determ_token", "9f86d081884c7d65", False),
+        ("next_page_token", "9f86d081884c7d65", False),
         ("token_count", "9f86d081884c7d65", False),
         ("key", "9f86d081884c7d65", False),
         ("pwd", "/home/me", False),

@@ -27,7 +27,7 @@ def save(title: str, answer: str, chosen: Sequence[int] = ()) -> None:
         before = dict(session)
         _run(row.code, f"<{title} {number}>", session)
         names.append([name for name, value in session.items() if name not in before or before[name] is not value])
-    report = nbsnap.snapshot()
+    report = nbsnap.snapshot(include_secrets=True)  # a session of requests has a password
     found = {"report": report.to_dict(), "names": names, "looks": [_look(row, session) for row in rows]}
     Path(answer).write_text(json.dumps(found), encoding="utf-8")
 
