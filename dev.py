@@ -46,6 +46,18 @@ SHELL_SUITES = (
 
 FORGIVEN = 4  # so many tests may pass at the second try only
 
+#: What depends on the version of Python too: bytecode, text of classes, processes of their own.
+LANGUAGE_SUITES = tuple(
+    f"tests/endtoend/test_{n}.py"
+    for n in ("background", "history", "interrupt", "rerun", "secrets", "trust", "undo", "verify")
+)
+#: What depends on the versions of the libraries that nbsnap is made of.
+PART_SUITES = (
+    "tests/core",
+    *(f"tests/storage/test_{n}.py" for n in ("backends", "damage", "line", "manifest", "reader", "store")),
+    "tests/endtoend/test_plain.py",
+)
+
 # The lower bounds of pyproject.toml, and the oldest front end that is supported.
 OLDEST = (
     "ipython==8.18.*",
@@ -227,13 +239,13 @@ def ci() -> None:
     check_wheel(python)
     oldest = make_venv(f"oldest-{RUNNING}", sys.executable, "-e", ".[test]", *OLDEST)
     say("the oldest versions promised: " + " ".join(OLDEST))
-    run_tests(oldest, "-m", QUICK, *CORE_SUITES, *SHELL_SUITES)
+    run_tests(oldest, "-m", QUICK, *PART_SUITES, *SHELL_SUITES)
     for version in SUPPORTED:
         if version != RUNNING and (interpreter := find_python(version)) is not None:
             other = make_venv(f"test-{version}", interpreter, "-e", ".[test]")
             say(f"fronts and real kernels on Python {version}")
-            suites = ("tests/fronts", "tests/endtoend") if version == SUPPORTED[-1] else SHELL_SUITES
-            run_tests(other, "-m", QUICK, *suites)
+            more = LANGUAGE_SUITES if version == SUPPORTED[-1] else ()
+            run_tests(other, "-m", QUICK, *SHELL_SUITES, *more)
     check_libraries()
 
 
