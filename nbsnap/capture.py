@@ -24,13 +24,14 @@ from typing import Any
 
 from . import batches, beside, definitions, describe, plain, reducers
 from .cells import Cells, is_kept
+from .describe import is_changed_meanwhile
 from .errors import CannotSave
 from .flat import Queue
 from .losses import Losses
 from .memory import Memory
 from .model import Content, Definition, Skip, Variable
 from .origins import origin
-from .pickling import BUFFER_MINIMUM, Desk, Hole, Record, is_changed_meanwhile, pickler, reason, write_table
+from .pickling import BUFFER_MINIMUM, Desk, Hole, Record, pickler, reason, write_table
 from .progress import Progress
 from .quiet import unhurried
 from .sharing import LEAVES, Ownership, Team, Touch

@@ -22,7 +22,7 @@ from __future__ import annotations
 
 import functools
 import re
-from collections.abc import Iterable, Set
+from collections.abc import Iterable, Iterator, Set
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import NamedTuple
@@ -30,10 +30,12 @@ from typing import NamedTuple
 from .errors import NbSnapError
 from .model import MASK
 
-__all__ = ["DEFAULT", "KINDS", "MASK", "NAMED", "SHOWN_NAMES", "Found", "Sieve", "names_secret"]
+__all__ = ["DEFAULT", "KINDS", "MASK", "NAMED", "SHOWN_NAMES", "UNSEARCHED", "Found", "Sieve", "names_secret"]
 
 #: The kind of what is told by its name.
 NAMED = "named-secret"
+#: The kind of what could not be looked at, and is left out for that.
+UNSEARCHED = "not-searched"
 LONGEST = 65_536  # characters of a text that is looked through
 
 
@@ -344,6 +346,8 @@ class Found(NamedTuple):
     @property
     def reason(self) -> str:
         """The line about it."""
+        if self.kind == UNSEARCHED:
+            return f"could not be looked through for secrets ({self.words}); --include-secrets saves it"
         return f"looks like a secret ({self.words}); --include-secrets saves it"
 
 
@@ -425,13 +429,12 @@ class Sieve:
 
     def mask(self, text: str, known: Iterable[str] = ()) -> str:
         """Return a text with the secrets in it masked: those known by their kind, and the `known` ones."""
-        if self.may_hold(text):
-            spots = sorted(span for _, span in self._all(text))
-            for start, end in reversed(_apart(spots)):
-                text = text[:start] + MASK + _lines(text[start:end]) + text[end:]
+        spots = [span for _, span in self._all(text)] if self.may_hold(text) else []
         for one in known:
             if one in text:
-                text = text.replace(one, MASK + _lines(one))
+                spots += _places(one, text)
+        for start, end in reversed(_apart(sorted(spots))):
+            text = text[:start] + MASK + _lines(text[start:end]) + text[end:]
         return text
 
     def _all(self, text: str) -> list[tuple[Found, tuple[int, int]]]:
@@ -449,6 +452,14 @@ class Sieve:
 def degree_of_path(name: str) -> bool:
     """Tell whether a strong name is one of files and folders, too: `pwd`, `private_key`."""
     return words_of(name)[-1:] in (("pwd",), ("key",))
+
+
+def _places(one: str, text: str) -> Iterator[tuple[int, int]]:
+    """Yield where a text stands in another, also where it overlaps itself."""
+    at = text.find(one)
+    while at >= 0:
+        yield at, at + len(one)
+        at = text.find(one, at + 1)
 
 
 def _lines(text: str) -> str:

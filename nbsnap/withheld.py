@@ -24,10 +24,10 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from . import incode, paths
-from .describe import is_a, made_in_python, module_of
+from .describe import is_a, is_changed_meanwhile, made_in_python, module_of, qualname_of
 from .incode import as_text
 from .refused import qualified
-from .sieve import DEFAULT, LONGEST, Found, Sieve, holds_secrets, words_of
+from .sieve import DEFAULT, LONGEST, NAMED, UNSEARCHED, Found, Sieve, holds_secrets, words_of
 
 __all__ = ["Withheld", "inside", "search"]
 
@@ -145,13 +145,13 @@ def _kind(cls: type) -> int:
 
 
 def _object_words(cls: type) -> str:
-    for base in cls.__mro__:
+    for base in type.__dict__["__mro__"].__get__(cls):
         if base is object:
             break
         if words := OBJECTS_KNOWN.get(qualified(base)):
             return words
         package = module_of(base).partition(".")[0]
-        if package in _KEY_PACKAGES and base.__name__.endswith(("PrivateKey", "SigningKey")):
+        if package in _KEY_PACKAGES and qualname_of(base).endswith(("PrivateKey", "SigningKey")):
             return "a private key"
     return ""
 
@@ -173,28 +173,81 @@ _deeper = _Deeper()
 
 def search(values: Mapping[str, Any], sieve: Sieve, closed: Collection[int] = ()) -> Withheld:
     """Return what of these variables is a secret. Objects whose ids are in `closed` are not looked into."""
+    look = _looked_through(values, sieve, closed)
+    found = Withheld(whole=look.whole, sieve=sieve)
+    parts = look.parts()
+    for root, part, what in parts:
+        found.add(root, part, what)
+    if found.watched:  # and all that goes by another name, too
+        objects = {id(values[name]) for name in found.watched}
+        found.watched.update(name for name, value in values.items() if id(value) in objects)
+    texts = [what.text for what in (*look.whole.values(), *(what for _, _, what in parts))]
+    # the longest first: one may be the beginning of another
+    found.known = tuple(sorted(dict.fromkeys(filter(_tells, texts)), key=len, reverse=True))
+    for name, value in values.items() if found.known else ():
+        if name not in found.whole and (why := _in_long(value, found)) is not None:
+            found.whole[name] = why
+    return found
+
+
+def _looked_through(values: Mapping[str, Any], sieve: Sieve, closed: Collection[int]) -> _Look:
+    """Return what the look has found: in all of the variables at once or, where that fails, in each by itself.
+
+    What can still not be looked through is left out as a whole. None of the user's code runs in here; so what fails is
+    odd, or is changed by another thread all the time.
+    """
+    found, failure = _attempt(values, sieve, closed)
+    if found is None:
+        found = _Look(sieve, set(), careful=True)
+        for name, value in values.items():
+            one, failure = _attempt({name: value}, sieve, closed)
+            if one is not None:
+                found.whole.update(one.whole)
+                found.found += one.found
+            elif not sieve.allows(name):
+                found.whole[name] = unsearched(failure)
+    return found
+
+
+def _attempt(
+    values: Mapping[str, Any], sieve: Sieve, closed: Collection[int]
+) -> tuple[_Look | None, BaseException | None]:
+    """Return what a look has found, or why there was none; what is changed meanwhile is looked at again."""
+    failure: BaseException | None = None
     for careful in (False, True, True, True):
-        found = Withheld(sieve=sieve)
-        look = _Look(found, sieve, set(closed), careful=careful)
+        look = _Look(sieve, set(closed), careful=careful)
         try:
             look.top(values)
             for _ in range(DEPTH):
                 if not look.level or look.left <= 0:
                     break
                 look.down()
-            break
-        except (RuntimeError, ValueError):  # another thread has changed a container while it was looked through
-            continue
-    for root in look.crowded():
-        found.watched.discard(root)
-    if found.watched:  # and all that goes by another name, too
-        objects = {id(values[name]) for name in found.watched}
-        found.watched.update(name for name, value in values.items() if id(value) in objects)
-    found.known = tuple(dict.fromkeys(text for text in look.texts if _tells(text)))
-    for name, value in values.items() if found.known else ():
-        if _kinds[type(value)] == _TEXT and len(value) > LONGEST and (why := _in_long(value, found)) is not None:
-            found.whole[name] = why
-    return found
+        except Exception as error:  # of whatever kind: see above
+            failure = error
+            if not (type(error) is _ChangedMeanwhile or is_changed_meanwhile(error)):
+                break
+        else:
+            return look, None
+    return None, failure
+
+
+def unsearched(failure: BaseException | None) -> Found:
+    """Return what is said of a variable that could not be looked through."""
+    changed = failure is not None and (type(failure) is _ChangedMeanwhile or is_changed_meanwhile(failure))
+    why = "another thread changes it all the time" if changed else type(failure).__name__
+    return Found(UNSEARCHED, why, "")
+
+
+class _ChangedMeanwhile(Exception):
+    """Names and values of a container do not go together."""
+
+
+def _side_by_side(*columns: Iterable[Any]) -> Iterator[tuple[Any, ...]]:
+    """Yield what stands side by side in columns that another thread may make longer or shorter."""
+    try:
+        yield from zip(*columns, strict=True)
+    except ValueError:
+        raise _ChangedMeanwhile from None
 
 
 _Entry = TypeVar("_Entry", bound=tuple[Any, ...])
@@ -202,9 +255,17 @@ _Entry = TypeVar("_Entry", bound=tuple[Any, ...])
 
 def _in_long(value: Any, withheld: Withheld) -> Found | None:
     """Return the known secret that a text holds which was too long to be looked through."""
-    if isinstance(value, str):
-        return withheld.within(str(value))
-    return next((KNOWN._replace(text=one) for one in withheld.known if one.encode("utf-8", "replace") in value), None)
+    if is_a(value, str):
+        text = str.__str__(value)
+        return withheld.within(text) if len(text) > LONGEST else None
+    for kind in (bytes, bytearray):
+        if is_a(value, kind) and kind.__len__(value) > LONGEST:
+            return next((KNOWN._replace(text=one) for one in withheld.known if _stands_in(one, value, kind)), None)
+    return None
+
+
+def _stands_in(text: str, value: Any, kind: Any) -> bool:
+    return any(kind.__contains__(value, text.encode(how, "replace")) for how in ("utf-8", "latin-1"))
 
 
 _CHUNK = 512  # texts that are looked at as one
@@ -212,18 +273,19 @@ _TOGETHER = 64  # texts that the sieve is asked for at once
 
 
 class _Look:
-    def __init__(self, found: Withheld, sieve: Sieve, seen: set[int], *, careful: bool) -> None:
-        self.found = found
+    """One look; `whole` and `found` are what it finds, variables and parts of variables."""
+
+    def __init__(self, sieve: Sieve, seen: set[int], *, careful: bool) -> None:
+        self.whole: dict[str, Found] = {}
+        self.found: list[tuple[str, object, Found]] = []
+        self.noted: set[tuple[str, int]] = set()
         self.careful = careful  # containers are copied, each in one step
         self.sieve = sieve
         self.seen = seen
         #: An object, its kind, the variable that leads to it, what it is called.
         self.level: list[tuple[Any, int, str, str]] = []
-        self.texts: list[str] = []
         self.left = OBJECTS
         self.room = TEXTS
-        self.named: collections.Counter[str] = collections.Counter()
-        self.of: dict[str, list[int]] = {}
 
     def top(self, values: Mapping[str, Any]) -> None:
         """Look at the variables themselves."""
@@ -235,14 +297,13 @@ class _Look:
         for name in sorted(meant):
             text = as_text(values[name]) if _kinds[type(values[name])] == _TEXT else None
             if text is not None and (found := self.by_name(name, text)) is not None:
-                self.whole(name, found)
-        whole = self.found.whole
+                self.whole[name] = found
+        whole = self.whole
         rest = [None if name in whole else value for name, value in values.items()] if whole else values.values()
         if self.perhaps(rest, list(map(type, rest)) if whole else types):
             texts = [(name, text) for name, value in values.items() if (text := _long_text(value)) is not None]
             for (name, _), found in self.by_text(texts):
-                if name not in self.found.whole:
-                    self.whole(name, found)
+                self.whole.setdefault(name, found)
         rows = list(itertools.compress(values.values(), map(operator.eq, kinds, itertools.repeat(_ROW))))
         if self.careful:
             rows = list(map(_row, rows))
@@ -255,7 +316,7 @@ class _Look:
         ]
         for value, kind, name, _ in self.level:
             if kind == _SECRET:
-                self.whole(name, self.known_object(value))
+                self.whole[name] = self.known_object(value)
 
     def are_harmless(self, rows: list[Any]) -> bool:
         """Tell whether lists and the like hold nothing but atoms and texts that are no secrets."""
@@ -283,16 +344,14 @@ class _Look:
         kind = self.sieve.in_text(text) if found is not None else None
         return found if kind is None or found is None else found._replace(kind=kind.kind, words=kind.words)
 
-    def whole(self, name: str, found: Found) -> None:
-        self.found.whole[name] = found
-        self.texts.append(found.text)
-
     def part(self, root: str, part: object, found: Found) -> None:
-        self.found.add(root, part, found)
-        self.texts.append(found.text)
-        self.of.setdefault(root, []).append(id(part))
-        if found.kind == "named-secret":
-            self.named[root] += 1
+        self.found.append((root, part, found))
+        self.noted.add((root, id(part)))
+
+    def parts(self) -> list[tuple[str, object, Found]]:
+        """Return the parts, but for those that are many by name in one variable: a table of passwords is data."""
+        named = collections.Counter(root for root, _, found in self.found if found.kind == NAMED)
+        return [one for one in self.found if one[2].kind != NAMED or named[one[0]] <= MANY]
 
     def known_object(self, value: Any) -> Found:
         text = next((held for key, held in paths.attributes(value) if key == "_secret_value"), "")
@@ -317,20 +376,6 @@ class _Look:
                 for one in together:
                     if (found := self.sieve.in_text(one[1])) is not None:
                         yield one, found
-
-    def crowded(self) -> list[str]:
-        """Let those variables be that hold many secrets by name, and return them: a table of passwords is data."""
-        roots = [root for root, number in self.named.items() if number > MANY]
-        for root in roots:
-            known = False
-            for key in self.of[root]:
-                if self.found.parts.get(key, _NO).kind == "named-secret":
-                    del self.found.parts[key]
-                else:
-                    known = known or key in self.found.parts
-            if known:
-                roots.remove(root)
-        return roots
 
     # --- one step down --------------------------------------------------------------------------------------------
 
@@ -387,10 +432,11 @@ class _Look:
         values = list(itertools.chain.from_iterable([values for _, values, _, _ in pairs]))
         every = set(keys) if set(map(type, keys)) <= {str} else {key for key in map(_key, keys) if key}
         if self.sieve.allowed and any(map(self.sieve.allows, every)):
-            values = [None if self.sieve.allows(_key(key)) else value for key, value in zip(keys, values, strict=True)]
+            both = _side_by_side(keys, values)
+            values = [None if self.sieve.allows(_key(key)) else value for key, value in both]
         if meant := self.sieve.meant(every):
             origins = self.origins(pairs)
-            for key, value, (_, _, root, _) in zip(keys, values, origins, strict=True):
+            for key, value, (_, _, root, _) in _side_by_side(keys, values, origins):
                 if (name := _key(key)) in meant:
                     self.of_name(value, root, name)
                     if _kinds[type(value)] in _INNER and holds_secrets(name):
@@ -412,13 +458,13 @@ class _Look:
         types = list(map(type, items))
         if not set(types) <= _FLAT:
             deeper = map(_deeper.__getitem__, types)
-            for item, (*_, root, called) in itertools.compress(zip(items, self.origins(holders), strict=True), deeper):
+            for item, (*_, root, called) in itertools.compress(_side_by_side(items, self.origins(holders)), deeper):
                 if (kind := _kinds[type(item)]) == _SECRET:
                     self.part(root, item, self.known_object(item))
                 else:
                     self.level.append((item, kind, root, called if kind in _INNER else ""))
         if self.perhaps(items, types):
-            held = zip(items, self.origins(holders), strict=True)
+            held = _side_by_side(items, self.origins(holders))
             self.settle(
                 [((root, item), text) for item, (*_, root, _) in held if (text := _long_text(item)) is not None]
             )
@@ -437,11 +483,8 @@ class _Look:
     def settle(self, texts: list[tuple[tuple[str, object], str]]) -> None:
         """Judge texts by themselves."""
         for ((root, value), _), found in self.by_text(texts):
-            if id(value) not in self.found.parts or root not in self.found.watched:
+            if (root, id(value)) not in self.noted:
                 self.part(root, value, found)
-
-
-_NO = Found("", "", "")
 
 
 def _key(key: Any) -> str:
@@ -457,9 +500,8 @@ _OTHER_TEXTS = frozenset({bytes, bytearray})
 
 def _long_text(value: Any) -> str | None:
     """Return a text that may be a secret by itself."""
-    if _kinds[type(value)] != _TEXT or len(value) < SHORTEST:
-        return None
-    return as_text(value)
+    text = as_text(value)
+    return text if text is not None and len(text) >= SHORTEST else None
 
 
 def _row(value: Any) -> Any:
@@ -523,18 +565,21 @@ def inside(withheld: Withheld, values: Mapping[str, Any], names: Iterable[str]) 
     before = len(withheld.parts), len(withheld.whole), len(withheld.watched)
     for name in names:
         value = values.get(name)
-        text = as_text(value) if _kinds[type(value)] == _TEXT else None
+        text = as_text(value)
         if text is not None:
             if (found := withheld.within(text)) is not None:
                 withheld.whole[name] = found
             continue
-        for part, found in _texts_in(value, withheld.within):
-            withheld.add(name, part, withheld.parts.get(id(part), found))
+        try:
+            for part, found in _texts_in(value, withheld.within):
+                withheld.add(name, part, withheld.parts.get(id(part), found))
+        except Exception as failure:  # as in `_looked_through`
+            withheld.whole[name] = unsearched(failure)
     return (len(withheld.parts), len(withheld.whole), len(withheld.watched)) != before
 
 
 def _texts_in(value: object, within: Callable[[str], Found | None]) -> Iterator[tuple[object, Found]]:
     for _, _, child in paths.walk(value, leaves=True, limit=_LOOKED_INSIDE):
-        text = as_text(child) if _kinds[type(child)] == _TEXT else None
+        text = as_text(child)
         if text is not None and (found := within(text)) is not None:
             yield child, found

@@ -237,6 +237,93 @@ class Holder:
         self.held = held
 
 
+def fails(*_: object) -> Any:
+    raise RuntimeError("outside of context")
+
+
+class Blocked(Holder):
+    """Refuses to be asked for its attributes."""
+
+    __dict__ = property(fails)  # type: ignore[assignment]
+
+
+class Secretive:
+    """The same, with no other class to tell them."""
+
+    __dict__ = property(fails)  # type: ignore[assignment]
+
+    def __init__(self) -> None:
+        self.password = "hunter2-abc"
+
+
+class Words(str):
+    __slots__ = ()
+    __len__ = __str__ = __contains__ = __getitem__ = fails
+
+
+class Raw(bytes):
+    __slots__ = ()
+    __len__ = __contains__ = __getitem__ = fails
+
+
+class Unequal(type):
+    """Classes of it cannot stand in a table."""
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __eq__(self, other: object) -> bool:
+        return fails()
+
+
+class Odd(metaclass=Unequal):
+    pass
+
+
+def test_nothing_of_the_users_is_run_in_the_look() -> None:
+    """Classes with a `__dict__`, a `__len__` or a `__str__` of their own are read past these."""
+    found = search({"app": Blocked(1), "secretive": Secretive(), "cfg": {"password": "hunter2-abc", "n": 1}}, DEFAULT)
+    assert found.watched == {"secretive", "cfg"}
+    assert not found.whole
+    token = TEXTS["github-token"][0]
+    long = "a line of a log\n" * 5000 + token
+    found = search(
+        {"a": Words("hello, all"), "b": [Words(token)], "password": Words("hunter2-abc"), "c": Words(token)}
+        | {"d": Raw(token.encode()), "e": {"api_key": Raw(b"hunter2-abc")}, "f": bytearray(token.encode())}
+        | {"long": Words(long), "raw": Raw(long.encode()), "short": Raw(b"hello, all")},
+        DEFAULT,
+    )
+    assert set(found.whole) == {"password", "c", "d", "f", "long", "raw"}
+    assert found.watched == {"b", "e"}
+
+
+def test_what_cannot_be_looked_through_costs_itself_alone() -> None:
+    """It is left out with a line, for a secret may be in it; all others are looked at as ever."""
+    found = search({"odd": Odd(), "cfg": {"password": "hunter2-abc"}, "x": 1}, DEFAULT)
+    assert [(name, one.reason) for name, one in found.whole.items()] == [
+        ("odd", "could not be looked through for secrets (TypeError); --include-secrets saves it")
+    ]
+    assert found.watched == {"cfg"}
+
+
+def test_many_passwords_in_one_variable_are_data_and_touch_no_other() -> None:
+    """Texts of a table are no known secrets, whatever is in another table; what another variable holds stays one."""
+    users, others = (
+        [{"name": "x", "password": f"{word}pass{n:02}word"} for n in range(50)] for word in ("long", "lang")
+    )
+    table = search({"users": users, "others": others, "n": 1}, DEFAULT)
+    assert (table.parts, table.watched, table.known) == ({}, set(), ())
+    shared = users[3]["password"]
+    table = search({"users": users, "cfg": {"password": shared}, "others": others}, DEFAULT)
+    assert (set(table.parts), table.watched, table.known) == ({id(shared)}, {"cfg"}, (shared,))
+
+
+def test_one_known_value_is_the_beginning_of_another() -> None:
+    """Nothing of the longer one stays."""
+    known = search({"a": {"password": "hunter2-abc"}, "b": {"password": "hunter2-abc-and-more"}}, DEFAULT).known
+    assert mask_code('print("hunter2-abc-and-more", "hunter2-abc")', DEFAULT, known) == f'print("{MASK}", "{MASK}")'
+    assert DEFAULT.mask("hunter2-abcdefgh", ("hunter2-abc", "abcdefgh")) == MASK
+
+
 SOURCES = [
     'token = "{}"',
     "x = 1  # {}",
