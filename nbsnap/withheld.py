@@ -15,6 +15,7 @@ very bytes, and `inside` finds the objects, for the variables in question to be 
 from __future__ import annotations
 
 import collections
+import functools
 import itertools
 import operator
 import re
@@ -114,8 +115,18 @@ class Withheld:
 
 # ---- the look --------------------------------------------------------------------------------------------------------
 
-_NOTHING, _TEXT, _ROW, _DICT, _OBJECT, _FUNCTION, _CLASS, _SECRET = range(8)
-_ATOMS = frozenset({int, float, bool, complex, type(None), types.ModuleType, types.CodeType, types.BuiltinFunctionType})
+_NOTHING, _TEXT, _ROW, _DICT, _OBJECT, _FUNCTION, _CLASS, _WRAPPER, _CODE, _SECRET = range(10)
+_ATOMS = frozenset({int, float, bool, complex, type(None), types.ModuleType, types.BuiltinFunctionType})
+
+
+#: What is around something else -> the names by which it holds that.
+_WRAPPERS: dict[type, tuple[str, ...]] = {
+    staticmethod: ("__func__",),
+    classmethod: ("__func__",),
+    property: ("fget", "fset", "fdel"),
+    functools.partial: ("func", "args", "keywords"),
+    types.MethodType: ("__func__", "__self__"),
+}
 
 
 class _Kinds(dict[type, int]):
@@ -141,6 +152,10 @@ def _kind(cls: type) -> int:
         return _FUNCTION
     if issubclass(cls, type):
         return _CLASS
+    if cls is types.CodeType:
+        return _CODE
+    if issubclass(cls, tuple(_WRAPPERS)):
+        return _WRAPPER
     return _OBJECT if made_in_python(cls) else _NOTHING
 
 
@@ -390,6 +405,10 @@ class _Look:
             if kind in (_ROW, _SECRET) or id(value) in seen:
                 continue
             seen.add(id(value))
+            if kind == _CODE:
+                if (found := incode.find(value, self.sieve, _unknown)) is not None:
+                    self.part(root, value, found)
+                continue
             if kind == _OBJECT and module_of(type(value)) == "__main__":
                 self.level.append((type(value), _CLASS, root, ""))
             if type(value) is dict and not self.careful:
@@ -530,16 +549,31 @@ def _held(value: Any, kind: int) -> tuple[list[Any], list[Any]] | None:
             for name, cell in zip(code.co_freevars, value.__closure__ or (), strict=False)
             if not _is_empty(cell)
         ]
-        pairs = [*zip(names[len(names) - len(defaults) :], defaults, strict=True), *more, *free]
+        given = [*vars(value).items(), ("__doc__", value.__doc__)]
+        pairs = [*zip(names[len(names) - len(defaults) :], defaults, strict=True), *more, *free, *given]
         return [key for key, _ in pairs], [held for _, held in pairs]
     if kind == _CLASS:
         if module_of(value) != "__main__":
             return None
         own = type.__dict__["__dict__"].__get__(value)
-        pairs = [(key, held) for key, held in list(own.items()) if not key.startswith("__")]
+        pairs = [(key, _unwrapped(held)) for key, held in list(own.items()) if key not in _OF_EVERY_CLASS]
         return [key for key, _ in pairs], [held for _, held in pairs]
     pairs = list(paths.attributes(value))
+    if kind == _WRAPPER:
+        cls = next(cls for cls in _WRAPPERS if is_a(value, cls))
+        pairs += [(name, vars(cls)[name].__get__(value)) for name in _WRAPPERS[cls]]
     return [key for key, _ in pairs], [held for _, held in pairs]
+
+
+_OF_EVERY_CLASS = frozenset({"__dict__", "__weakref__", "__module__", "__qualname__"})
+
+
+def _unwrapped(held: Any) -> Any:
+    return held.__func__ if type(held) in (staticmethod, classmethod) else held
+
+
+def _unknown(text: str) -> None:
+    """Know no text that is a secret: so far there is none."""
 
 
 def _is_empty(cell: types.CellType) -> bool:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 import string
 import sys
 import threading
+import types
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -232,6 +235,46 @@ def test_what_another_thread_changes_is_looked_at_all_the_same() -> None:
         sys.setswitchinterval(before)
 
 
+def with_attributes(**given: object) -> Callable[[], None]:
+    def function() -> None: ...
+
+    for name, value in given.items():
+        setattr(function, name, value)
+    return function
+
+
+def login() -> str:
+    password = "hunter2-abc"
+    return password
+
+
+def class_of(**names: object) -> type:
+    return type("Made", (), {"__module__": "__main__", **names})
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        with_attributes(api_key="hunter2-abc"),
+        with_attributes(__doc__=TEXTS["github-token"][0]),
+        with_attributes(__defaults__=(TEXTS["github-token"][0],)),
+        class_of(__doc__=TEXTS["github-token"][0]),
+        class_of(connect=staticmethod(with_attributes(__defaults__=(TEXTS["github-token"][0],)))),
+        class_of(connect=classmethod(with_attributes(__kwdefaults__={"password": "hunter2-abc"}))),
+        class_of(__init__=with_attributes(__kwdefaults__={"password": "hunter2-abc"})),
+        class_of(secret=property(with_attributes(__kwdefaults__={"password": "hunter2-abc"}))),
+        class_of(open=functools.partial(print, password="hunter2-abc")),
+        functools.partial(print, password="hunter2-abc"),
+        types.MethodType(with_attributes(__kwdefaults__={"password": "hunter2-abc"}), 1),
+        login.__code__,
+        {"code": [login.__code__]},
+    ],
+)
+def test_places_in_functions_and_classes(value: object) -> None:
+    """Attributes, defaults and texts of functions, also of those with something around them, and code by itself."""
+    assert search({"x": value, "y": 1}, DEFAULT).watched == {"x"}
+
+
 class Holder:
     def __init__(self, held: object) -> None:
         self.held = held
@@ -390,6 +433,39 @@ def test_known_values_are_masked_wherever_they_stand() -> None:
     """A value that is a secret by now is masked where it has another name, or none."""
     assert mask_code('x = "hunter2"\nlogin("hunter2")', DEFAULT, ("hunter2",)) == f'x = "{MASK}"\nlogin("{MASK}")'
     assert search({"db_password": "pandas"}, DEFAULT).known == ()  # a word may stand anywhere
+
+
+#: What a cell may be made of, whoever has written it: other ends of lines, halves of letters, open quotes.
+PIECES = [
+    *["password", "token", " = ", "(", ")", ",", "[", "]", "{", "}", ":", "é", "𝔸", "'", '"', '"""', "f'", "b'", "\\", "#"],
+    *["\n", "\r", "\r\n", "\f", "\x0b", "\x1c", "\x85", "\u2028", "\ud800", "\ufeff", "\0", "\t", "!", "%env ", "%%bash"],
+    *["?", " ", "if", "x", "hunter2abc", "=='", "-u a:b ", "=", "lambda ", "system", "run_cell_magic('time', '', "],
+]  # fmt: skip
+
+
+@settings(max_examples=100)
+@example(parts=["x = 1", "\r", 'password = "hunter2"'])
+@example(parts=["\f", 'password = "é" "', "\u2028", '"; token = "hunter2abc"'])
+@given(parts=st.lists(st.one_of(st.sampled_from(PIECES), st.text(max_size=3)), max_size=25))
+def test_any_text_can_be_masked(parts: list[str]) -> None:
+    """No text is a reason to fail, Python or not; and it keeps its lines."""
+    source = "".join(parts)
+    assert mask_code(source, DEFAULT, ("hunter2",)).count("\n") == source.count("\n")
+    assert "hunter2" not in mask_code(source, DEFAULT, ("hunter2",))
+
+
+@pytest.mark.parametrize("end", ["\r", "\f", "\x0b", "\x1c", "\x85", "\u2028", "\r\n"])
+def test_other_ends_of_lines(end: str) -> None:
+    """What Python takes for the end of a line, or only others do, shifts no mask."""
+    for source in (f'x = "é{end}"\npassword = "hunter2-abc"\n', f'x = 1{end}password = "hunter2-abc"; y = 1'):
+        assert "hunter2" not in mask_code(source, DEFAULT)
+        assert "password = " in mask_code(source, DEFAULT)
+
+
+def test_lines_behind_a_magic_in_what_is_no_python() -> None:
+    """They keep their numbers, and their secrets are masked, too."""
+    masked = mask_code("%env PLACE=here\n%env TOKEN=hunter2-abc def\nif\nexport PASSWORD=hunter3", DEFAULT)
+    assert masked == f"%env PLACE=here\n%env TOKEN={MASK}\nif\nexport PASSWORD={MASK}"
 
 
 def test_many_lines_keep_their_numbers() -> None:
