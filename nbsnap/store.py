@@ -144,16 +144,17 @@ class Store:
         """Let a manifest have another signature, which `sign` makes of the one that it has and of its id.
 
         It replaces the file at once, under its own name: the id does not change. The store is held meanwhile, so that
-        a manifest that is being removed does not come back.
+        a manifest that somebody removes just then is gone, or comes back with all that it needs.
         """
         try:
             with held(self):
                 data = self._all(entry)
                 try:
-                    self._fitting(entry, manifest.parse(data).snapshot.head)
+                    head = manifest.decode_head(data)
                     data = manifest.resigned(data, sign)
                 except StoreError as error:
                     raise self._named(entry, error) from None
+                self._fitting(entry, head)
                 write_whole(self.backend, entry.file, data)
         except OSError as error:
             raise sentence(error, self.place, writing=True) from error
