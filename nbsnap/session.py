@@ -325,9 +325,8 @@ def _in_background(
     look = Look()
     look.ahead(taken.buffers(), forking=True)
 
-    written: list[Snapshot] = []
-
     def work() -> dict[str, Any]:
+        written: list[Snapshot] = []
         with _in_memory("it could not be written"), Store.open(place, create=True) as opened:
             before = mark()
             try:
