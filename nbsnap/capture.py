@@ -135,7 +135,7 @@ class _Capture:
         self.cells = Cells()
         self.losses = Losses(self.made, lambda holes: self.desk(Team([], []), None, holes=holes), self.secret)
         self.idle = self.desk(Team([], []), None)
-        held = [name for name in self.small if type(self.values[name]) not in _ALONE]
+        held = [name for name in self.small if type(self.values[name]) not in _UNSHARED]
         self.ownership.claim_alone(held, map(self.values.__getitem__, held))
 
     def run(self, classes: Mapping[str, type]) -> Taken:
@@ -570,7 +570,7 @@ def _attributes(value: Any) -> Iterable[Any]:
 
 _MANY = 256
 #: Small variables of these types cannot be shared.
-_ALONE = LEAVES | plain.CALLED
+_UNSHARED = LEAVES | plain.CALLED
 
 
 #: What cannot change and yet is worth being one object again, from what length on: short texts Python shares by itself.

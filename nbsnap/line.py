@@ -295,8 +295,6 @@ class Line:
                     self._tasks.put(task)
                 for _ in range(threads):
                     _wait(task.left)
-                if not threads:
-                    self._hash(task)
         except BaseException as error:
             self.fail(error)
             raise

@@ -109,10 +109,8 @@ def repair(store: Store) -> RepairReport:
 class _Seen(NamedTuple):
     """A pack, as it was found."""
 
-    name: str
     records: Index | None
     sound: list[Piece]
-    lost: list[bytes]
     whole: bool  # the pack itself, its end included
     beside: bool  # the index beside it is right
 
@@ -122,7 +120,6 @@ class _Repair:
         self.store = store
         self.backend = store.backend
         self.snapshots: list[Snapshot] = []
-        self.entries: list[Entry] = []
         self.aside: list[str] = []
         self.gone: list[Lost] = []
         self.renamed: list[str] = []
@@ -245,8 +242,9 @@ class _Repair:
         inside = _tried(lambda: self.store.pieces.index_inside(pack, length))
         index = beside or inside
         if index is None:
-            return _Seen(pack, None, [], [], False, False)
-        sound, lost, end = [], [], 0
+            return _Seen(None, [], False, False)
+        sound: list[Piece] = []
+        end = 0
         for number in range(index.count):
             try:
                 piece = index.piece(number, end)
@@ -255,11 +253,10 @@ class _Repair:
             except DamageError as error:
                 if isinstance(error.__cause__, OSError):
                     raise error.__cause__ from None
-                lost.append(index.ids()[number])
-            else:
-                sound.append(piece)
-        whole = inside is not None and not lost and length == inside.end + len(inside.data)
-        return _Seen(pack, index, sound, lost, whole, beside is not None)
+                continue
+            sound.append(piece)
+        whole = inside is not None and len(sound) == index.count and length == inside.end + len(inside.data)
+        return _Seen(index, sound, whole, beside is not None)
 
     def _rewrite(self, old: str, pieces: list[Piece]) -> None:
         """Copy pieces into a new pack, each verified once more."""
