@@ -16,7 +16,7 @@ The contract, each rule with its reason:
    missing folder is empty. So two that clean up at once do not fail each other.
 5. What was published before `create` was called stays readable while others write.
 6. Other errors are OSErrors with errno, as the system gave them. The store makes sentences of them.
-7. Reading writes nothing: no folder, no lock, no access mark.
+7. Reading writes nothing: no folder, no lock, no access mark; but see `owners` for what seems to be another user's.
 8. Any thread may call any verb. A sink belongs to one thread at a time.
 9. Who adds to the store holds it meanwhile (`hold`), many at once; who removes what nobody refers to holds it alone. A
    hold goes with the process that has it. So nothing is removed that a writer has just found there and counts on."""

@@ -76,13 +76,17 @@ class Job:
             os.close(self._pipe)
             return
         try:
-            told = self._read()
+            try:
+                told = self._read()
+            finally:
+                _telling.append(self)  # before it leaves the others, so that `wait` sees it in one of the two
+                os.close(self._pipe)
+                _reap(self.pid)
+                if self in _jobs:
+                    _jobs.remove(self)
+            self._ended(told)
         finally:
-            os.close(self._pipe)
-            _reap(self.pid)
-            if self in _jobs:
-                _jobs.remove(self)
-        self._ended(told)
+            _telling.remove(self)
 
     def _read(self) -> Mapping[str, Any]:
         """Return what the child says at its end."""
@@ -110,6 +114,7 @@ class Job:
 
 
 _jobs: list[Job] = []
+_telling: list[Job] = []  # those whose child is gone, and of which it is being told
 
 
 def refusal(needs: int = 0) -> str:
@@ -152,9 +157,16 @@ def start(name: str, work: Callable[[], dict[str, Any]], ended: Callable[[Mappin
 
 
 def wait(timeout: float | None = None) -> bool:
-    """Wait until no job is under way; tell whether that is so."""
+    """Wait until no job is under way, and it was told of all; tell whether that is so.
+
+    Whoever is told of one and waits himself waits for those under way only: else two could wait for each other.
+    """
     until = None if timeout is None else time.monotonic() + timeout
-    return all(job.wait(None if until is None else max(0.0, until - time.monotonic())) for job in list(_jobs))
+    jobs = list(_jobs)  # first: who leaves it is among the others by then
+    telling = list(_telling)
+    if threading.current_thread() not in [job._thread for job in telling]:
+        jobs += telling
+    return all(job.wait(None if until is None else max(0.0, until - time.monotonic())) for job in jobs)
 
 
 def under_way() -> tuple[str, ...]:

@@ -99,11 +99,9 @@ _ALONE = _alone()
 def cut(taken: Mapping[str, bytes], values: Mapping[str, Any]) -> list[tuple[list[str], tuple[str, ...]]]:
     """Return the names, batch by batch, and what loading a batch imports: where that is missing, the others load."""
     batches: list[tuple[list[str], tuple[str, ...]]] = []
-    names = sorted(taken)
-    arrays = {name for name in names if type(values[name]) not in plain.KINDS}
-    for needs, some in ((), [name for name in names if name not in arrays]), (("numpy",), sorted(arrays)):
+    for needs, of_plain in ((), True), (("numpy",), False):
         batch: list[str] = []
-        for name in some:
+        for name in sorted(name for name in taken if (type(values[name]) in plain.KINDS) is of_plain):
             batch.append(name)
             if zlib.crc32(name.encode("utf-8", "surrogatepass")) < (len(taken[name]) + _EACH) * _STEP:
                 batches.append((batch, needs))

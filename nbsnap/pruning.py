@@ -20,10 +20,10 @@ from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
+from nbsnap.appending import Pack, length_of
 from nbsnap.backends import Hold, sentence
 from nbsnap.errors import DamageError, SnapshotNotFound, StoreError
 from nbsnap.keep import Rules, protected, staying, too_many
-from nbsnap.line import Pack, length_of
 from nbsnap.model import Head
 from nbsnap.packs import Index, Piece, index_length
 from nbsnap.records import Kept
@@ -151,6 +151,7 @@ def _discard(store: Store, entries: Collection[Entry], dry_run: bool, share: flo
         return freed
     store.forget(entry.file for entry in entries)
     store.backend.remove(entry.file for entry in entries)
+    needed.removed()
     if needed.blocked(freed) or not _remove_packs(store, needed, freed, set()):
         return freed
     poor = _poor(store, needed.ids, share)
@@ -166,7 +167,12 @@ class _Needed:
         self.store = store
         self.ids: set[bytes] = set()
         self.unread: dict[str, str] = {}  # manifest -> why it cannot be read
+        self._leaving = leaving
         self._done = set(leaving)
+
+    def removed(self) -> None:
+        """The manifests that were leaving are gone: one that is there again (`Store.sign`) is needed."""
+        self._done.difference_update(self._leaving)
 
     def read(self) -> None:
         """Read the manifests that are there and were not read yet."""

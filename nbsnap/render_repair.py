@@ -16,8 +16,9 @@ NAMES = 12  # of their variables
 
 def repair_sheet(report: RepairReport, *, front: str = "nbsnap") -> Sheet:
     """Return what `check --repair` did, and what it could not keep."""
+    rebuilt = len(report.rebuilt)
     done = [
-        (len(report.rebuilt), count(len(report.rebuilt), "index").replace("indexs", "indexes") + " written again"),
+        (rebuilt, f"{rebuilt:,} {'index' if rebuilt == 1 else 'indexes'} written again"),
         (report.rewritten, count(report.rewritten, "pack") + " copied without what is damaged"),
         (report.found, count(report.found, "piece") + " found without an index"),
         (len(report.renamed), count(len(report.renamed), "record") + " under the right name again"),

@@ -29,11 +29,11 @@ from typing import NamedTuple
 import zstandard
 
 from nbsnap import manifest
+from nbsnap.appending import PAGE, Pack
 from nbsnap.backends import sentence, write_whole
 from nbsnap.digest import PIECE_SIZE, digest
 from nbsnap.errors import DamageError, SnapshotNotFound, StoreError, StoreVersionError
 from nbsnap.folder import FolderBackend
-from nbsnap.line import Pack
 from nbsnap.maintenance import Users, users_of
 from nbsnap.model import Snapshot
 from nbsnap.packs import RAW, ZSTD, Index, Piece, decompress
@@ -60,7 +60,6 @@ __all__ = ["DAMAGED", "opened", "repair"]
 
 DAMAGED = "damaged"
 _MAGIC = b"\x28\xb5\x2f\xfd"  # how a zstd frame begins
-_PAGE = 4096
 _WINDOW = 2 * PIECE_SIZE
 
 
@@ -109,10 +108,8 @@ def repair(store: Store) -> RepairReport:
 class _Seen(NamedTuple):
     """A pack, as it was found."""
 
-    name: str
     records: Index | None
     sound: list[Piece]
-    lost: list[bytes]
     whole: bool  # the pack itself, its end included
     beside: bool  # the index beside it is right
 
@@ -122,7 +119,6 @@ class _Repair:
         self.store = store
         self.backend = store.backend
         self.snapshots: list[Snapshot] = []
-        self.entries: list[Entry] = []
         self.aside: list[str] = []
         self.gone: list[Lost] = []
         self.renamed: list[str] = []
@@ -195,7 +191,7 @@ class _Repair:
         """Copy an altered record to where nobody takes it for a snapshot."""
         head = self.store.head_or_stub(entry)
         long = self.backend.size(entry.file) > manifest.MAX_FILE  # that was never a record
-        name = self._copied(entry, self.backend.read(entry.file, 0, _PAGE if long else manifest.MAX_FILE))
+        name = self._copied(entry, self.backend.read(entry.file, 0, PAGE if long else manifest.MAX_FILE))
         self.aside.append(self.backend.describe(name))
         self.gone.append(Lost(entry.id, head.name, head.notebook, (), whole=True))
 
@@ -245,8 +241,9 @@ class _Repair:
         inside = _tried(lambda: self.store.pieces.index_inside(pack, length))
         index = beside or inside
         if index is None:
-            return _Seen(pack, None, [], [], False, False)
-        sound, lost, end = [], [], 0
+            return _Seen(None, [], False, False)
+        sound: list[Piece] = []
+        end = 0
         for number in range(index.count):
             try:
                 piece = index.piece(number, end)
@@ -255,11 +252,10 @@ class _Repair:
             except DamageError as error:
                 if isinstance(error.__cause__, OSError):
                     raise error.__cause__ from None
-                lost.append(index.ids()[number])
-            else:
-                sound.append(piece)
-        whole = inside is not None and not lost and length == inside.end + len(inside.data)
-        return _Seen(pack, index, sound, lost, whole, beside is not None)
+                continue
+            sound.append(piece)
+        whole = inside is not None and len(sound) == index.count and length == inside.end + len(inside.data)
+        return _Seen(index, sound, whole, beside is not None)
 
     def _rewrite(self, old: str, pieces: list[Piece]) -> None:
         """Copy pieces into a new pack, each verified once more."""
@@ -291,7 +287,7 @@ class _Repair:
                     yield piece
                 at += piece.stored
                 continue
-            page = (at // _PAGE + 1) * _PAGE
+            page = (at // PAGE + 1) * PAGE
             frame = window.find(_MAGIC, at - start + 1, page - start)
             at = start + frame if frame >= 0 else page
 

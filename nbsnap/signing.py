@@ -21,7 +21,7 @@ from nbsnap import keys
 from nbsnap.errors import NbSnapError
 from nbsnap.keys import Key
 
-__all__ = ["Signed", "add", "seal", "sign", "signed"]
+__all__ = ["Signed", "add", "seal", "sign", "signed", "why_not"]
 
 _ONE = re.compile(r"hmac-sha256:([0-9a-f]{16}):([0-9a-f]{64})")
 _MOST = 64  # signatures that are looked at

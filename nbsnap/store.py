@@ -50,6 +50,7 @@ from nbsnap.tree import (
     time_of,
 )
 from nbsnap.wording import beside as in_words
+from nbsnap.wording import short_id
 from nbsnap.writer import Writer, held
 
 __all__ = ["Store", "Writer"]
@@ -57,6 +58,7 @@ __all__ = ["Store", "Writer"]
 HEAD_GUESS = 4096  # nearly all first lines are shorter
 
 _LATEST = re.compile(r"latest(?:~(\d{1,9}))?", re.ASCII)
+_SHORT = len(short_id("0" * 64))  # what people are shown of an id; shorter, a name is meant where there is one
 _PREFIX = re.compile(r"[0-9a-f]{4,64}")
 
 
@@ -142,16 +144,17 @@ class Store:
         """Let a manifest have another signature, which `sign` makes of the one that it has and of its id.
 
         It replaces the file at once, under its own name: the id does not change. The store is held meanwhile, so that
-        a manifest that is being removed does not come back.
+        a manifest that somebody removes just then is gone, or comes back with all that it needs.
         """
         try:
             with held(self):
                 data = self._all(entry)
                 try:
-                    self._fitting(entry, manifest.parse(data).snapshot.head)
+                    head = manifest.decode_head(data)
                     data = manifest.resigned(data, sign)
                 except StoreError as error:
                     raise self._named(entry, error) from None
+                self._fitting(entry, head)
                 write_whole(self.backend, entry.file, data)
         except OSError as error:
             raise sentence(error, self.place, writing=True) from error
@@ -313,17 +316,29 @@ class Store:
             raise SnapshotNotFound(f"no snapshot in {self.place} yet: %snapshot makes one")
         if back := _LATEST.fullmatch(ref):
             return self._latest(entries, int(back[1] or 0), notebook)
-        tag = name_tag(ref)
-        for entry in reversed(entries):
-            if tag and entry.tag == tag and self.head(entry).name == ref:
-                return entry
-        if _PREFIX.fullmatch(ref.lower()):
-            found = self._begins(entries, ref.lower())
-            if not found and notebook is not None:
-                found = self._begins(self.entries(), ref.lower())
-            if found:
-                return found
+        named = self._called(ref, entries)
+        if named is not None and len(ref) < _SHORT:
+            return named
+        meant = self._meant_by(ref.lower(), entries, notebook)
+        if named is not None and meant is not None and named.id != meant.id and len(ref) < len(meant.id):
+            raise SnapshotNotFound(
+                f"{ref} is the name of {named.id[:12]} and the beginning of the id {meant.id}: give a whole id"
+            )
+        if found := meant or named:  # a whole id means itself, whatever else is called so
+            return found
         self._nothing(ref, entries, notebook)
+
+    def _called(self, name: str, entries: Sequence[Entry]) -> Entry | None:
+        """Return the latest of that name."""
+        tag = name_tag(name)
+        return next((e for e in reversed(entries) if tag and e.tag == tag and self.head(e).name == name), None)
+
+    def _meant_by(self, prefix: str, entries: Sequence[Entry], notebook: str | None) -> Entry | None:
+        """Return the one whose id begins so: of this notebook, or of any."""
+        if not _PREFIX.fullmatch(prefix):
+            return None
+        found = self._begins(entries, prefix)
+        return found if found or notebook is None else self._begins(self.entries(), prefix)
 
     def _begins(self, entries: Sequence[Entry], prefix: str) -> Entry | None:
         found = {entry.id: entry for entry in entries if entry.id.startswith(prefix)}

@@ -51,7 +51,7 @@ def words(snapshot: Snapshot, *, stranger: str = "") -> str:
         "unknown": f"it is signed with a key that is not known here{key}: by another user, or on another machine",
         "wrong": f"its signature{key} does not fit: it was altered, or forged",
     }[found.state]
-    if found.state not in GOOD and keys.problems:
+    if found.state in ("unknown", "wrong") and keys.problems:  # for these, all keys were looked at just now
         said += f" ({'; '.join(keys.problems[:2])})"
     return said
 

@@ -72,7 +72,7 @@ def vouch(
             continue
         was = signing.signed(snapshot.head.id, snapshot.signature).state
         if was != "own":
-            store.sign(entry, lambda signature, id: signing.add(signature, id))
+            store.sign(entry, signing.add)
         signed.append(Vouched(snapshot.head, was, snapshot.variables, snapshot.skips))
     refers = summary(read(next(iter(found.values())), store.read)) if len(found) == 1 else ()
     return TrustReport(store.place, key.id, tuple(signed), refers, tuple(problems)), tuple(found.values())

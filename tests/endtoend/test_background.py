@@ -206,6 +206,24 @@ def test_a_child_that_is_killed_is_told() -> None:
     assert _ended(lambda: os.kill(os.getpid(), 9)) == {"error": "the process that wrote it was killed"}
 
 
+def test_who_waits_waits_until_it_was_told() -> None:
+    """Also where the child is gone, and its end is just being told; who is told may wait himself."""
+    told: list[str] = []
+
+    def ended(came: Mapping[str, Any]) -> None:
+        time.sleep(0.3)
+        told.append(f"{came['done']} {background.wait(5)}")
+
+    for turn in range(2):  # the second begins while the first is told
+        assert background.start("work", lambda turn=turn: {"done": turn}, ended)  # type: ignore[misc]
+        until = time.monotonic() + 30
+        while background.under_way() and time.monotonic() < until:
+            time.sleep(0.001)
+    assert len(told) < 2
+    assert background.wait(30)
+    assert sorted(told) == ["0 True", "1 True"]
+
+
 def test_a_child_keeps_no_socket_of_the_session() -> None:
     """A kernel that is started again binds to the ports of the one before, though a child of that one still writes."""
     server = socket.create_server(("127.0.0.1", 0))

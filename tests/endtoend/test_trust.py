@@ -106,6 +106,22 @@ def test_another_users_snapshot_is_shown_and_not_loaded(as_user: Any, own_folder
     assert any("pathlib" in line for line in refers)
 
 
+def test_a_strange_snapshot_called_like_an_id_of_ones_own(as_user: Any, own_folder: Path) -> None:
+    """Who can write into the store gives a snapshot the name of the id of yours: it is not the one that is verified."""
+    ada, eve = as_user("ada"), as_user("eve")
+    id = ada.run("x = [1]\nimport nbsnap\nprint(nbsnap.snapshot(notebook='n', store='st').id)").out.strip()
+    eve.run(MAKE + f"import nbsnap\nnbsnap.snapshot(name={id!r}, notebook='n', store='ev')")
+    (own_folder / "loaded").unlink(missing_ok=True)
+    for pack in (own_folder / "ev" / "packs").iterdir():
+        pack.rename(own_folder / "st" / "packs" / pack.name)
+    (record,) = (own_folder / "ev" / "snapshots").glob("*/*.snap")
+    (book,) = (own_folder / "st" / "snapshots").iterdir()
+    record.rename(book / f"20200101T000000000000Z-{record.name.partition('-')[2]}")
+    done = ada.run("import nbsnap\nprint(nbsnap.verify(notebook='n', store='st').id, len(nbsnap.Store('st').heads()))")
+    assert done.out.split() == [id, "2"], done.err
+    assert not (own_folder / "loaded").exists()
+
+
 def test_trust_loads_it_and_counts_for_the_session(as_user: Any, own_folder: Path) -> None:
     """With `trust` it is loaded, and the same snapshot needs no second word in that process."""
     as_user("ada").save(MAKE)
@@ -243,8 +259,7 @@ def test_the_key_is_private_and_lies_in_jupyters_folder(as_user: Any, own_folder
     """Folder 0700, file 0600, whatever the umask; in the platform's folder where there is no Jupyter; then it stays."""
     ada = as_user("ada")
     ada.run("import os; os.umask(0)\nx = 1\nimport nbsnap; nbsnap.snapshot()")
-    jupyter, data = (Path(ada.env[name]) for name in ("JUPYTER_DATA_DIR", "XDG_DATA_HOME"))
-    key = jupyter / "nbsnap" / "keys" / "own.key"
+    key = Path(ada.env["JUPYTER_DATA_DIR"]) / "nbsnap" / "keys" / "own.key"
     if os.name == "posix":
         assert [path.stat().st_mode & 0o777 for path in (key, key.parent, key.parent.parent)] == [0o600, 0o700, 0o700]
     eve = as_user("eve")

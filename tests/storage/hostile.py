@@ -35,9 +35,9 @@ STAMP = "20300101T000000000000Z"
 #: Everything that reads a store, and what removes from it.
 COMMANDS = [
     "list -v", "show", "show latest~1 -v", "show --html page.html", "show evil", "diff latest~1 latest",
-    "diff latest latest~1 -v", "check", "check --quick", "prune --dry-run --last 1", "delete latest --dry-run",
-    "prune --last 1 --max-size 1MB --dry-run", "check --repair", "check", "prune --last 1 --named", "delete latest",
-    "list",
+    "diff latest latest~1 -v", "check", "check --quick", "trust latest", "trust --all", "prune --dry-run --last 1",
+    "delete latest --dry-run", "prune --last 1 --max-size 1MB --dry-run", "check --repair", "check",
+    "prune --last 1 --named", "delete latest", "list",
 ]  # fmt: skip
 
 
@@ -338,7 +338,7 @@ def asked(place: str) -> Iterator[dict[str, Any]]:
             if form == "json" and command.startswith(("check --q", "prune", "delete")):
                 continue
             if form == "html":
-                if "prune" in command or "repair" in command or "delete" in command:
+                if any(word in command for word in ("prune", "repair", "delete", "trust")):
                     continue
                 args = parser().parse_args(words)
                 try:

@@ -412,6 +412,25 @@ def test_a_writer_waits_until_packs_are_removed(store: Store) -> None:
     assert restore(store, "two") == {"x": noise(MIB, 1)}
 
 
+def test_a_record_that_is_signed_while_it_is_removed(store: Store) -> None:
+    """It comes back with its pieces, or not at all."""
+    save(store, {"x": noise(MIB, 1)}, "one")
+    removing = threading.Thread(target=Store.open(store.backend).delete, args=("one",), kwargs={"notebook": NOTEBOOK})
+
+    def sign(signature: str, id: str) -> str:
+        removing.start()
+        until = time.monotonic() + 30
+        while store.entries() and time.monotonic() < until:
+            time.sleep(0.01)
+        return "signed"
+
+    store.sign(store.entry("one", NOTEBOOK), sign)
+    removing.join(30)
+    assert store.load_entry(store.entry("one", NOTEBOOK)).signature == "signed"
+    assert restore(store, "one") == {"x": noise(MIB, 1)}
+    assert_clean(store)
+
+
 def test_a_reader_in_the_midst_of_it(folder_store: Store) -> None:
     """Who has found out where pieces are finds those that were moved meanwhile."""
     store = folder_store

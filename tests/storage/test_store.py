@@ -271,6 +271,18 @@ def test_a_name_wins_over_an_id(store: Store) -> None:
     assert store.resolve(first.id[:7], NOTEBOOK) == first
 
 
+def test_a_name_does_not_hide_an_id(store: Store) -> None:
+    """As many digits as people are shown of an id mean no other that is called so; a whole id means itself."""
+    first = save(store, {"x": b"1"})
+    for length in (7, 12, 64):
+        save(store, {"x": b"%d" % length}, first.id[:length])
+    for length in (7, 12):
+        with pytest.raises(SnapshotNotFound, match=f"name of .* beginning of the id {first.id}: give a whole id"):
+            store.resolve(first.id[:length], NOTEBOOK)
+    assert store.resolve(first.id, NOTEBOOK) == first
+    assert store.resolve(first.id, "other.ipynb") == first
+
+
 def test_an_ambiguous_prefix_is_an_error(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     """A beginning that two ids share is refused, with more digits of each."""
     save(store, {"x": b"1"})
