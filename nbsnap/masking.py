@@ -19,8 +19,9 @@ import functools
 import re
 from collections.abc import Iterable, Iterator, Sequence
 
+from .called import degree, holds_secrets, may_name, words_of
 from .model import MASK
-from .sieve import Sieve, degree, holds_secrets, may_name, words_of
+from .sieve import Sieve
 
 __all__ = ["is_masked", "mask_cells", "mask_code"]
 
@@ -40,12 +41,17 @@ def mask_cells(
     return tuple((count, mask_code(source, sieve, known)) for count, source in cells)
 
 
-@functools.lru_cache(maxsize=8192)
 def mask_code(source: str, sieve: Sieve, known: tuple[str, ...] = ()) -> str:
     """Return the text of a cell with its secrets masked; `known` are values that are secrets."""
+    masked = _mask_code(source, sieve)
+    return sieve.mask(masked, known) if known else masked
+
+
+@functools.lru_cache(maxsize=8192)
+def _mask_code(source: str, sieve: Sieve) -> str:
     if sieve.names or "-u" in source or may_name(source):
         source = _mask_named(source, sieve)
-    return sieve.mask(source, known)
+    return sieve.mask(source)
 
 
 def _mask_named(source: str, sieve: Sieve) -> str:

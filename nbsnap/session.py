@@ -570,11 +570,13 @@ def is_here(snapshot: str, *, store: Place = None, notebook: str | None = None) 
 # --- the namespace ----------------------------------------------------------------------------------------------------
 
 
-def look_at(namespace: dict[str, Any] | None) -> tuple[dict[str, Any], list[str], dict[str, tuple[int, str]]]:
+def look_at(
+    namespace: dict[str, Any] | None, sieve: Sieve = DEFAULT
+) -> tuple[dict[str, Any], list[str], dict[str, tuple[int, str]]]:
     """Return a namespace, by default the session's, with the names of its variables and the cells that bound them."""
     names = session_names(namespace)
     seen = host.look(names)
-    made = provenance.binders(mask_cells(seen.code, DEFAULT)) if seen.hidden is not None else {}
+    made = provenance.binders(mask_cells(seen.code, sieve)) if seen.hidden is not None else {}
     return names, user_names(names, seen.hidden)[0], made
 
 

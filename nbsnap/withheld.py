@@ -8,14 +8,13 @@ level, and only where it says "perhaps", one by one.
 What is found is told to the capture by identity: a pickler that meets one of these objects refuses it, wherever it
 sits, so it costs a placeholder or its variable, as any other part that cannot be saved (`holes`).
 
-What the look has missed is found afterwards, if it is a value that was found anywhere: `leaks` asks the streams for the
-very bytes, and `inside` finds the objects, for the variables in question to be taken apart once more.
+What the look has missed is found afterwards, if it is a value that was found anywhere: `taking` asks the streams for
+the very bytes, and `inside` finds the objects, for the variables in question to be taken apart once more.
 """
 
 from __future__ import annotations
 
 import collections
-import functools
 import itertools
 import operator
 import re
@@ -25,15 +24,36 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from . import incode, paths
-from .describe import is_a, is_changed_meanwhile, made_in_python, module_of, qualname_of
+from .called import holds_secrets, words_of
+from .describe import is_a, is_changed_meanwhile, module_of
 from .incode import as_text
-from .refused import qualified
-from .sieve import DEFAULT, LONGEST, NAMED, UNSEARCHED, Found, Sieve, holds_secrets, words_of
+from .sieve import DEFAULT, KNOWN, LONGEST, NAMED, UNSEARCHED, Found, Sieve
+from .surface import (
+    CLASS,
+    CODE,
+    DEEPER,
+    EXACT,
+    FLAT,
+    INNER,
+    KINDS,
+    OBJECT,
+    OTHER_TEXTS,
+    PLAIN,
+    ROW,
+    SECRET,
+    TEXT,
+    WIDTH,
+    forget,
+    held_by,
+    name_in,
+    object_words,
+    row_of,
+)
 
 __all__ = ["Withheld", "inside", "search"]
 
 DEPTH = 4
-WIDTH, LENGTH = 1_000, 100
+LENGTH = 100
 OBJECTS = 10_000
 TEXTS = 500_000  # characters
 SHORTEST = 8  # characters of a text that may be a secret by itself
@@ -41,34 +61,6 @@ LONG_KEY = 16  # characters of a key that may be one
 #: More secrets by name in one variable, and it is a table of them: data.
 MANY = 20
 _LOOKED_INSIDE = 200_000  # objects, where a value is known to be in there
-
-#: Objects that are secrets as a whole, with their subclasses.
-OBJECTS_KNOWN: dict[str, str] = {
-    "pydantic.types.SecretStr": "a SecretStr",
-    "pydantic.types.SecretBytes": "a SecretBytes",
-    "pydantic.types.Secret": "a Secret of pydantic",
-    "pydantic.v1.types.SecretStr": "a SecretStr",
-    "pydantic.v1.types.SecretBytes": "a SecretBytes",
-    "starlette.datastructures.Secret": "a Secret of starlette",
-    "google.auth.credentials.Credentials": "Google credentials",
-    "botocore.credentials.Credentials": "AWS credentials",
-    "botocore.credentials.ReadOnlyCredentials": "AWS credentials",
-    "azure.core.credentials.AzureKeyCredential": "an Azure key",
-    "azure.core.credentials.AzureSasCredential": "an Azure key",
-    "azure.core.credentials.AccessToken": "an Azure token",
-    "cryptography.fernet.Fernet": "a private key",
-    "cryptography.fernet.MultiFernet": "a private key",
-    "Crypto.PublicKey.RSA.RsaKey": "a private key",
-    "paramiko.pkey.PKey": "a private key",
-    "requests.auth.HTTPBasicAuth": "a user's password",
-    "httpx._auth.BasicAuth": "a user's password",
-    "aiohttp.helpers.BasicAuth": "a user's password",
-}
-_KEY_PACKAGES = frozenset({"cryptography", "nacl", "ecdsa", "rsa", "Crypto", "Cryptodome"})
-
-
-#: What holds the value of another secret.
-KNOWN = Found("known-secret", "the value of another one", "")
 
 
 @dataclass
@@ -115,80 +107,13 @@ class Withheld:
 
 # ---- the look --------------------------------------------------------------------------------------------------------
 
-_NOTHING, _TEXT, _ROW, _DICT, _OBJECT, _FUNCTION, _CLASS, _WRAPPER, _CODE, _SECRET = range(10)
-_ATOMS = frozenset({int, float, bool, complex, type(None), types.ModuleType, types.BuiltinFunctionType})
-
-
-#: What is around something else -> the names by which it holds that.
-_WRAPPERS: dict[type, tuple[str, ...]] = {
-    staticmethod: ("__func__",),
-    classmethod: ("__func__",),
-    property: ("fget", "fset", "fdel"),
-    functools.partial: ("func", "args", "keywords"),
-    types.MethodType: ("__func__", "__self__"),
-}
-
-
-class _Kinds(dict[type, int]):
-    """How objects of a class are looked into."""
-
-    def __missing__(self, cls: type) -> int:
-        self[cls] = kind = _kind(cls)
-        return kind
-
-
-def _kind(cls: type) -> int:
-    if cls in _ATOMS:
-        return _NOTHING
-    if issubclass(cls, str | bytes | bytearray):
-        return _TEXT
-    if _object_words(cls):
-        return _SECRET
-    if issubclass(cls, dict):
-        return _DICT
-    if issubclass(cls, list | tuple | set | frozenset | collections.deque):
-        return _ROW
-    if cls is types.FunctionType:
-        return _FUNCTION
-    if issubclass(cls, type):
-        return _CLASS
-    if cls is types.CodeType:
-        return _CODE
-    if issubclass(cls, tuple(_WRAPPERS)):
-        return _WRAPPER
-    return _OBJECT if made_in_python(cls) else _NOTHING
-
-
-def _object_words(cls: type) -> str:
-    for base in type.__dict__["__mro__"].__get__(cls):
-        if base is object:
-            break
-        if words := OBJECTS_KNOWN.get(qualified(base)):
-            return words
-        package = module_of(base).partition(".")[0]
-        if package in _KEY_PACKAGES and qualname_of(base).endswith(("PrivateKey", "SigningKey")):
-            return "a private key"
-    return ""
-
-
-_kinds = _Kinds()
-_INNER = frozenset({_DICT, _ROW})
-
-
-class _Deeper(dict[type, bool]):
-    """Whether objects of a class are looked into, or are secrets as a whole."""
-
-    def __missing__(self, cls: type) -> bool:
-        self[cls] = found = _kinds[cls] > _TEXT
-        return found
-
-
-_deeper = _Deeper()
-
 
 def search(values: Mapping[str, Any], sieve: Sieve, closed: Collection[int] = ()) -> Withheld:
     """Return what of these variables is a secret. Objects whose ids are in `closed` are not looked into."""
-    look = _looked_through(values, sieve, closed)
+    try:
+        look = _looked_through(values, sieve, closed)
+    finally:
+        forget()
     found = Withheld(whole=look.whole, sieve=sieve)
     parts = look.parts()
     for root, part, what in parts:
@@ -308,9 +233,9 @@ class _Look:
             values = {name: value for name, value in values.items() if not self.sieve.allows(name)}
         meant = self.sieve.meant(values)
         types = list(map(type, values.values()))
-        kinds = list(map(_kinds.__getitem__, types))
+        kinds = list(map(KINDS.__getitem__, types))
         for name in sorted(meant):
-            text = as_text(values[name]) if _kinds[type(values[name])] == _TEXT else None
+            text = as_text(values[name])
             if text is not None and (found := self.by_name(name, text)) is not None:
                 self.whole[name] = found
         whole = self.whole
@@ -319,23 +244,23 @@ class _Look:
             texts = [(name, text) for name, value in values.items() if (text := _long_text(value)) is not None]
             for (name, _), found in self.by_text(texts):
                 self.whole.setdefault(name, found)
-        rows = list(itertools.compress(values.values(), map(operator.eq, kinds, itertools.repeat(_ROW))))
+        rows = list(itertools.compress(values.values(), map(operator.eq, kinds, itertools.repeat(ROW))))
         if self.careful:
-            rows = list(map(_row, rows))
-        deeper = map(_deeper.__getitem__, types)
-        if self.are_harmless(rows) and not any(_kinds[type(values[name])] == _ROW for name in meant):
-            deeper = map(operator.gt, kinds, itertools.repeat(_ROW))
+            rows = list(map(row_of, rows))
+        deeper = map(DEEPER.__getitem__, types)
+        if self.are_harmless(rows) and not any(KINDS[type(values[name])] == ROW for name in meant):
+            deeper = map(operator.gt, kinds, itertools.repeat(ROW))
         self.level = [
             (value, kind, name, name if name in meant and holds_secrets(name) else "")
             for name, value, kind in itertools.compress(zip(values, values.values(), kinds, strict=True), deeper)
         ]
         for value, kind, name, _ in self.level:
-            if kind == _SECRET:
+            if kind == SECRET:
                 self.whole[name] = self.known_object(value)
 
     def are_harmless(self, rows: list[Any]) -> bool:
         """Tell whether lists and the like hold nothing but atoms and texts that are no secrets."""
-        if not set(map(type, rows)) <= _EXACT:
+        if not set(map(type, rows)) <= EXACT:
             return False
         if max(map(len, rows), default=0) > LENGTH:
             rows = [row for row in rows if len(row) <= LENGTH]
@@ -343,11 +268,11 @@ class _Look:
             return False
         items = list(itertools.chain.from_iterable(rows))
         types = list(map(type, items))
-        return set(types) <= _FLAT and not self.perhaps(items, types)
+        return set(types) <= FLAT and not self.perhaps(items, types)
 
     def perhaps(self, values: Iterable[Any], types: list[type]) -> bool:
         """Tell whether one of many values may be a text that is a secret; quick, and right when it says no."""
-        if not _OTHER_TEXTS.isdisjoint(kinds := set(types)) or any(_kinds[kind] == _TEXT for kind in kinds - _PLAIN):
+        if not OTHER_TEXTS.isdisjoint(kinds := set(types)) or any(KINDS[kind] == TEXT for kind in kinds - PLAIN):
             return True
         texts = list(itertools.compress(values, map(operator.is_, types, itertools.repeat(str))))
         chunks = ["\n".join(texts[start : start + _CHUNK]) for start in range(0, len(texts), _CHUNK)]
@@ -370,7 +295,7 @@ class _Look:
 
     def known_object(self, value: Any) -> Found:
         text = next((held for key, held in paths.attributes(value) if key == "_secret_value"), "")
-        return Found("secret-object", _object_words(type(value)), as_text(text) or "")
+        return Found("secret-object", object_words(type(value)), as_text(text) or "")
 
     def by_text(self, texts: list[tuple[Any, str]]) -> Iterator[tuple[tuple[Any, str], Found]]:
         """Yield those texts that hold a secret, and what it is."""
@@ -399,29 +324,29 @@ class _Look:
         level, self.level = self.level, []
         seen = self.seen
         pairs: list[tuple[Iterable[Any], Iterable[Any], str, str]] = []
-        rows = [(self.row(value), root, called) for value, kind, root, called in level if kind == _ROW]
+        rows = [(self.row(value), root, called) for value, kind, root, called in level if kind == ROW]
         rows = [row for row in rows if len(row[0]) <= LENGTH]
         for value, kind, root, called in level:
-            if kind in (_ROW, _SECRET) or id(value) in seen:
+            if kind in (ROW, SECRET) or id(value) in seen:
                 continue
             seen.add(id(value))
-            if kind == _CODE:
+            if kind == CODE:
                 if (found := incode.find(value, self.sieve, _unknown)) is not None:
                     self.part(root, value, found)
                 continue
-            if kind == _OBJECT and module_of(type(value)) == "__main__":
-                self.level.append((type(value), _CLASS, root, ""))
+            if kind == OBJECT and module_of(type(value)) == "__main__":
+                self.level.append((type(value), CLASS, root, ""))
             if type(value) is dict and not self.careful:
                 if len(value) <= WIDTH:
                     pairs.append((value, value.values(), root, called))
-            elif (held := _held(value, kind)) is not None and len(held[0]) <= WIDTH:
+            elif (held := held_by(value, kind)) is not None and len(held[0]) <= WIDTH:
                 pairs.append((*held, root, called))
         self.pairs(self.affordable(pairs))
         self.rows(self.affordable(rows))
 
     def row(self, value: Any) -> Any:
         """Return what may be gone through of a list and the like, past the methods of the user's class."""
-        return value if type(value) in _EXACT and not self.careful else _row(value)
+        return value if type(value) in EXACT and not self.careful else row_of(value)
 
     def affordable(self, found: list[_Entry]) -> list[_Entry]:
         """Return as many of these, the shortest first, as the budget allows."""
@@ -449,20 +374,21 @@ class _Look:
         """Look at what stands in dicts, and at attributes."""
         keys = list(itertools.chain.from_iterable([keys for keys, _, _, _ in pairs]))
         values = list(itertools.chain.from_iterable([values for _, values, _, _ in pairs]))
-        every = set(keys) if set(map(type, keys)) <= {str} else {key for key in map(_key, keys) if key}
+        every = set(keys) if set(map(type, keys)) <= {str} else {key for key in map(name_in, keys) if key}
         if self.sieve.allowed and any(map(self.sieve.allows, every)):
             both = _side_by_side(keys, values)
-            values = [None if self.sieve.allows(_key(key)) else value for key, value in both]
+            values = [None if self.sieve.allows(name_in(key)) else value for key, value in both]
         if meant := self.sieve.meant(every):
             origins = self.origins(pairs)
-            for key, value, (_, _, root, _) in _side_by_side(keys, values, origins):
-                if (name := _key(key)) in meant:
-                    self.of_name(value, root, name)
-                    if _kinds[type(value)] in _INNER and holds_secrets(name):
-                        self.level.append((value, _kinds[type(value)], root, name))
+            for key, value, (its_keys, its_values, root, _) in _side_by_side(keys, values, origins):
+                if (name := name_in(key)) in meant:
+                    beside = zip(its_keys, its_values, strict=False)
+                    self.of_name(value, root, name, (held for key, held in beside if name_in(key) not in meant))
+                    if KINDS[type(value)] in INNER and holds_secrets(name):
+                        self.level.append((value, KINDS[type(value)], root, name))
         self.items(values, pairs)
         if self.perhaps(long := [key for key in every if len(key) >= LONG_KEY], [str] * len(long)):
-            self.settle([((one[-2], key), key) for one in pairs for key in one[0] if len(_key(key)) >= LONG_KEY])
+            self.settle([((one[-2], key), key) for one in pairs for key in one[0] if len(name_in(key)) >= LONG_KEY])
         for _, held, root, called in pairs:
             if called:
                 for value in held:
@@ -475,24 +401,30 @@ class _Look:
     def items(self, items: list[Any], holders: Sequence[tuple[Any, ...]]) -> None:
         """Look at what stands in containers, whatever its name."""
         types = list(map(type, items))
-        if not set(types) <= _FLAT:
-            deeper = map(_deeper.__getitem__, types)
+        if not set(types) <= FLAT:
+            deeper = map(DEEPER.__getitem__, types)
             for item, (*_, root, called) in itertools.compress(_side_by_side(items, self.origins(holders)), deeper):
-                if (kind := _kinds[type(item)]) == _SECRET:
+                if (kind := KINDS[type(item)]) == SECRET:
                     self.part(root, item, self.known_object(item))
                 else:
-                    self.level.append((item, kind, root, called if kind in _INNER else ""))
+                    self.level.append((item, kind, root, called if kind in INNER else ""))
         if self.perhaps(items, types):
             held = _side_by_side(items, self.origins(holders))
             self.settle(
                 [((root, item), text) for item, (*_, root, _) in held if (text := _long_text(item)) is not None]
             )
 
-    def of_name(self, value: Any, root: str, name: str) -> None:
-        """Look at what goes by the name of a secret."""
-        text = as_text(value) if _kinds[type(value)] == _TEXT else None
+    def of_name(self, value: Any, root: str, name: str, others: Iterable[Any] = ()) -> None:
+        """Look at what goes by the name of a secret, and what stands beside it by other names.
+
+        A plain word that stands there too (`user="postgres", password="postgres"`) is nobody's secret, and would be one
+        object with the other one.
+        """
+        text = as_text(value)
         if text is not None and (found := self.by_name(name, text)) is not None:
-            self.part(root, value, found)
+            alike = not _tells(text) and any(type(other) is str and other == text for other in others)
+            if not alike or self.sieve.is_named(name):
+                self.part(root, value, found)
 
     def shaped(self, value: Any, root: str) -> None:
         """Look at what stands in something of a secret's name."""
@@ -506,82 +438,14 @@ class _Look:
                 self.part(root, value, found)
 
 
-def _key(key: Any) -> str:
-    """Return the name that a key of a dict is."""
-    return key if type(key) is str else (as_text(key) or "") if type(key) is bytes else ""
-
-
-_EXACT = frozenset({list, tuple, set, frozenset})
-_FLAT = _ATOMS | {str}
-_PLAIN = _FLAT | _EXACT | {dict}
-_OTHER_TEXTS = frozenset({bytes, bytearray})
-
-
 def _long_text(value: Any) -> str | None:
     """Return a text that may be a secret by itself."""
     text = as_text(value)
     return text if text is not None and len(text) >= SHORTEST else None
 
 
-def _row(value: Any) -> Any:
-    """Return the items of a list, a tuple, a set or a deque, past the methods of the user's class."""
-    kinds: tuple[Any, ...] = (list, tuple, set, frozenset, collections.deque)
-    for kind in kinds:
-        if is_a(value, kind):
-            return list(kind.__iter__(value))
-    return ()
-
-
-def _held(value: Any, kind: int) -> tuple[list[Any], list[Any]] | None:
-    """Return names and values of what an object holds, without asking it."""
-    if kind == _DICT:
-        if dict.__len__(value) > WIDTH:
-            return None
-        items = list(dict.items(value))
-        return [key for key, _ in items], [held for _, held in items]
-    if kind == _FUNCTION:
-        code = value.__code__
-        defaults = value.__defaults__ or ()
-        names = ["" for _ in defaults] + list(code.co_varnames[: code.co_argcount])  # there may be more defaults
-        more = list((value.__kwdefaults__ or {}).items())
-        free = [
-            (name, cell.cell_contents)
-            for name, cell in zip(code.co_freevars, value.__closure__ or (), strict=False)
-            if not _is_empty(cell)
-        ]
-        given = [*vars(value).items(), ("__doc__", value.__doc__)]
-        pairs = [*zip(names[len(names) - len(defaults) :], defaults, strict=True), *more, *free, *given]
-        return [key for key, _ in pairs], [held for _, held in pairs]
-    if kind == _CLASS:
-        if module_of(value) != "__main__":
-            return None
-        own = type.__dict__["__dict__"].__get__(value)
-        pairs = [(key, _unwrapped(held)) for key, held in list(own.items()) if key not in _OF_EVERY_CLASS]
-        return [key for key, _ in pairs], [held for _, held in pairs]
-    pairs = list(paths.attributes(value))
-    if kind == _WRAPPER:
-        cls = next(cls for cls in _WRAPPERS if is_a(value, cls))
-        pairs += [(name, vars(cls)[name].__get__(value)) for name in _WRAPPERS[cls]]
-    return [key for key, _ in pairs], [held for _, held in pairs]
-
-
-_OF_EVERY_CLASS = frozenset({"__dict__", "__weakref__", "__module__", "__qualname__"})
-
-
-def _unwrapped(held: Any) -> Any:
-    return held.__func__ if type(held) in (staticmethod, classmethod) else held
-
-
 def _unknown(text: str) -> None:
     """Know no text that is a secret: so far there is none."""
-
-
-def _is_empty(cell: types.CellType) -> bool:
-    try:
-        cell.cell_contents  # noqa: B018
-    except ValueError:
-        return True
-    return False
 
 
 def _tells(text: str) -> bool:

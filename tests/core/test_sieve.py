@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import functools
+import gc
 import string
 import sys
 import threading
+import time
 import types
+import weakref
 from collections.abc import Callable
 from typing import Any
 
@@ -14,9 +17,11 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from nbsnap.called import degree, words_of
 from nbsnap.errors import NbSnapError
 from nbsnap.masking import is_masked, mask_code
-from nbsnap.sieve import DEFAULT, MASK, Sieve, degree, words_of
+from nbsnap.model import MASK
+from nbsnap.sieve import DEFAULT, Sieve
 from nbsnap.withheld import search
 
 LETTERS = string.ascii_letters + string.digits
@@ -360,6 +365,33 @@ def test_many_passwords_in_one_variable_are_data_and_touch_no_other() -> None:
     assert (set(table.parts), table.watched, table.known) == ({id(shared)}, {"cfg"}, (shared,))
 
 
+def test_a_plain_word_that_is_the_users_name_too_is_no_secret() -> None:
+    """Both are one object as a rule, and the name is wanted again; not where it is drawn by lot, or the settings say so."""
+    word, drawn = "postgres", "hunter2-abc"
+    assert not search({"cfg": {"user": word, "password": word}}, DEFAULT).watched
+    assert search({"cfg": {"user": "me", "password": word}}, DEFAULT).watched == {"cfg"}
+    assert search({"cfg": {"user": drawn, "password": drawn}}, DEFAULT).watched == {"cfg"}
+    assert search({"cfg": {"user": word, "password": word}}, Sieve(names=("password",))).watched == {"cfg"}
+
+
+def test_a_look_keeps_nothing_alive() -> None:
+    """Neither classes that were met, nor what was found."""
+    made = type("Made", (), {"__module__": "__main__"})
+    search({"value": made(), "made": made, "rows": [made()]}, DEFAULT)
+    gone = weakref.ref(made)
+    del made
+    gc.collect()
+    assert gone() is None
+
+
+def test_long_texts_by_the_name_of_a_secret_are_judged_quickly() -> None:
+    """What a stand-in looks like is asked of short ones only: it takes the square of the length."""
+    started = time.perf_counter()
+    for text in ("[" * 60_000, "x" * 60_000 + "y", "." * 30_000 + "a", "your " + "a" * 60_000 + "\0"):
+        DEFAULT.by_name("password", text)
+    assert time.perf_counter() - started < 1
+
+
 def test_one_known_value_is_the_beginning_of_another() -> None:
     """Nothing of the longer one stays."""
     known = search({"a": {"password": "hunter2-abc"}, "b": {"password": "hunter2-abc-and-more"}}, DEFAULT).known
@@ -437,9 +469,10 @@ def test_known_values_are_masked_wherever_they_stand() -> None:
 
 #: What a cell may be made of, whoever has written it: other ends of lines, halves of letters, open quotes.
 PIECES = [
-    *["password", "token", " = ", "(", ")", ",", "[", "]", "{", "}", ":", "é", "𝔸", "'", '"', '"""', "f'", "b'", "\\", "#"],
-    *["\n", "\r", "\r\n", "\f", "\x0b", "\x1c", "\x85", "\u2028", "\ud800", "\ufeff", "\0", "\t", "!", "%env ", "%%bash"],
-    *["?", " ", "if", "x", "hunter2abc", "=='", "-u a:b ", "=", "lambda ", "system", "run_cell_magic('time', '', "],
+    *["password", "token", " = ", "(", ")", ",", "[", "]", "{", "}", ":", "é", "𝔸", "'", '"', '"""', "f'", "b'", "\\"],
+    *["\n", "\r", "\r\n", "\f", "\x0b", "\x1c", "\x85", "\u2028", "\ud800", "\ufeff", "\0", "\t", "!"],
+    *["#", "%env ", "%%bash", "?", " ", "if", "x", "hunter2abc", "=='", "-u a:b ", "=", "lambda "],
+    *["system", "run_cell_magic('time', '', "],
 ]  # fmt: skip
 
 
