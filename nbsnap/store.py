@@ -27,11 +27,11 @@ from nbsnap import manifest
 from nbsnap.backends import Backend, sentence, write_whole
 from nbsnap.differences import compare
 from nbsnap.errors import DamageError, SnapshotNotFound, StoreError, StoreNotFound, StoreNotWritable, StoreVersionError
-from nbsnap.folder import FolderBackend
 from nbsnap.keep import Rules, parse_size
 from nbsnap.model import Content, Head, Snapshot
 from nbsnap.pages import Look
 from nbsnap.pieces import Pieces
+from nbsnap.places import ArchiveBackend, FolderBackend, backend_at
 from nbsnap.progress import Progress
 from nbsnap.pruning import Choice, choose, discard, spare
 from nbsnap.reader import Reader
@@ -69,7 +69,7 @@ class Store:
     """A place where snapshots are kept. Reading writes nothing; all writing goes through `writer()`."""
 
     def __init__(self, place: str | os.PathLike[str] | Backend, *, create: bool = False) -> None:
-        self.backend: Backend = FolderBackend(place) if isinstance(place, str | os.PathLike) else place
+        self.backend: Backend = backend_at(place) if isinstance(place, str | os.PathLike) else place
         self.place = self.backend.place
         self.problems: list[str] = []  # a line for each manifest that the last heads() could not read
         self.pieces = Pieces(self.backend)
@@ -229,6 +229,10 @@ class Store:
 
     def load_entry(self, entry: Entry) -> Snapshot:
         """Return the snapshot of a manifest; its pieces will be looked for first in the packs that it names."""
+        return self.record(entry)[1]
+
+    def record(self, entry: Entry) -> tuple[bytes, Snapshot]:
+        """Return a manifest as it is, and the snapshot that it holds."""
         data = self._all(entry)
         try:
             snapshot, packs = manifest.parse(data)
@@ -236,7 +240,7 @@ class Store:
             raise self._named(entry, error) from None
         self._fitting(entry, snapshot.head)
         self.pieces.hint(packs)
-        return snapshot
+        return data, snapshot
 
     def needs(self, entry: Entry) -> set[bytes]:
         """Return the ids of all pieces that a manifest names, every byte of it verified."""
@@ -294,7 +298,12 @@ class Store:
 
     def stranger(self) -> str:
         """Return a clause that says whose the store is, or a folder in it, if it is another user's; else ""."""
-        return self.backend.stranger() if isinstance(self.backend, FolderBackend) else ""
+        return self.backend.stranger() if isinstance(self.backend, FolderBackend | ArchiveBackend) else ""
+
+    @property
+    def is_file(self) -> bool:
+        """True for one file that `nbsnap export` has made. It holds what somebody has chosen, of any notebook."""
+        return isinstance(self.backend, ArchiveBackend)
 
     # --- finding ---------------------------------------------------------------------------------------------
 

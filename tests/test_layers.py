@@ -26,13 +26,13 @@ LAYERS = """
     history session
     taking
     opening reports undoing verifying vouching
-    environment living portrait preview | repairing
+    environment living portrait preview | repairing transfer
                                  | maintenance
     looking                      |
     capture rebuild remake       | store
                                  | pruning
-    losses taken teams batches origins | writer later naming
-    pickling                     | reader line
+    losses taken teams batches origins | writer later naming places
+    pickling                     | reader line archive
     reducers definitions holes withheld | pieces folder appending
     memory paths flat plain incode | packs backends
                                  | mapping
