@@ -269,10 +269,9 @@ class _Copying:
             self._in_pack.clear()
         waiting, self._waiting, self._weight = self._waiting, [], 0
         sound = [one for one in waiting if self._is_whole(one)]
-        for one, after in zip(sound, [*sound[1:], None], strict=True):
-            folder = one.entry.file.rpartition("/")[0]
-            last = after is None or after.entry.file.rpartition("/")[0] != folder
-            _put(self.target, one.entry.file, one.data, last=last)
+        folders = [one.entry.file.rpartition("/")[0] for one in sound]
+        for one, folder, after in zip(sound, folders, [*folders[1:], "", ""], strict=False):
+            _put(self.target, one.entry.file, one.data, last=folder != after)
             self.copied.append(one.head)
         if sound:
             self._is_still_there(sound)

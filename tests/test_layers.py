@@ -23,7 +23,7 @@ LAYERS = """
     __init__ __main__
     magics
     cli attempt automatic explaining fresh rerunning since
-    history session
+    history session carrying
     taking
     opening reports undoing verifying vouching
     environment living portrait preview | repairing transfer
@@ -40,13 +40,13 @@ LAYERS = """
     ordering namespace provenance placeholder cells abroad weight
     describe trusting
     startup profile host fleeting meter autosave lost firstline
-    render_history render_repair page bar
+    render_history render_repair render_copy page bar
     render sheets differences
     glance layout tree sources streams calls
     wording manifest background answers keep masking signing
     keyline
     quiet outfile pagemap theme remarks records thumbnail sieve keys
-    model digest progress arguments owners
+    model digest progress arguments owners carryline
     errors parts
 """
 
