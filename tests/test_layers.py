@@ -34,6 +34,7 @@ LAYERS = """
     losses taken teams batches origins | writer later naming places
     pickling                     | reader line archive
     reducers definitions holes withheld | pieces folder appending
+    surface                      |
     memory paths flat plain incode | packs backends
                                  | mapping
     builders sharing refused structs beside | seen pages
@@ -46,7 +47,7 @@ LAYERS = """
     wording manifest background answers keep masking signing
     keyline
     quiet outfile pagemap theme remarks records thumbnail sieve keys
-    model digest progress arguments owners carryline
+    model digest progress arguments owners called carryline
     errors parts
 """
 

@@ -29,6 +29,8 @@ def complete(magics: NbSnap, event: Any) -> list[str]:
     if typed.startswith("-"):
         return sorted(parser._option_string_actions)
     option = next((word for word in reversed(before) if word.startswith("-")), "")
+    if option == "--from":
+        return []  # IPython completes files by itself
     if option == "--beside":
         return ["all", "none", *BESIDE]
     if option in ("--only", "--exclude", "--explain"):

@@ -130,6 +130,43 @@ def test_settings_of_a_program(two_shells: Any) -> None:
     assert [skip["name"] for skip in report["skipped"]] == ["badge", "code"]
 
 
+def test_a_secret_that_no_placeholder_can_stand_for(two_shells: Any) -> None:
+    """What makes its own text of it stays behind, and with it what needs that; the rest is saved."""
+    report = two_shells.save(
+        f"""
+import random
+password = {PASSWORD!r}
+class Odd:
+    def __reduce__(self): return (str, ("it is " + password,))
+class Holder:
+    odd = Odd()
+class Told:
+    "Says nothing."
+holder, told, odd, rest = Holder(), Told(), Odd(), [1, 2]
+Told.__doc__ = "Use " + password
+"""
+    )
+    assert PASSWORD.encode() not in everything(two_shells.folder / ".nbsnap")
+    assert PASSWORD not in json.dumps(report)
+    told = {(skip["name"], skip["kind"]) for skip in report["skipped"]}
+    assert told == {("password", "skipped"), ("odd", "skipped"), ("holder", "skipped"), ("Holder", "skipped"),
+                    ("Told", "partly")}  # fmt: skip
+    restored, wrong = two_shells.restore({"the rest": "rest == [1, 2] and type(told) is Told"})
+    assert (restored["failed"], wrong) == ([], {})
+
+
+@pytest.mark.kernel
+def test_what_the_settings_allow_is_not_masked_in_the_text_of_a_function(kernel_pair: Any) -> None:
+    """The same sieve is asked everywhere."""
+    kernel = kernel_pair.start()
+    kernel.run("%config NbSnap.not_secret = ['password']")
+    kernel.run("def login(password='joshua-1'): return password")
+    kernel.run("%snapshot")
+    kernel = kernel_pair.restart()
+    kernel.run("%restore")
+    assert "'joshua-1'" in kernel.run("import inspect; print(inspect.getsource(login))").text
+
+
 @pytest.mark.kernel
 def test_a_notebook(kernel_pair: Any) -> None:
     """History, code, previews, HTML, diffs and output hold none; --rerun refuses what was masked, and says why."""
