@@ -308,8 +308,18 @@ class Store:
     # --- finding ---------------------------------------------------------------------------------------------
 
     def resolve(self, ref: str = "latest", notebook: str | None = None) -> Head:
-        """Return the head of the snapshot that `ref` means: "latest", "latest~N", a name, or the beginning of an id."""
-        entry = self.entry(ref, notebook)
+        """Return the head of the snapshot that `ref` means: "latest", "latest~N", a name, or the beginning of an id.
+
+        A name that this notebook does not know may be that of another one, if of one only. (Not so for `entry`, by which
+        snapshots are removed.)
+        """
+        try:
+            entry = self.entry(ref, notebook)
+        except SnapshotNotFound:
+            found = self._of_another(ref, notebook)
+            if found is None:
+                raise
+            entry = found
         try:
             return self.head(entry)
         except DamageError as error:
@@ -341,6 +351,21 @@ class Store:
         """Return the latest of that name."""
         tag = name_tag(name)
         return next((e for e in reversed(entries) if tag and e.tag == tag and self.head(e).name == name), None)
+
+    def _of_another(self, name: str, notebook: str | None) -> Entry | None:
+        """Return the latest of a name that one other notebook has; None where none has it."""
+        if notebook is None or _LATEST.fullmatch(name):
+            return None
+        tag, books = name_tag(name), dict[str, Entry]()
+        for entry in self.entries():
+            with contextlib.suppress(StoreError, SnapshotNotFound):
+                if entry.tag == tag and (head := self.head(entry)).name == name:
+                    books[head.notebook] = entry
+        if len(books) > 1:
+            raise SnapshotNotFound(
+                f"{name!r} is the name of snapshots of {' and '.join(sorted(books)[:5])}: give an id"
+            )
+        return next(iter(books.values()), None)
 
     def _meant_by(self, prefix: str, entries: Sequence[Entry], notebook: str | None) -> Entry | None:
         """Return the one whose id begins so: of this notebook, or of any."""
