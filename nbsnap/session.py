@@ -454,6 +454,7 @@ def restore(
     place, _ = store_place(store, reading=True)
     with opened_store(place, create=False, reading=book) as opened:
         record = opened.find(snapshot, book_of(opened, book))
+        foreign = reports.of_another(record.head, snapshot, book_of(opened, book))
         skips = {skip.name: skip for skip in record.skips}
         saved = [variable.name for variable in record.variables]
         chosen = set(selected([*saved, *(name for name in skips if name not in saved)], only, exclude))
@@ -469,7 +470,7 @@ def restore(
             )
             report = reports.restored(
                 record, opened.place, wanted, (), not_saved, others, exact, started, dry_run=True, beside=entries,
-                notes=said,
+                notes=foreign + said,
             )  # fmt: skip
             return replace(report, trust=trusted)
         trusted = checked(record, opened, trust)
@@ -507,7 +508,7 @@ def restore(
             here = [name for name in wanted if name in built.values]
             turn.restored = {name: built.values[name] for name in here}
             state.put(parts, _entries(built, turn), turn)
-            notes += (*_remarks(first), *_remarks(built), *turn.notes, *_parted(record, set(here), names))
+            notes += (*foreign, *_remarks(first), *_remarks(built), *turn.notes, *_parted(record, set(here), names))
             report = reports.restored(
                 record, opened.place, here, failed, not_saved, others, exact, started, notes=notes, beside=turn.done
             )

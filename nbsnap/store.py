@@ -310,8 +310,8 @@ class Store:
     def resolve(self, ref: str = "latest", notebook: str | None = None) -> Head:
         """Return the head of the snapshot that `ref` means: "latest", "latest~N", a name, or the beginning of an id.
 
-        A name that this notebook does not know may be that of another one, if of one only. (Not so for `entry`, by which
-        snapshots are removed.)
+        A name that this notebook does not know may be that of another one, if of one only. (Not so for `entry`, by
+        which snapshots are removed.)
         """
         try:
             entry = self.entry(ref, notebook)
@@ -362,9 +362,8 @@ class Store:
                 if entry.tag == tag and (head := self.head(entry)).name == name:
                     books[head.notebook] = entry
         if len(books) > 1:
-            raise SnapshotNotFound(
-                f"{name!r} is the name of snapshots of {' and '.join(sorted(books)[:5])}: give an id"
-            )
+            whose = " and ".join(sorted(books)[:5])
+            raise SnapshotNotFound(f"{name!r} is the name of snapshots of {whose}: give the beginning of an id")
         return next(iter(books.values()), None)
 
     def _meant_by(self, prefix: str, entries: Sequence[Entry], notebook: str | None) -> Entry | None:

@@ -234,7 +234,11 @@ def test_resolve(store: Store) -> None:
         assert store.resolve(head.id, NOTEBOOK) == head
         assert store.resolve(head.id[:10].upper(), NOTEBOOK) == head  # ids are found in all notebooks
     assert store.resolve("elsewhere") == other
+    assert store.resolve("elsewhere", NOTEBOOK) == other  # a name that one other notebook has
     with pytest.raises(SnapshotNotFound):
+        store.entry("elsewhere", NOTEBOOK)  # by which snapshots are removed
+    save(store, {"x": b"5"}, "elsewhere", notebook="third.ipynb")
+    with pytest.raises(SnapshotNotFound, match=r"'elsewhere' is the name of snapshots of other.ipynb and third.ipynb"):
         store.resolve("elsewhere", NOTEBOOK)
     with pytest.raises(SnapshotNotFound):
         store.resolve(a.id[:3], NOTEBOOK)
