@@ -11,7 +11,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from nbsnap.arguments import split
-from nbsnap.errors import StoreNotFound, TrustError
+from nbsnap.errors import TrustError
 from nbsnap.magics.lines import AS_THEY_WERE, errors, parsed
 from nbsnap.magics.showing import say, screen, show
 
@@ -63,10 +63,9 @@ def _where(magics: NbSnap, args: Any) -> dict[str, Any]:
     """Return the store and the notebook that are meant: those that are set, or what the line names."""
     if not args.source:
         return magics.where()
-    place = os.path.expanduser(args.source)
-    if "://" not in place and not os.path.exists(place):
-        raise StoreNotFound(f"there is nothing at {place}")
-    return {"store": place, "notebook": None}
+    from nbsnap.store import Store
+
+    return {"store": Store.open(os.path.expanduser(args.source)), "notebook": None}
 
 
 def _source(args: Any) -> str:

@@ -262,7 +262,7 @@ def test_resolve_tells_what_is_close(store: Store) -> None:
     with pytest.raises(SnapshotNotFound, match="nbsnap list"):
         store.resolve("zzzzzz", NOTEBOOK)
     with pytest.raises(SnapshotNotFound, match="yet"):
-        store.resolve("before-train", "new.ipynb")
+        store.resolve("latest", "new.ipynb")
     with pytest.raises(SnapshotNotFound, match=r"no snapshot has the id"):
         store.load("0" * 64)
 
