@@ -34,7 +34,7 @@ from nbsnap.digest import Bytes
 from nbsnap.errors import DamageError, NbSnapError, StoreError
 from nbsnap.folder import OpenFile, flush, flush_folder, lock
 from nbsnap.mapping import PAGE, is_safe
-from nbsnap.tree import parse_pack
+from nbsnap.tree import STORE_FILE, parse_pack
 
 __all__ = ["ArchiveBackend", "ArchiveWriter", "is_archive"]
 
@@ -595,9 +595,10 @@ def _may_take_up(found: os.stat_result) -> bool:
 
 
 def _begins_so(fd: int) -> bool:
-    """Tell whether a file begins as one that is being written: nothing, the first header, or the place for it."""
-    first = _read(_Open(fd), 0, _LOCAL.size + len("store.json"))
-    return not first.strip(b"\0") or (first[:4] == _LOCAL_SIGN and first[_LOCAL.size :] == b"store.json")
+    """Tell whether a file begins as one that is being written: with the first header, or as much as got through."""
+    first = _read(_Open(fd), 0, _LOCAL.size + len(STORE_FILE))
+    sign, name = first[:4].rstrip(b"\0"), first[_LOCAL.size :].rstrip(b"\0")
+    return _LOCAL_SIGN.startswith(sign) and STORE_FILE.encode().startswith(name)
 
 
 def _moment() -> tuple[int, int]:
