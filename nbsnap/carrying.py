@@ -76,7 +76,8 @@ def _import(args: argparse.Namespace, notebook: Notebook, progress: meter.Progre
     report = _copied(source, target, args, notebook, progress)
     if cut:
         report = replace(report, problems=(f"{cut}: what is whole in it was taken", *report.problems))
-    return _told(report, copy_sheet(report, "Imported", _next(report, source, target, args)))
+    lines = () if args.dry_run else _next(report, source, target)
+    return _told(report, copy_sheet(report, "Imported", lines))
 
 
 def _sync(args: argparse.Namespace, notebook: Notebook, progress: meter.Progress) -> Told:
@@ -161,9 +162,13 @@ def _target(place: str, *, dry_run: bool) -> Store:
 # --- what to do next --------------------------------------------------------------------------------------------------
 
 
-def _next(report: CopyReport, source: Store, target: Store, args: argparse.Namespace) -> Sequence[str]:
+def _next(report: CopyReport, source: Store, target: Store) -> Sequence[str]:
     """Return lines that say how to restore what came, and what it has changed for notebooks that are there."""
-    if report.dry_run or not report.copied:
+    there = {entry.id for entry in target.entries()}
+    last = next(iter(report.copied[-1:]), None)
+    if last is None:  # all of it was there
+        last = next((head for head in reversed(source.heads()) if head.id in there), None)
+    if last is None:
         return ()
     lines = []
     came = {head.id for head in report.copied}
@@ -176,14 +181,13 @@ def _next(report: CopyReport, source: Store, target: Store, args: argparse.Names
         names = {head.name for head in report.copied if head.notebook == book and head.name}
         if both := sorted(names & {head.name for head in mine}):
             lines.append(f"{listed(both)} is the name of another one in {book}, too: it means the newest of them")
-    last = report.copied[-1]
     try:
         trust = trusting.judge(target.load(last.id)) in trusting.GOOD
     except NbSnapError:
         trust = True
     if not trust:
         lines.append(f"not made by you, as far as can be told; what is in it: nbsnap show {_reference(target, last)}")
-    them = "it" if len(report.copied) == 1 else "the newest"
+    them = "it" if len(report.copied) + report.already == 1 else "the newest"
     lines.append(f"Restore {them} with: %restore {_reference(target, last)}{'' if trust else ' --trust'}")
     return lines
 
