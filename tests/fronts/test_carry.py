@@ -187,7 +187,7 @@ def test_errors(here, saved, words, code, said):
 def test_interrupted(here, own_folder, how):
     """Ctrl-C is one line; killed or interrupted, the store is sound, and the same command goes on and completes it."""
     for number in range(4):
-        nbsnap.snapshot({"a": os.urandom(30 << 20), "n": number}, name=f"s{number}", notebook="n", store=".nbsnap")
+        nbsnap.snapshot({"a": os.urandom(20 << 20), "n": number}, name=f"s{number}", notebook="n", store=".nbsnap")
     program = "import nbsnap.transfer, nbsnap.cli, sys; nbsnap.transfer.FULL = 8 << 20; sys.exit(nbsnap.cli.main())"
     words = [sys.executable, "-c", program]
     for arguments, place in ((["sync", ".nbsnap", "b"], "b"), (["export", "--all", "x.nbsnap"], "x.nbsnap")):
