@@ -155,7 +155,7 @@ def test_the_recipes(kernel_pair: Any, tmp_path: Path) -> None:
         str(ada.work): "/home/ada/work", str(ben.work): "/home/ben", str(stick / "work"): "/media/stick/work",
         str(other.work): "/home/other/work",
     }  # fmt: skip
-    ada.python("big = bytes(100_000); cfg = {1: 2}; nbsnap.snapshot(name='before-train')")
+    ada.python("big = bytes(100_000); cfg = {1: 2}; nbsnap.snapshot(name='before-train', exclude=['nbsnap'])")
 
     def follow(person: Person, block: str) -> None:
         for part in re.split(r"^\$ ", block, flags=re.M)[1:]:
@@ -176,7 +176,7 @@ def test_the_recipes(kernel_pair: Any, tmp_path: Path) -> None:
     kernel.run("assert big == bytes(100_000)")
     kernel.kill()
 
-    ada.python("nbsnap.restore(); cfg = {1: 3}; nbsnap.snapshot()")
+    ada.python("nbsnap.restore(); cfg = {1: 3}; nbsnap.snapshot(exclude=['nbsnap'])")
     ada.nbsnap("key", "export", str(tmp_path / "key"))
     other.nbsnap("key", "import", str(tmp_path / "key"))
     there, back = re.findall(r"```console\n(.*?)```", machine, re.S)
