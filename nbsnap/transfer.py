@@ -88,7 +88,7 @@ def copy(
                 target.backend.sweep()
                 work.run()
     except OSError as error:
-        raise sentence(error, target.place, writing=True) from error
+        raise _said(error, target.place) from error
     return CopyReport(
         source=source.place,
         target=target.place,
@@ -101,6 +101,12 @@ def copy(
         notes=tuple(work.notes),
         problems=tuple(work.problems),
     )
+
+
+def _said(error: OSError, place: str) -> StoreError:
+    """Return the error of ours; another place for the store, which it may name, is no cure here."""
+    said = sentence(error, place, writing=True)
+    return type(said)(str(said).partition("; NBSNAP_STORE")[0])
 
 
 class _Waiting(NamedTuple):
@@ -476,12 +482,12 @@ def export(
             heads = target.heads()
             if not heads:
                 archive.discard()
-                raise DamageError("; ".join(report.problems) or "there is nothing to export")
+                raise DamageError("; ".join((*report.problems, *target.problems)) or "there is nothing to export")
             if progress is not None:
                 progress.begin("flushing to the disk")
             length = archive.finish()
     except OSError as error:
-        raise sentence(error, place, writing=True) from error
+        raise _said(error, place) from error
     took = time.perf_counter() - started
     return replace(report, copied=tuple(heads), already=0, bytes=length, seconds=took)
 

@@ -382,8 +382,8 @@ def zip_promises(place: Path) -> bytes:
 
 
 def zip_many(place: Path) -> bytes:
-    """A hundred thousand members."""
-    return _zip([*_members(place), *((f"damaged/{number}", b"") for number in range(100_000))])
+    """Thirty thousand members."""
+    return _zip([*_members(place), *((f"damaged/{number}", b"") for number in range(30_000))])
 
 
 def zip_small(place: Path) -> bytes:
