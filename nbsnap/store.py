@@ -353,7 +353,7 @@ class Store:
         return next((e for e in reversed(entries) if tag and e.tag == tag and self.head(e).name == name), None)
 
     def _of_another(self, name: str, notebook: str | None) -> Entry | None:
-        """Return the latest of a name that one other notebook has; None where none has it."""
+        """Return the latest of a name that one other notebook has, and this one has not; None where there is none."""
         if notebook is None or _LATEST.fullmatch(name):
             return None
         tag, books = name_tag(name), dict[str, Entry]()
@@ -361,6 +361,8 @@ class Store:
             with contextlib.suppress(StoreError, SnapshotNotFound):
                 if entry.tag == tag and (head := self.head(entry)).name == name:
                     books[head.notebook] = entry
+        if notebook in books:
+            return None
         if len(books) > 1:
             whose = " and ".join(sorted(books)[:5])
             raise SnapshotNotFound(f"{name!r} is the name of snapshots of {whose}: give the beginning of an id")
