@@ -23,7 +23,7 @@ from nbsnap.render import reference
 from nbsnap.render_copy import copy_sheet
 from nbsnap.store import Store
 from nbsnap.transfer import chosen, copy, export
-from nbsnap.tree import STORE_FILE
+from nbsnap.tree import STORE_FILE, Entry
 from nbsnap.wording import listed, short_id
 
 __all__ = ["run"]
@@ -52,7 +52,7 @@ def _export(args: argparse.Namespace, notebook: Notebook, progress: meter.Progre
     book = notebook(store, args.notebook)
     if args.all and refs:
         raise NbSnapError(f"either --all, or {refs[0]}")
-    if not refs and "." not in file and os.sep not in file and _means(store, file, book):
+    if not refs and not args.all and os.sep not in file and _means(store, file, book):
         raise NbSnapError(f"{file} is a snapshot: say into which file, as in: nbsnap export {file} {file}.nbsnap")
     entries = chosen(store, refs or ["latest"], book, every=args.all)
     report = export(store, entries, file, force=args.force, dry_run=args.dry_run, progress=progress)
@@ -73,7 +73,8 @@ def _means(store: Store, ref: str, book: str | None) -> bool:
 def _import(args: argparse.Namespace, notebook: Notebook, progress: meter.Progress) -> Told:
     source, cut = _carried(args.file)
     target = _target(args.store or host.default_store()[0], dry_run=args.dry_run)
-    report = _copied(source, target, args, notebook, progress)
+    entries = _meant(source, args, notebook)
+    report = copy(source, target, entries, dry_run=args.dry_run, progress=progress)
     if cut:
         report = replace(report, problems=(f"{cut}: what is whole in it was taken", *report.problems))
     lines = () if args.dry_run else _next(report, source, target)
@@ -85,12 +86,23 @@ def _sync(args: argparse.Namespace, notebook: Notebook, progress: meter.Progress
         raise NbSnapError(f"{args.a} and {args.b} are the same place")
     source = _source(args.a)
     target = _target(args.b, dry_run=args.dry_run)
-    there = _copied(source, target, args, notebook, progress)
-    record, sheets, code = _told(there, copy_sheet(there, "Copied"))
-    if args.both:
-        back = _copied(target, source, args, notebook, progress)
-        other, more, second = _told(back, copy_sheet(back, "Copied"))
-        record |= {"ok": record["ok"] and other["ok"], "back": other}
+    ways = [(source, target), (target, source)] if args.both else [(source, target)]
+    meant: list[list[Entry] | SnapshotNotFound] = []
+    for one, _ in ways:
+        try:
+            meant.append(_meant(one, args, notebook))
+        except SnapshotNotFound as error:
+            meant.append(error)
+    if isinstance(meant[0], SnapshotNotFound) and isinstance(meant[-1], SnapshotNotFound):
+        raise meant[0]
+    told = []
+    for (one, other), entries in zip(ways, meant, strict=True):
+        found = [] if isinstance(entries, SnapshotNotFound) else entries  # it is in the other one
+        report = copy(one, other, found, dry_run=args.dry_run, progress=progress)
+        told.append(_told(report, copy_sheet(report, "Copied")))
+    record, sheets, code = told[0]
+    for back, more, second in told[1:]:
+        record |= {"ok": record["ok"] and back["ok"], "back": back}
         sheets, code = [*sheets, *more], code or second
     return record, sheets, code
 
@@ -102,18 +114,9 @@ _COMMANDS: dict[str, Callable[[argparse.Namespace, Notebook, meter.Progress], To
 }
 
 
-def _copied(
-    source: Store, target: Store, args: argparse.Namespace, notebook: Notebook, progress: meter.Progress
-) -> CopyReport:
-    try:
-        book = notebook(source, args.notebook)
-        entries = chosen(source, args.snapshots, book, every=not args.snapshots)
-    except SnapshotNotFound:
-        if args.command == "sync" and args.both:  # it may be in the other one
-            entries = []
-        else:
-            raise
-    return copy(source, target, entries, dry_run=args.dry_run, progress=progress)
+def _meant(source: Store, args: argparse.Namespace, notebook: Notebook) -> list[Entry]:
+    """Return the snapshots that are to be copied: those that are named, else all, of the notebook or of any."""
+    return chosen(source, args.snapshots, notebook(source, args.notebook), every=not args.snapshots)
 
 
 def _told(report: CopyReport, sheet: Sheet) -> Told:

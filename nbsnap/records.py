@@ -164,7 +164,7 @@ class CopyReport(Jsonable):
     copied: tuple[Head, ...]  # oldest first
     already: int  # snapshots that were asked for and are in the target already
     pieces: int
-    bytes: int  # of these pieces, as they are coded
+    bytes: int  # of these pieces, as they are coded; of an export that was done, of the file
     seconds: float
     dry_run: bool = False
     notes: tuple[str, ...] = ()

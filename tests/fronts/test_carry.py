@@ -108,7 +108,12 @@ def test_sync(here, saved):
     assert ids(here) == ids(here, "--store", "b")
     here("export", "--all", "all.nbsnap")
     assert here("sync", "all.nbsnap", "c", "extra").out.startswith("Copied extra")
-    for place in (".nbsnap", "b", "c"):
+    assert "Copied extra" in here("sync", "c", "d", "extra", "--both").out
+    other = nbsnap.snapshot({"o": 1}, name="other", notebook="c.ipynb", store="d")
+    assert [line.split()[1] for line in here("sync", "c", "d", "other", "--both").out.splitlines()] == ["0", "other"]
+    assert here("sync", "c", "d", "nope", "--both", ok=False).code == 3
+    assert other.id in ids(here, "--store", "c")
+    for place in (".nbsnap", "b", "c", "d"):
         assert here("check", "--store", place).code == 0
 
 
