@@ -18,6 +18,7 @@ import difflib
 import json
 import os
 import re
+import shlex
 import time
 from collections.abc import Callable, Iterable, Sequence
 from itertools import islice
@@ -409,7 +410,8 @@ class Store:
             ids = [head.id[: max(7, len(ref))] for head in heads]
             close = difflib.get_close_matches(ref.lower(), ids, n=3, cutoff=0.5)
         whose = f" of {notebook}" if notebook is not None else ""
-        hint = f"close: {', '.join(close)}" if close else "`nbsnap list` shows what there is"
+        there = f"`nbsnap list --store {shlex.quote(self.place)}`" if self.is_file else "`nbsnap list`"
+        hint = f"close: {', '.join(close)}" if close else f"{there} shows what there is"
         raise SnapshotNotFound(f"no snapshot {ref!r}{whose}; {hint}")
 
     # --- the history -----------------------------------------------------------------------------------------
