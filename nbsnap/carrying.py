@@ -158,7 +158,7 @@ def _target(place: str, *, dry_run: bool) -> Store:
         return Store.open(place)
     except StoreNotFound:
         nothing = MemoryBackend()
-        nothing.place = os.path.abspath(place)
+        nothing.place = place if "://" in place else os.path.abspath(place)
         return Store(nothing, create=True)
 
 

@@ -20,7 +20,14 @@ from storage.making import NOTEBOOK, assert_clean, mixed, noise, restore, save
 from nbsnap import archive, transfer
 from nbsnap.archive import ALIGNED, ArchiveBackend, ArchiveWriter, is_archive
 from nbsnap.digest import PIECE_SIZE
-from nbsnap.errors import DamageError, NbSnapError, SnapshotNotFound, StoreError, StoreNotFound
+from nbsnap.errors import (
+    DamageError,
+    NbSnapError,
+    SnapshotNotFound,
+    StoreError,
+    StoreNotFound,
+    StoreVersionError,
+)
 from nbsnap.mapping import Region, is_safe
 from nbsnap.model import Group
 from nbsnap.store import Store
@@ -508,3 +515,38 @@ def test_nothing_by_that_name(file: Path) -> None:
     """An unknown snapshot is the same line as in a folder."""
     with pytest.raises(SnapshotNotFound, match="close: one"):
         Store(file).find("onee")
+
+
+@POSIX
+def test_a_link_to_it(file: Path, source: Store, tmp_path: Path) -> None:
+    """The user's own arrangement: it is read by way of a link."""
+    (tmp_path / "link").symlink_to(file)
+    same(tmp_path / "link", source)
+    assert Store(tmp_path / "link").stranger() == ""
+
+
+@pytest.mark.skipif(os.name != "posix" or os.geteuid() != 0, reason="needs root, to give a file away")
+def test_another_users_file(file: Path) -> None:
+    """It is told whose it is, so that a restore asks for --trust; and it is not mapped."""
+    os.chown(file, 12345, -1)
+    store = Store(file)
+    assert "belongs to another user: uid 12345" in store.stranger()
+    assert buffers(store, "big").parts == 0
+
+
+def test_of_a_later_format(file: Path, tmp_path: Path) -> None:
+    """A file of a format that this nbsnap does not know is refused; a record of one is passed over, and named."""
+    with zipfile.ZipFile(file) as old, zipfile.ZipFile(tmp_path / "later", "w") as new:
+        for name in old.namelist():
+            new.writestr(name, b'{"format":2}' if name == "store.json" else old.read(name))
+    with pytest.raises(StoreVersionError):
+        Store(tmp_path / "later")
+    with zipfile.ZipFile(file) as old, zipfile.ZipFile(tmp_path / "record", "w") as new:
+        for name in old.namelist():
+            data = old.read(name)
+            new.writestr(name, data.replace(b'"format":1,', b'"format":2,') if name.endswith(".snap") else data)
+    target = Store(tmp_path / "target", create=True)
+    report = copy(Store(tmp_path / "record"), target, Store(tmp_path / "record").entries())
+    assert (len(report.problems), report.copied) == (3, ())
+    assert all("upgrade" in line for line in report.problems)
+    assert_clean(target)
