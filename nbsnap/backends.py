@@ -60,9 +60,10 @@ class Hold(Protocol):
 
 
 class File(Protocol):
-    """A file that may be mapped. It is open as long as somebody holds this."""
+    """A file that may be mapped, or a part of one. It is open as long as somebody holds this."""
 
     fd: int
+    start: int  # where in the open file it begins
     size: int
 
     def read_into(self, offset: int, buffer: memoryview) -> int:

@@ -1,4 +1,4 @@
-"""The command line: `nbsnap list | show | diff | delete | prune | trust | check | key | enable | disable`.
+"""The command line: `nbsnap list | show | diff | delete | prune | trust | check | export | import | sync | key | …`.
 
 Nothing here unpickles anything, so that it is safe on a store of unknown origin; and it starts without IPython, numpy
 or pickle. Each command is a function from its arguments to an exit code; what it says goes to stdout (text, or with
@@ -27,7 +27,7 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from nbsnap import __version__, keyline
+from nbsnap import __version__, carryline, keyline
 from nbsnap.arguments import COMMANDS, add
 from nbsnap.errors import NbSnapError, SnapshotNotFound
 
@@ -57,8 +57,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 0
     except OSError as error:
         return _failed(f"{error.filename or ''}: {error.strerror or error}".lstrip(": "), 1)
-    except KeyboardInterrupt:
-        return _failed("interrupted", 130)
+    except KeyboardInterrupt as stop:
+        return _failed(f"interrupted{stop}", 130)
 
 
 def _failed(message: str, code: int) -> int:
@@ -86,6 +86,11 @@ def parser() -> argparse.ArgumentParser:
         add(one, name)
         if name == "diff":
             one.add_argument("--exit-code", action="store_true", help="exit with 8 if anything is different")
+        one.set_defaults(command=name)
+
+    for name, text in carryline.COMMANDS.items():
+        one = _command(commands, name, _carry, text, store=name != "sync", notebook=True)
+        carryline.add(one, name)
         one.set_defaults(command=name)
 
     text = "Let every IPython and kernel of a profile load nbsnap when it starts."
@@ -143,6 +148,18 @@ def _record(command: str, report: Jsonable, store: Store) -> dict[str, Any]:
         return {key: record[key] for key in ("head", "variables", "skips", "packages", "history", "cwd")} | trust
     ok = getattr(report, "ok", None)
     return record if ok is None else {"ok": ok, **record}
+
+
+def _carry(args: argparse.Namespace) -> int:
+    from nbsnap.carrying import run
+
+    record, sheets, code = run(args, _notebook)
+    if args.json:
+        _print_json(record)
+    else:
+        for sheet in sheets:
+            _print(sheet)
+    return code
 
 
 def _key(args: argparse.Namespace) -> int:

@@ -37,7 +37,7 @@ from nbsnap.digest import Bytes
 from nbsnap.mapping import is_safe
 from nbsnap.quiet import begin
 
-__all__ = ["FolderBackend", "OpenFile"]
+__all__ = ["FolderBackend", "OpenFile", "flush", "flush_folder", "lock"]
 
 _fcntl: ModuleType | None
 try:
@@ -61,7 +61,7 @@ def _host() -> str:
     return re.sub(r"[^A-Za-z0-9.]+", "_", socket.gethostname())[:40].strip(".") or "host"
 
 
-def _flush(fd: int) -> None:
+def flush(fd: int) -> None:
     """Have the disk itself keep what was written: on macOS fsync alone does not."""
     full = getattr(_fcntl, "F_FULLFSYNC", None)
     if _fcntl is not None and full is not None:
@@ -71,7 +71,7 @@ def _flush(fd: int) -> None:
     os.fsync(fd)
 
 
-def _flush_folder(path: str) -> None:
+def flush_folder(path: str) -> None:
     """Make a rename in this folder durable, where the system lets a folder be opened."""
     if sys.platform == "win32":
         return
@@ -85,7 +85,7 @@ def _flush_folder(path: str) -> None:
         os.close(fd)
 
 
-def _lock(fd: int) -> bool | None:
+def lock(fd: int) -> bool | None:
     """Try to lock an open file; None where that cannot be done here."""
     if _fcntl is None:
         return None
@@ -108,7 +108,7 @@ def _sweep(path: str, mine: bool) -> bool | None:
     fd = os.open(path, _READ)
     try:
         aged = abs(time.time() - os.fstat(fd).st_mtime) > DAY
-        free = _lock(fd) if mine else None
+        free = lock(fd) if mine else None
         dead = aged if free is None else free
         if sys.platform == "win32":
             os.close(fd)
@@ -129,6 +129,8 @@ def _no_link(path: str) -> str:
 
 class OpenFile:
     """An open file for reading; closed when the last user lets go of it."""
+
+    start = 0
 
     def __init__(self, path: str) -> None:
         self.fd = -1
@@ -295,7 +297,7 @@ class FolderBackend:
                 os.fchmod(own.fd, 0o600)
             # Locked only now that it has an owner: interrupted in between, it would look alive for ever. Until then a
             # sweep takes it for a dead one's: who does not get the lock, or finds it gone, was too slow.
-            if _lock(own.fd) is not False and os.path.lexists(path):
+            if lock(own.fd) is not False and os.path.lexists(path):
                 return own
             own.close()
         raise OSError(errno.EAGAIN, "temporary files are removed as fast as they are made", self.place)
@@ -313,7 +315,7 @@ class FolderBackend:
             folders[os.path.dirname(self.describe(name))] = None
         for folder in folders:
             with contextlib.suppress(FileNotFoundError):
-                _flush_folder(folder)
+                flush_folder(folder)
 
     def usage(self) -> int:
         total = 0
@@ -379,7 +381,7 @@ class FolderBackend:
             if (os.path.islink(path) and path != self.place) or not os.path.isdir(path):
                 raise OSError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), path) from None
             return
-        _flush_folder(os.path.dirname(path))
+        flush_folder(os.path.dirname(path))
 
 
 class _Own:
@@ -448,7 +450,7 @@ class _FileSink:
     def settle(self) -> None:
         with self.guard:
             if self.settled != self.written and self.fd >= 0:
-                _flush(self.fd)
+                flush(self.fd)
                 self.settled = self.written
 
     def publish(self, *, last: bool = True) -> None:
@@ -464,7 +466,7 @@ class _FileSink:
         os.replace(self.temporary, self.target)
         self._close()
         if last:
-            _flush_folder(folder)
+            flush_folder(folder)
 
     def abandon(self) -> None:
         # The last to close a removed file waits until its blocks are free: 0.3 s for a GB. And another thread may be in

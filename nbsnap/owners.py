@@ -37,7 +37,7 @@ def _called(number: int) -> str:
 
 
 def stranger(place: str, folders: Iterable[str] = ()) -> str:
-    """Return a clause that says to whom a store's folder, or one of these folders in it, belongs; "" if to this user.
+    """Return a clause that says to whom a store (a folder or one file), or a folder in it, belongs; "" if to this user.
 
     What is not there belongs to nobody.
     """
@@ -61,7 +61,8 @@ def stranger(place: str, folders: Iterable[str] = ()) -> str:
 
 def _keeps_owners(place: str, me: int) -> bool:
     """Tell whether the file system keeps owners: a new file there is this user's. If none can be made, it does."""
-    path = os.path.join(place, f".owner-{os.urandom(8).hex()}")
+    folder = place if os.path.isdir(place) else os.path.dirname(os.path.realpath(place))
+    path = os.path.join(folder, f".owner-{os.urandom(8).hex()}")
     try:
         fd = os.open(path, _NEW, 0o600)
     except OSError:

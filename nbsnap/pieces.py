@@ -259,6 +259,18 @@ class Pieces:
             raise DamageError(f"{len(content.pieces)} pieces cannot be the {content.size} bytes that they should be")
         return found
 
+    def place(self, id: bytes) -> tuple[str, Piece] | None:
+        """Return where a piece lies, as far as the indexes read so far tell."""
+        with self._guard:
+            location = self._where.get(id)
+            index = None if location is None else self._indexes[location >> 32]
+        if location is None or index is None:
+            return None
+        try:
+            return index.pack, index.piece(location & 0xFFFFFFFF)
+        except DamageError:
+            return None
+
     def _find(self, id: bytes) -> tuple[str, Piece]:
         while id not in self._where and self._hinted:
             self.look([self._hinted.pop()])

@@ -158,7 +158,9 @@ class Reader:
             file = self._files.get(run.pack) or self.pieces.backend.to_map(pack_file(run.pack))
         except OSError:
             return []
-        if file is None or first.offset + size > file.size or not lay(target, run.at, file.fd, first.offset, size):
+        if file is None or first.offset + size > file.size:
+            return []
+        if not lay(target, run.at, file.fd, file.start + first.offset, size):
             return []
         self._parts -= 1
         kept = run.pack in self._files or len(self._files) < FILES

@@ -9,6 +9,7 @@ from nbsnap.model import Head, Jsonable, Skip, Variable
 __all__ = [
     "Change",
     "CheckReport",
+    "CopyReport",
     "DiffReport",
     "Kept",
     "ListReport",
@@ -152,3 +153,24 @@ class RepairReport(Jsonable):
     def ok(self) -> bool:
         """True when nothing is lost."""
         return not self.lost and not self.problems
+
+
+@dataclass(frozen=True, slots=True)
+class CopyReport(Jsonable):
+    """What `export`, `import` or `sync` copied, or with `dry_run` would copy."""
+
+    source: str
+    target: str
+    copied: tuple[Head, ...]  # oldest first
+    already: int  # snapshots that were asked for and are in the target already
+    pieces: int
+    bytes: int  # of these pieces, as they are coded; of an export that was done, of the file
+    seconds: float
+    dry_run: bool = False
+    notes: tuple[str, ...] = ()
+    problems: tuple[str, ...] = ()  # a line for each snapshot that was not copied, and why
+
+    @property
+    def ok(self) -> bool:
+        """True when all that was asked for is in the target."""
+        return not self.problems

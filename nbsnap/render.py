@@ -71,8 +71,13 @@ def saved_line(report: SnapshotReport) -> str:
     return f"nbsnap: snapshot {title(report.name, short_id(report.id))} is safe on disk · {' · '.join(facts)}"
 
 
-def restore_sheet(report: RestoreReport, *, verbose: bool = False, now: datetime | None = None) -> Sheet:
-    """Return what `%restore` says. A dry run lists the variables; `verbose` lists all of them, and all rows."""
+def restore_sheet(
+    report: RestoreReport, *, verbose: bool = False, source: str = "", now: datetime | None = None
+) -> Sheet:
+    """Return what `%restore` says. A dry run lists the variables; `verbose` lists all of them, and all rows.
+
+    `source` is what stands behind a `%restore` of the same, where that is not in the notebook's own store.
+    """
     if report.undo:
         return undo_sheet(report, verbose=verbose)
     facts = [f"{count(len(report.restored), 'variable')}, {size(report.size)}"]
@@ -86,12 +91,12 @@ def restore_sheet(report: RestoreReport, *, verbose: bool = False, now: datetime
     if helped:
         hints = list(dict.fromkeys(skip.hint for skip in helped))
         then = _command("%restore", reference(report.name, report.id), "--only", *(skip.name for skip in helped))
-        lines.append(f"To finish: {'; '.join(hints[:NAMES])}; then {then}")
+        lines.append(f"To finish: {'; '.join(hints[:NAMES])}; then {then}{source}")
     not_saved = [skip for skip in report.not_saved if skip.cell is not None and skip.kind != "partly"]
     again = [skip.name for skip in not_saved if MASK not in skip.code]
     if again:
         them = "it" if len(again) == 1 else "them"
-        lines.append(f"To make {them} again: {_command('%restore', '--rerun', *again)}")
+        lines.append(f"To make {them} again: {_command('%restore', '--rerun', *again)}{source}")
     if report.removed:
         removed = "would be removed" if report.dry_run else "removed"
         lines.append(f"{removed}, as the snapshot does not have them: {_names(report.removed, verbose)}")

@@ -104,6 +104,13 @@ def restored(
     )
 
 
+def of_another(head: Head, asked: str, notebook: str | None) -> tuple[str, ...]:
+    """Return a line where a name was that of another notebook's snapshot."""
+    if notebook is None or head.notebook == notebook or head.id.startswith(asked.lower()):
+        return ()
+    return (f"it is a snapshot of {head.notebook}, as {notebook} has none of that name",)
+
+
 def failure(record: Snapshot, name: str, error: CannotLoad) -> Skip:
     """Return the line about a variable that could not be loaded."""
     variable = next(variable for variable in record.variables if variable.name == name)

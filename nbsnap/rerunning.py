@@ -13,7 +13,7 @@ from . import host, session, wording
 from .errors import NbSnapError
 from .masking import is_masked
 from .model import MASK, NOTHING_RUN, RerunReport, Step
-from .opening import Place, checked, opened_store, store_place
+from .opening import Place, book_of, checked, opened_store, store_place
 from .remake import plan
 from .taking import patterns, session_names
 
@@ -58,7 +58,8 @@ def rerun(
     book = notebook or host.default_notebook()
     place, _ = store_place(store, reading=True)
     with opened_store(place, create=False, reading=book) as opened:
-        record = opened.find(snapshot or (session.came_back[-1] if session.came_back else "latest"), book)
+        meant = snapshot or (session.came_back[-1] if session.came_back else "latest")
+        record = opened.find(meant, book_of(opened, book))
         if not dry_run:
             checked(record, opened, trust)
     if not record.history:

@@ -36,7 +36,7 @@ from .keep import AUTOMATIC, Rules
 from .masking import mask_cells
 from .model import Head, RestoreReport, Snapshot, SnapshotReport, VerifyReport
 from .namespace import Journal, matches_any, user_names
-from .opening import Place, checked, opened_store, store_place
+from .opening import Place, book_of, checked, file_of, opened_store, store_place
 from .pages import Look
 from .preview import of_taken
 from .progress import Progress
@@ -293,7 +293,7 @@ def verify(
     place, _ = store_place(store, reading=True)
     _check_folder(place)
     with opened_store(place, create=False, reading=book) as opened:
-        record, where = opened.find(snapshot, book), opened.place
+        record, where = opened.find(snapshot, book_of(opened, book)), opened.place
         checked(record, opened, trust)
     return verifying.in_fresh_process(record, where, None, engine, verify_timeout)
 
@@ -454,7 +454,8 @@ def restore(
     parts = parts_of(beside, names, partly=bool(only or exclude))
     place, _ = store_place(store, reading=True)
     with opened_store(place, create=False, reading=book) as opened:
-        record = opened.find(snapshot, book)
+        record = opened.find(snapshot, book_of(opened, book))
+        foreign = reports.of_another(record.head, snapshot, book_of(opened, book))
         skips = {skip.name: skip for skip in record.skips}
         saved = [variable.name for variable in record.variables]
         chosen = set(selected([*saved, *(name for name in skips if name not in saved)], only, exclude))
@@ -465,10 +466,12 @@ def restore(
         if dry_run:
             stranger = opened.stranger()
             trusted = "given" if trust else trusting.judge(record, stranger=stranger)
-            said = () if trusted in trusting.GOOD else (trusting.refusal(record, stranger=stranger),)
+            said = (
+                () if trusted in trusting.GOOD else (trusting.refusal(record, stranger=stranger, file=file_of(opened)),)
+            )
             report = reports.restored(
                 record, opened.place, wanted, (), not_saved, others, exact, started, dry_run=True, beside=entries,
-                notes=said,
+                notes=foreign + said,
             )  # fmt: skip
             return replace(report, trust=trusted)
         trusted = checked(record, opened, trust)
@@ -509,7 +512,7 @@ def restore(
             here = [name for name in wanted if name in built.values]
             turn.restored = {name: built.values[name] for name in here}
             state.put(parts, _entries(built, turn), turn)
-            notes += (*_remarks(first), *_remarks(built), *turn.notes, *_parted(record, set(here), names))
+            notes += (*foreign, *_remarks(first), *_remarks(built), *turn.notes, *_parted(record, set(here), names))
             if filled:
                 notes += (f"{wording.listed([skip.path for skip in filled])}: a secret, kept from the session",)
             report = reports.restored(
@@ -569,7 +572,7 @@ def is_here(snapshot: str, *, store: Place = None, notebook: str | None = None) 
     book = notebook or host.default_notebook()
     place, _ = store_place(store, reading=True)
     with opened_store(place, create=False, reading=book) as opened:
-        head = opened.find(snapshot, book).head
+        head = opened.find(snapshot, book_of(opened, book)).head
     return head.id in came_back or head.session == host.SESSION
 
 

@@ -15,7 +15,7 @@ from . import host
 from .differences import names_of
 from .namespace import wanted
 from .naming import Namer
-from .opening import Place, opened_store, store_place
+from .opening import Place, book_of, opened_store, store_place
 from .progress import Progress
 from .records import DiffReport
 from .sieve import DEFAULT, Sieve
@@ -59,9 +59,9 @@ def diff(
     book = notebook or host.default_notebook()
     place, _ = store_place(store, reading=True)
     with opened_store(place, create=False, reading=book) as opened:
-        old = opened.find(a, book)
+        old = opened.find(a, book_of(opened, book))
         if b is not None:
-            new = opened.find(b, book)
+            new = opened.find(b, book_of(opened, book))
             meant = wanted(names_of(old, new), only, exclude, ignore)
             return opened.compared(old, new, book, started, meant)
         progress = progress or Progress()

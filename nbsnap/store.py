@@ -18,6 +18,7 @@ import difflib
 import json
 import os
 import re
+import shlex
 import time
 from collections.abc import Callable, Iterable, Sequence
 from itertools import islice
@@ -27,11 +28,11 @@ from nbsnap import manifest
 from nbsnap.backends import Backend, sentence, write_whole
 from nbsnap.differences import compare
 from nbsnap.errors import DamageError, SnapshotNotFound, StoreError, StoreNotFound, StoreNotWritable, StoreVersionError
-from nbsnap.folder import FolderBackend
 from nbsnap.keep import Rules, parse_size
 from nbsnap.model import Content, Head, Snapshot
 from nbsnap.pages import Look
 from nbsnap.pieces import Pieces
+from nbsnap.places import ArchiveBackend, FolderBackend, backend_at
 from nbsnap.progress import Progress
 from nbsnap.pruning import Choice, choose, discard, spare
 from nbsnap.reader import Reader
@@ -69,7 +70,7 @@ class Store:
     """A place where snapshots are kept. Reading writes nothing; all writing goes through `writer()`."""
 
     def __init__(self, place: str | os.PathLike[str] | Backend, *, create: bool = False) -> None:
-        self.backend: Backend = FolderBackend(place) if isinstance(place, str | os.PathLike) else place
+        self.backend: Backend = backend_at(place) if isinstance(place, str | os.PathLike) else place
         self.place = self.backend.place
         self.problems: list[str] = []  # a line for each manifest that the last heads() could not read
         self.pieces = Pieces(self.backend)
@@ -229,6 +230,10 @@ class Store:
 
     def load_entry(self, entry: Entry) -> Snapshot:
         """Return the snapshot of a manifest; its pieces will be looked for first in the packs that it names."""
+        return self.record(entry)[1]
+
+    def record(self, entry: Entry) -> tuple[bytes, Snapshot]:
+        """Return a manifest as it is, and the snapshot that it holds."""
         data = self._all(entry)
         try:
             snapshot, packs = manifest.parse(data)
@@ -236,7 +241,7 @@ class Store:
             raise self._named(entry, error) from None
         self._fitting(entry, snapshot.head)
         self.pieces.hint(packs)
-        return snapshot
+        return data, snapshot
 
     def needs(self, entry: Entry) -> set[bytes]:
         """Return the ids of all pieces that a manifest names, every byte of it verified."""
@@ -294,13 +299,28 @@ class Store:
 
     def stranger(self) -> str:
         """Return a clause that says whose the store is, or a folder in it, if it is another user's; else ""."""
-        return self.backend.stranger() if isinstance(self.backend, FolderBackend) else ""
+        return self.backend.stranger() if isinstance(self.backend, FolderBackend | ArchiveBackend) else ""
+
+    @property
+    def is_file(self) -> bool:
+        """True for one file that `nbsnap export` has made. It holds what somebody has chosen, of any notebook."""
+        return isinstance(self.backend, ArchiveBackend)
 
     # --- finding ---------------------------------------------------------------------------------------------
 
     def resolve(self, ref: str = "latest", notebook: str | None = None) -> Head:
-        """Return the head of the snapshot that `ref` means: "latest", "latest~N", a name, or the beginning of an id."""
-        entry = self.entry(ref, notebook)
+        """Return the head of the snapshot that `ref` means: "latest", "latest~N", a name, or the beginning of an id.
+
+        A name that this notebook does not know may be that of another one, if of one only. (Not so for `entry`, by
+        which snapshots are removed.)
+        """
+        try:
+            entry = self.entry(ref, notebook)
+        except SnapshotNotFound:
+            found = self._of_another(ref, notebook)
+            if found is None:
+                raise
+            entry = found
         try:
             return self.head(entry)
         except DamageError as error:
@@ -332,6 +352,22 @@ class Store:
         """Return the latest of that name."""
         tag = name_tag(name)
         return next((e for e in reversed(entries) if tag and e.tag == tag and self.head(e).name == name), None)
+
+    def _of_another(self, name: str, notebook: str | None) -> Entry | None:
+        """Return the latest of a name that one other notebook has, and this one has not; None where there is none."""
+        if notebook is None or _LATEST.fullmatch(name):
+            return None
+        tag, books = name_tag(name), dict[str, Entry]()
+        for entry in self.entries():
+            with contextlib.suppress(StoreError, SnapshotNotFound):
+                if entry.tag == tag and (head := self.head(entry)).name == name:
+                    books[head.notebook] = entry
+        if notebook in books:
+            return None
+        if len(books) > 1:
+            whose = " and ".join(sorted(books)[:5])
+            raise SnapshotNotFound(f"{name!r} is the name of snapshots of {whose}: give the beginning of an id")
+        return next(iter(books.values()), None)
 
     def _meant_by(self, prefix: str, entries: Sequence[Entry], notebook: str | None) -> Entry | None:
         """Return the one whose id begins so: of this notebook, or of any."""
@@ -374,7 +410,8 @@ class Store:
             ids = [head.id[: max(7, len(ref))] for head in heads]
             close = difflib.get_close_matches(ref.lower(), ids, n=3, cutoff=0.5)
         whose = f" of {notebook}" if notebook is not None else ""
-        hint = f"close: {', '.join(close)}" if close else "`nbsnap list` shows what there is"
+        there = f"`nbsnap list --store {shlex.quote(self.place)}`" if self.is_file else "`nbsnap list`"
+        hint = f"close: {', '.join(close)}" if close else f"{there} shows what there is"
         raise SnapshotNotFound(f"no snapshot {ref!r}{whose}; {hint}")
 
     # --- the history -----------------------------------------------------------------------------------------

@@ -13,6 +13,8 @@ hash of all that is loaded: what was let through once and is altered afterwards 
 
 from __future__ import annotations
 
+import shlex
+
 from nbsnap import host, keys, signing
 from nbsnap.errors import TrustError
 from nbsnap.model import Snapshot
@@ -56,23 +58,25 @@ def words(snapshot: Snapshot, *, stranger: str = "") -> str:
     return said
 
 
-def check(snapshot: Snapshot, *, given: bool = False, stranger: str = "") -> str:
-    """Return who has made a snapshot that is about to be loaded, or raise TrustError."""
+def check(snapshot: Snapshot, *, given: bool = False, stranger: str = "", file: str = "") -> str:
+    """Return who has made a snapshot that is about to be loaded, or raise TrustError; `file` is what it is in."""
     found = judge(snapshot, stranger=stranger)
     if found in GOOD:
         return found
     if given:
         remember(snapshot.head.id)
         return "given"
-    raise TrustError(refusal(snapshot, stranger=stranger), snapshot, found)
+    raise TrustError(refusal(snapshot, stranger=stranger, file=file), snapshot, found)
 
 
-def refusal(snapshot: Snapshot, *, stranger: str = "") -> str:
+def refusal(snapshot: Snapshot, *, stranger: str = "", file: str = "") -> str:
     """Return the line that says why a snapshot is not loaded, and what would let it through."""
     head = snapshot.head
     label = f"{head.name} ({short_id(head.id)})" if head.name else short_id(head.id)
-    once = f"%restore {short_id(head.id)} --trust" if host.running_shell() is not None else "restore(…, trust=True)"
-    always = "" if stranger else f", and `nbsnap trust {short_id(head.id)}` signs it as yours"
+    place = f" --from {shlex.quote(file)}" if file else ""
+    magic = f"%restore {short_id(head.id)}{place} --trust"
+    once = magic if host.running_shell() is not None else "restore(…, trust=True)"
+    always = "" if stranger or file else f", and `nbsnap trust {short_id(head.id)}` signs it as yours"
     return (
         f"{label} was not made by you, as far as can be told: {words(snapshot, stranger=stranger)}."
         f" Loading it runs code that it holds, so nothing was loaded. If you trust it, {once} loads it{always}"

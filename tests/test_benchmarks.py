@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import goals, growth, table
+from benchmarks import carry, goals, growth, table
 from benchmarks.run import Bench, main
 from benchmarks.tools import features
 from benchmarks.workloads import WORKLOADS, Workload, find
@@ -130,3 +130,11 @@ def test_the_table_goes_between_the_marks_of_a_file(tmp_path: Path) -> None:
     readme = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
     assert table.BEGIN in readme
     assert table.END in readme
+
+
+def test_copying_a_store(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """`python -m benchmarks.carry` copies in all ways, and prints a line for each."""
+    assert carry.main(["--size", "0.002", "--repeat", "1", "--scratch", str(tmp_path)]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) >= 6
+    assert not list(tmp_path.glob("nbsnap-carry-*"))

@@ -23,16 +23,16 @@ LAYERS = """
     __init__ __main__
     magics
     cli attempt automatic explaining fresh rerunning since
-    history session
+    history session carrying
     taking
     opening refilling reports undoing verifying vouching
-    environment living portrait preview | repairing
+    environment living portrait preview | repairing transfer
                                  | maintenance
     looking                      |
     capture rebuild remake       | store
                                  | pruning
-    losses taken teams batches origins | writer later naming
-    pickling                     | reader line
+    losses taken teams batches origins | writer later naming places
+    pickling                     | reader line archive
     reducers definitions holes withheld | pieces folder appending
     surface                      |
     memory paths flat plain incode | packs backends
@@ -41,13 +41,13 @@ LAYERS = """
     ordering namespace provenance placeholder cells abroad weight
     describe trusting
     startup profile host fleeting meter autosave lost firstline
-    render_history render_repair page bar
+    render_history render_repair render_copy page bar
     render sheets differences
     glance layout tree sources streams calls
     wording manifest background answers keep masking signing
     keyline
     quiet outfile pagemap theme remarks records thumbnail sieve keys
-    model digest progress arguments owners called
+    model digest progress arguments owners called carryline
     errors parts
 """
 

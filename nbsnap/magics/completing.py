@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import glob
+import os
 import shlex
 from typing import TYPE_CHECKING, Any
 
@@ -29,6 +31,8 @@ def complete(magics: NbSnap, event: Any) -> list[str]:
     if typed.startswith("-"):
         return sorted(parser._option_string_actions)
     option = next((word for word in reversed(before) if word.startswith("-")), "")
+    if option == "--from":
+        return _paths(typed)
     if option == "--beside":
         return ["all", "none", *BESIDE]
     if option in ("--only", "--exclude", "--explain"):
@@ -47,6 +51,13 @@ def _complete_history(magics: NbSnap, event: Any) -> list[str]:
     if next((word for word in reversed(before) if word.startswith("-")), "") in ("--only", "--exclude"):
         return _variable_names(magics, "snapshots", "latest")
     return _snapshot_names(magics) if before[0] in ("show", "diff", "delete", "trust") else []
+
+
+def _paths(typed: str) -> list[str]:
+    """Return files and folders that begin so, as far as they need no quotes."""
+    begin = os.path.expanduser(typed)
+    found = [path for path in sorted(glob.glob(f"{glob.escape(begin)}*")) if _one_word(path)]
+    return [typed + path[len(begin) :] + (os.sep if os.path.isdir(path) else "") for path in found]
 
 
 def _variable_names(magics: NbSnap, magic: str, reference: str) -> list[str]:

@@ -44,7 +44,7 @@ def _restore(magics: NbSnap, args: Any) -> RestoreReport | None:
                 undo=args.undo,
                 strict=args.strict,
                 dry_run=args.dry_run,
-                **magics.where(),
+                **_where(magics, args),
                 beside=magics.parts(args, partly=bool(args.only or args.exclude)),
                 reload_extensions=magics.reload_extensions,
                 map=magics.map and not args.no_map,
@@ -55,8 +55,22 @@ def _restore(magics: NbSnap, args: Any) -> RestoreReport | None:
         if not args.dry_run:
             magics.lost.note(report)
         if not args.quiet or report.failed or report.not_saved or report.notes:
-            show(magics, report, render.restore_sheet(report, verbose=args.verbose))
+            show(magics, report, render.restore_sheet(report, verbose=args.verbose, source=_source(args)))
     return report if args.output else None
+
+
+def _where(magics: NbSnap, args: Any) -> dict[str, Any]:
+    """Return the store and the notebook that are meant: those that are set, or what the line names."""
+    if not args.source:
+        return magics.where()
+    from nbsnap.store import Store
+
+    return {"store": Store.open(os.path.expanduser(args.source)), "notebook": None}
+
+
+def _source(args: Any) -> str:
+    """Return what goes behind a %restore that reads from the same place."""
+    return f" --from {shlex.quote(args.source)}" if args.source else ""
 
 
 @contextmanager
@@ -89,8 +103,8 @@ def _rerun(magics: NbSnap, args: Any) -> RerunReport | None:
     with errors("nothing more was run", named, []), _shown(magics):
         from nbsnap import render, rerunning, session
 
-        if not (args.dry_run or session.is_here(args.snapshot, **magics.where())):
-            more = f"{' -q' if args.quiet else ''}{' --trust' if args.trust else ''}"
+        if not (args.dry_run or session.is_here(args.snapshot, **_where(magics, args))):
+            more = f"{_source(args)}{' -q' if args.quiet else ''}{' --trust' if args.trust else ''}"
             magics.restore(f"{shlex.quote(args.snapshot)}{more}")
 
         def run_code(code: str) -> str:
@@ -106,7 +120,7 @@ def _rerun(magics: NbSnap, args: Any) -> RerunReport | None:
             run=run_code,
             python=magics.ip.transform_cell,
             trust=args.trust,
-            **magics.where(),
+            **_where(magics, args),
         )
         magics.lost.found(report.made)
         if text := render.rerun_text(report):

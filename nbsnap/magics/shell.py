@@ -94,6 +94,12 @@ class NbSnap(Settings):
             default=[],
             help="Make these again, which were not saved: show and run the statements that had made them.",
         ),
+        argument(
+            "--from",
+            dest="source",
+            metavar="FILE",
+            help="Read it from a file that nbsnap export has written, or from another store.",
+        ),
         argument("--trust", action="store_true", help="Load it even if it is not signed as made by you."),
         argument("--no-map", action="store_true", help="Read and verify all of it now; map no array from a file."),
         *SHOW,
@@ -114,6 +120,7 @@ class NbSnap(Settings):
             %restore latest~1 --dry-run
             %restore --undo                    as it was before the last %restore
             %restore --rerun rows db
+            %restore --from before-train.nbsnap
         """
         from nbsnap.magics import restoring
 

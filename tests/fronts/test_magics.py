@@ -269,6 +269,9 @@ def test_completion(shell):
         ask.format("%restore --beside ran"),
         ask.format("%%snapshot --rol"),
         ask.format("%restore --un"),
+        "open('some.nbsnap', 'w').close()",
+        ask.format("%restore --from so"),
+        ask.format("%restore --fr"),
     )
     assert "['second', 'first', 'latest']" in said[4]
     assert "['first']" in said[5]
@@ -278,6 +281,8 @@ def test_completion(shell):
     assert "['random']" in said[9]
     assert "['--rollback']" in said[10]
     assert "['--undo']" in said[11]
+    assert "['some.nbsnap']" in said[13]
+    assert "['--from']" in said[14]
 
 
 # ---- at a terminal ---------------------------------------------------------------------------------------------------

@@ -14,6 +14,8 @@ import stat
 import struct
 import sys
 import time
+import warnings
+import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -39,6 +41,15 @@ COMMANDS = [
     "delete latest --dry-run", "prune --last 1 --max-size 1MB --dry-run", "check --repair", "check",
     "prune --last 1 --named", "delete latest", "list",
 ]  # fmt: skip
+
+#: What copies from one; asked of hostile files, too, with what reads them.
+COPIES = [
+    "sync PLACE copied --dry-run", "sync PLACE copied", "export --all --force copy.nbsnap --store PLACE",
+    "import PLACE --store imported", "check --store copied", "check --store imported",
+]  # fmt: skip
+READS = [
+    f"{command} --store PLACE" for command in ("list -v", "show", "show latest~1 -v", "diff latest~1 latest", "check")
+]
 
 
 def craft(place: Path, body: dict[str, Any] | bytes, *, stamp: str = STAMP, **head: Any) -> Path:
@@ -304,6 +315,99 @@ STORES = [
 ]  # fmt: skip
 
 
+# --- files ------------------------------------------------------------------------------------------------------------
+
+
+def _members(place: Path) -> list[tuple[str, bytes]]:
+    """What is in a store, as members of a file."""
+    files = [place / "store.json", *sorted(place.glob("packs/*")), *sorted(place.glob("snapshots/*/*"))]
+    return [(path.relative_to(place).as_posix(), path.read_bytes()) for path in files if path.is_file()]
+
+
+def _zip(members: list[tuple[str, bytes]], method: int = zipfile.ZIP_STORED) -> bytes:
+    made = io.BytesIO()
+    with warnings.catch_warnings(), zipfile.ZipFile(made, "w", method, allowZip64=True) as file:
+        warnings.simplefilter("ignore")  # a name that is there twice
+        for name, data in members:
+            file.writestr(name, data)
+    return made.getvalue()
+
+
+def zip_names(place: Path) -> bytes:
+    """Members with names that lead out, are commands, or have no end."""
+    names = [
+        "../../outside/kept",
+        "/outside/kept",
+        "packs/../../outside/kept",
+        EVIL.replace("\ud800", ""),
+        "x" * 60_000,
+    ]
+    names += [f"snapshots/{name}/{STAMP}-{'0' * 64}.snap" for name in ("..", ".", "a b", "\x1b[2J")]
+    return _zip([*_members(place), *((name, b"evil") for name in names)])
+
+
+def zip_twice(place: Path) -> bytes:
+    """Each name twice."""
+    return _zip([*_members(place), *_members(place)])
+
+
+def zip_bomb(place: Path) -> bytes:
+    """A quarter of a gigabyte of zeros in little."""
+    return _zip([*_members(place), (f"packs/{'0' * 32}.pack", bytes(1 << 28))], zipfile.ZIP_DEFLATED)
+
+
+def zip_quoted(place: Path) -> bytes:
+    """Ten thousand members that are one, as in the bombs that need no compression."""
+    data = _zip(_members(place))
+    (begin,) = struct.unpack_from("<I", data, len(data) - 6)
+    record = data[begin : begin + 28] + struct.pack("<H", 42) + data[begin + 30 : begin + 46]
+    made = b"".join(record + f"packs/{number:032x}.pac".encode() for number in range(10_000))
+    return data[:begin] + made + struct.pack("<4s4HIIH", b"PK\5\6", 0, 0, 10_000, 10_000, len(made), begin, 0)
+
+
+def zip_promises(place: Path) -> bytes:
+    """A directory that says that there are four billion members, and members that say that they have no end."""
+    data = bytearray(_zip(_members(place)))
+    at = data.find(b"PK\1\2")
+    while at >= 0:
+        struct.pack_into("<II", data, at + 20, 0xFFFFFFFE, 0xFFFFFFFE)
+        at = data.find(b"PK\1\2", at + 1)
+    end = struct.pack("<4sQHHIIQQQQ", b"PK\6\6", 44, 45, 45, 0, 0, 1 << 62, 1 << 62, 1 << 63, 5)
+    return (
+        bytes(data[:-22])
+        + end
+        + struct.pack("<4sIQI", b"PK\6\7", 0, len(data) - 22, 1)
+        + (struct.pack("<4s4HIIH", b"PK\5\6", 0, 0, 0xFFFF, 0xFFFF, 0xFFFFFFFF, 0xFFFFFFFF, 0))
+    )
+
+
+def zip_many(place: Path) -> bytes:
+    """Thirty thousand members."""
+    return _zip([*_members(place), *((f"damaged/{number}", b"") for number in range(30_000))])
+
+
+def zip_small(place: Path) -> bytes:
+    """Headers without an end, each of a member of no length."""
+    return struct.pack("<4s5HIIIHH", b"PK\3\4", 10, 0, 0, 0, 0, 0, 0, 0, 1, 0) * 300_000
+
+
+def zip_of(build: Callable[[Path], None]) -> Callable[[Path], bytes]:
+    """Return what makes a file of a hostile store."""
+
+    def made(place: Path) -> bytes:
+        build(place)
+        return _zip(_members(place))
+
+    made.__name__ = f"zip_of_{build.__name__}"
+    return made
+
+
+FILES = [
+    zip_names, zip_twice, zip_bomb, zip_quoted, zip_promises, zip_many, zip_small,
+    *map(zip_of, (texts, paths, numbers, long_contents, record_bombs, deep_heads, piece_bombs, overlapping, code)),
+]  # fmt: skip
+
+
 def _first(place: Path, pattern: str) -> Path:
     return min(place.rglob(pattern))
 
@@ -319,6 +423,22 @@ def _claim() -> str:
 
 
 # --- as a program -----------------------------------------------------------------------------------------------------
+
+
+def copied(place: str) -> Iterator[dict[str, Any]]:
+    """Copy from what is there in all ways, and look into a file; yield what was said."""
+    import datetime
+
+    from nbsnap import transfer
+    from nbsnap.cli import main
+
+    transfer.DAY = datetime.timedelta(days=36500)  # else most of it is refused for its date
+    for command in (*COPIES, *(READS if os.path.isfile(place) else ())):
+        out, err, began = io.StringIO(), io.StringIO(), time.monotonic()
+        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+            code = main([place if word == "PLACE" else word for word in command.split()])
+        said = {"command": command, "form": "text", "code": code, "took": time.monotonic() - began}
+        yield {**said, "out": out.getvalue(), "err": err.getvalue()}
 
 
 def asked(place: str) -> Iterator[dict[str, Any]]:
@@ -362,7 +482,7 @@ def run(place: str, megabytes: str) -> None:
     import resource
 
     resource.setrlimit(resource.RLIMIT_AS, (int(megabytes) << 20,) * 2)
-    for said in asked(place):
+    for said in (*copied(place), *(() if os.path.isfile(place) else asked(place))):
         print(json.dumps(said), flush=True)
 
 

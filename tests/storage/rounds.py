@@ -38,6 +38,7 @@ from nbsnap.errors import NbSnapError, SnapshotNotFound, StoreNotFound
 from nbsnap.maintenance import check
 from nbsnap.repairing import repair
 from nbsnap.store import Store
+from nbsnap.transfer import copy, export
 from nbsnap.tree import index_file, pack_file
 
 for _module in pkgutil.iter_modules(nbsnap.__path__, "nbsnap."):  # so that no child has to
@@ -181,7 +182,44 @@ def verify_mended(place: str) -> None:
     assert not os.listdir(Path(place, "locks"))
 
 
+def elsewhere(place: str) -> str:
+    """Where another store is, whose calls are not counted."""
+    return os.path.join(os.path.dirname(place), "elsewhere")
+
+
+def one_and_elsewhere(place: str) -> None:
+    save(place, 0)
+    save(elsewhere(place), 1)
+
+
+def sync(place: str) -> None:
+    with Store.open(elsewhere(place)) as source, Store.open(place, create=True) as target:
+        report = copy(source, target, source.entries())
+    assert report.ok, report
+
+
+def two_elsewhere(place: str) -> None:
+    save(elsewhere(place), 0)
+    save(elsewhere(place), 1)
+
+
+def export_file(place: str) -> None:
+    with Store.open(elsewhere(place)) as source:
+        assert export(source, source.entries(), f"{place}.nbsnap").ok
+
+
+def verify_exported(place: str) -> None:
+    """A file that is there is whole; what was begun is finished by the next try."""
+    if not os.path.exists(f"{place}.nbsnap"):
+        export_file(place)
+    assert check(Store.open(f"{place}.nbsnap")).ok
+    assert all(equal(state(number), back(f"{place}.nbsnap", f"s{number}")) for number in range(2))
+    assert not os.path.exists(f"{place}.nbsnap.part")
+
+
 SCENARIOS = {
+    "sync": Scenario(one_and_elsewhere, sync, (0,), (1,)),
+    "export": Scenario(two_elsewhere, export_file, verify=verify_exported),
     "repair": Scenario(damaged, mend, verify=verify_mended),
     "first": Scenario(nothing, lambda place: save(place, 1), (), (1,)),
     "incremental": Scenario(one, lambda place: save(place, 1), (0,), (1,)),

@@ -240,7 +240,7 @@ def test_sweep_takes_the_dead_and_leaves_the_living(tmp_path: Path) -> None:
 @POSIX
 def test_a_sweep_that_is_faster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A file that a sweep has got hold of before its writer had is left to it; the writer makes another one."""
-    lock, swept = folder._lock, []
+    lock, swept = folder.lock, []
 
     def late(fd: int) -> bool | None:
         (path,) = (tmp_path / "store" / "tmp").iterdir()
@@ -252,7 +252,7 @@ def test_a_sweep_that_is_faster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     backend = FolderBackend(tmp_path / "store")
     backend.prepare()
     with monkeypatch.context() as patch:
-        patch.setattr(folder, "_lock", lambda fd: late(fd) if not swept else lock(fd))
+        patch.setattr(folder, "lock", lambda fd: late(fd) if not swept else lock(fd))
         sink = backend.create("packs/a.pack")
     path, fd = swept[0]
     path.unlink()  # what the sweep does next

@@ -50,15 +50,29 @@ def test_hostile_stores(place: Path, build: Callable[[Path], None]) -> None:
     except PermissionError:
         pytest.skip("needs root")
     before = look(place.parent / "outside")
+    asked(place.parent, place, before)
+
+
+@pytest.mark.parametrize("build", hostile.FILES, ids=lambda build: build.__name__)
+def test_hostile_files(place: Path, build: Callable[[Path], bytes]) -> None:
+    """The same of one file: looked into, imported, synced and written into another one."""
+    before = look(place.parent / "outside")
+    file = place.parent / "evil.nbsnap"
+    file.write_bytes(build(place))
+    asked(place.parent, file, before)
+
+
+def asked(folder: Path, place: Path, before: dict[str, tuple[bytes, float]]) -> None:
+    """Ask everything of a place, with bounded memory, and look at the answers."""
     words = [sys.executable, hostile.__file__, str(place), str(MEMORY)]
     done = subprocess.run(
-        words, cwd=place.parent, capture_output=True, text=True, timeout=90, check=False, errors="surrogateescape"
+        words, cwd=folder, capture_output=True, text=True, timeout=90, check=False, errors="surrogateescape"
     )
     assert done.returncode == 0, (done.stdout[-600:], done.stderr[-3000:])
     answers = list(map(json.loads, done.stdout.splitlines()))
-    assert len(answers) > len(hostile.COMMANDS)
-    assert look(place.parent / "outside") == before
-    assert not (place.parent / "ran").exists()
+    assert len(answers) >= len(hostile.COPIES) + len(hostile.READS if place.is_file() else hostile.COMMANDS)
+    assert look(folder / "outside") == before
+    assert not (folder / "ran").exists()
     for said in answers:
         what = f"{said['command']} as {said['form']}"
         assert said["code"] in (0, 3, 4, 5, 6), (what, said)
@@ -68,7 +82,7 @@ def test_hostile_stores(place: Path, build: Callable[[Path], None]) -> None:
         assert said["err"].count("\n") == len([line for line in said["err"].split("\n")[:-1] if "nbsnap: " in line])
         if said["form"] == "json" and said["code"] in (0, 6) and said["out"]:
             json.loads(said["out"])
-    page = place.parent / "page.html"
+    page = folder / "page.html"
     if page.exists():
         text = page.read_text(encoding="utf-8")
         assert not any(char in text for char in OPEN)

@@ -17,13 +17,14 @@ from typing import Any
 import pytest
 from storage.tracing import possible
 
-WRITERS = ("first", "incremental", "background", "prune", "repair")
+WRITERS = ("first", "incremental", "background", "prune", "repair", "sync", "export")
 KILLS = [f"{scenario}:{how}" for how in ("before", "torn", "after") for scenario in WRITERS]
 ERRORS = ["incremental:errors", "background:errors", "restore:errors", "prune:errors", "look:errors", "first:errors"]
+ERRORS += ["sync:errors", "export:errors"]
 EVERY_ERROR = [
     f"{scenario}:{error}"
     for error in ("EIO", "ENOSPC", "EACCES", "EROFS", "EMFILE", "ESTALE")
-    for scenario in ("first", "incremental", "background", "restore", "prune", "look")
+    for scenario in ("first", "incremental", "background", "restore", "prune", "look", "sync", "export")
 ]
 
 

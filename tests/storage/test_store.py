@@ -234,7 +234,11 @@ def test_resolve(store: Store) -> None:
         assert store.resolve(head.id, NOTEBOOK) == head
         assert store.resolve(head.id[:10].upper(), NOTEBOOK) == head  # ids are found in all notebooks
     assert store.resolve("elsewhere") == other
+    assert store.resolve("elsewhere", NOTEBOOK) == other  # a name that one other notebook has
     with pytest.raises(SnapshotNotFound):
+        store.entry("elsewhere", NOTEBOOK)  # by which snapshots are removed
+    save(store, {"x": b"5"}, "elsewhere", notebook="third.ipynb")
+    with pytest.raises(SnapshotNotFound, match=r"'elsewhere' is the name of snapshots of other.ipynb and third.ipynb"):
         store.resolve("elsewhere", NOTEBOOK)
     with pytest.raises(SnapshotNotFound):
         store.resolve(a.id[:3], NOTEBOOK)
@@ -258,7 +262,7 @@ def test_resolve_tells_what_is_close(store: Store) -> None:
     with pytest.raises(SnapshotNotFound, match="nbsnap list"):
         store.resolve("zzzzzz", NOTEBOOK)
     with pytest.raises(SnapshotNotFound, match="yet"):
-        store.resolve("before-train", "new.ipynb")
+        store.resolve("latest", "new.ipynb")
     with pytest.raises(SnapshotNotFound, match=r"no snapshot has the id"):
         store.load("0" * 64)
 
