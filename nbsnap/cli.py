@@ -140,9 +140,14 @@ def _record(command: str, report: Jsonable, store: Store) -> dict[str, Any]:
     record = report.to_dict()
     if isinstance(report, Snapshot):  # the rest is how it is kept
         trust = {"trust": trusting.judge(report, stranger=store.stranger()), "signature": report.signature}
-        return {key: record[key] for key in ("head", "variables", "skips", "packages", "history", "cwd")} | trust
+        return {key: record[key] for key in _SHOWN} | trust
     ok = getattr(report, "ok", None)
     return record if ok is None else {"ok": ok, **record}
+
+
+_SHOWN = (
+    "head", "variables", "skips", "packages", "history", "cwd", "distributions", "local", "environment",
+)  # fmt: skip
 
 
 def _key(args: argparse.Namespace) -> int:

@@ -80,6 +80,8 @@ class Desk:
         self.filled_by_function: set[int] = set()
         self.needs: set[str] = set()
         self.types: set[type] = set()
+        self.modules: set[str] = set()  # of functions, classes and modules that are referred to by name
+        self.machine: set[str] = set()  # what not every machine has: "cuda:0", "longdouble"
         self.bytecode = False
         self.touched = False  # another team's object was met
         self.memory = memory or Memory()

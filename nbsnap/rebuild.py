@@ -23,6 +23,7 @@ from . import definitions, plain
 from .builders import PYTHON, make_sound
 from .errors import CannotLoad, DamageError
 from .flat import EARLY, Filler
+from .installed import distribution
 from .model import Content, Definition, Group, Snapshot
 from .pickling import Record, Unpickler, reason
 from .placeholder import Placeholder
@@ -324,30 +325,6 @@ class _Loader:
 def _call(load: Callable[[], Any]) -> Any:
     """Call `load` in a frame of the session: a `__setstate__` may look for names in its caller's globals."""
     return load()
-
-
-#: Packages that are imported by another name than they are installed by.
-_DISTRIBUTIONS = {
-    "bs4": "beautifulsoup4",
-    "cv2": "opencv-python",
-    "dateutil": "python-dateutil",
-    "dotenv": "python-dotenv",
-    "fitz": "PyMuPDF",
-    "google": "google-api-python-client",
-    "jose": "python-jose",
-    "PIL": "pillow",
-    "serial": "pyserial",
-    "skimage": "scikit-image",
-    "sklearn": "scikit-learn",
-    "umap": "umap-learn",
-    "yaml": "PyYAML",
-    "zmq": "pyzmq",
-}
-
-
-def distribution(package: str) -> str:
-    """Return what to install for an imported package, as far as it is known."""
-    return _DISTRIBUTIONS.get(package, package)
 
 
 def _turn(group: Group, kinds: Mapping[str, str]) -> int:

@@ -87,6 +87,14 @@ class Taken:
                 found.add(definition.key)
         return found
 
+    def modules(self) -> set[str]:
+        """Return the top-level modules that loading all of it imports."""
+        return {module for group, _, _ in self._groups for module in group.modules}
+
+    def devices(self) -> set[str]:
+        """Return the devices on which something of it lies: "cuda:0"."""
+        return {name for group, _, _ in self._groups for name in group.machine if name != "longdouble"}
+
     def classes_of(self, group: Group) -> set[str]:
         """Return the keys of the session's classes that a group needs, directly or by way of others."""
         needs = {definition.key: definition.needs for definition, _ in self._definitions}
@@ -133,6 +141,7 @@ class Taken:
 def group_record(id: str, item: Pickled) -> Group:
     """Return the record of a group, without its content."""
     modules = {describe.module_of(cls).partition(".")[0] for cls in item.desk.types}
+    modules.update(name.partition(".")[0] for name in item.desk.modules)
     return Group(
         id=id,
         variables=tuple(item.team.variables),
@@ -142,6 +151,7 @@ def group_record(id: str, item: Pickled) -> Group:
         needs=tuple(sorted(item.desk.needs | set(item.team.definitions))),
         modules=tuple(sorted(modules - {"", "builtins", "__main__"})),
         python=PYTHON if item.desk.bytecode else "",
+        machine=tuple(sorted(item.desk.machine)),
     )
 
 

@@ -1,0 +1,153 @@
+"""The distributions that are installed here: to which one a module belongs, its version, and where it came from.
+
+Nothing is imported to find out: the files that an installer has written beside the modules tell it (METADATA,
+INSTALLER, direct_url.json). Each is read once in a process. What is not found costs nothing but its line: this is for
+telling people, and never stands in the way of a snapshot.
+
+A distribution usually goes by the name of its module. `NAMES` knows many of those that do not; for the rest the lists
+of files are read, which takes a quarter of a second for a hundred distributions, so only for modules that are needed.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib.metadata
+import json
+import os
+import re
+import sys
+from collections.abc import Collection, Iterable
+from urllib.parse import urlsplit, urlunsplit
+
+from nbsnap.model import Distribution
+
+__all__ = ["NAMES", "distribution", "named", "of_modules", "version"]
+
+#: Packages that are imported by another name than they are installed by.
+NAMES = {
+    "_duckdb": "duckdb",
+    "attr": "attrs",
+    "bs4": "beautifulsoup4",
+    "cv2": "opencv-python",
+    "dateutil": "python-dateutil",
+    "dotenv": "python-dotenv",
+    "fitz": "PyMuPDF",
+    "google": "google-api-python-client",
+    "ibis": "ibis-framework",
+    "jose": "python-jose",
+    "mpl_toolkits": "matplotlib",
+    "PIL": "pillow",
+    "pkg_resources": "setuptools",
+    "pylab": "matplotlib",
+    "serial": "pyserial",
+    "skimage": "scikit-image",
+    "sklearn": "scikit-learn",
+    "umap": "umap-learn",
+    "yaml": "PyYAML",
+    "zmq": "pyzmq",
+}
+
+
+def distribution(package: str) -> str:
+    """Return what to install for an imported package, as far as it is known."""
+    return NAMES.get(package, package)
+
+
+def version(name: str) -> str:
+    """Return the version of a distribution that is installed here; "" if it is not."""
+    found = named(name)
+    return found.version if found is not None else ""
+
+
+@functools.lru_cache(maxsize=4096)
+def named(name: str) -> Distribution | None:
+    """Return a distribution that is installed here, without its modules."""
+    try:
+        found = importlib.metadata.distribution(name)
+        text = found.read_text("METADATA") or found.read_text("PKG-INFO") or ""
+        # not `found.version`: that parses all of the text, which ends with the package's README
+        head = text.partition("\n\n")[0]
+        said = {key: _field(key, head) for key in ("Name", "Version")}
+        if not said["Version"]:
+            return None
+        how, origin = _origin(found, said["Name"] or name, said["Version"])
+    except (importlib.metadata.PackageNotFoundError, ValueError, OSError, TypeError):
+        return None
+    return Distribution(said["Name"] or name, said["Version"], (), how, origin)
+
+
+def _field(key: str, text: str) -> str:
+    found = re.search(rf"^{key}:(.+)$", text, re.MULTILINE)
+    return found[1].strip() if found else ""
+
+
+def of_modules(names: Iterable[str], needed: Collection[str] = ()) -> tuple[Distribution, ...]:
+    """Return the distributions to which top-level modules belong, sorted, each with those modules.
+
+    What belongs to none is left out. For a module in `needed` it is looked for harder.
+    """
+    modules: dict[Distribution, list[str]] = {}
+    for name in sorted(names):
+        found = named(distribution(name))
+        if found is None and name in needed and name in sys.modules and _by_files().get(name):
+            found = named(_by_files()[name])
+        if found is not None:
+            modules.setdefault(found, []).append(name)
+    made = (Distribution(one.name, one.version, tuple(its), one.how, one.origin) for one, its in modules.items())
+    return tuple(sorted(made, key=lambda one: (one.name.lower(), one.name)))
+
+
+@functools.lru_cache(maxsize=1)
+def _by_files() -> dict[str, str]:
+    """Return module → distribution, from the lists of files of all that is installed."""
+    try:
+        return {name: found[0] for name, found in importlib.metadata.packages_distributions().items() if found}
+    except (ValueError, OSError, TypeError, KeyError):  # a broken installation
+        return {}
+
+
+# --- where it came from -----------------------------------------------------------------------------------------------
+
+
+def _origin(found: importlib.metadata.Distribution, name: str, version: str) -> tuple[str, str]:
+    """Return how a distribution was installed, and from where; two empty texts for a package index."""
+    if (told := found.read_text("direct_url.json")) is not None:
+        return _direct(told)
+    if (found.read_text("INSTALLER") or "").strip() == "conda":
+        return "conda", _channel(name, version)
+    return "", ""
+
+
+def _direct(told: str) -> tuple[str, str]:
+    """Return what `direct_url.json` says (PEP 610), without what may be a password."""
+    record = json.loads(told)
+    if not isinstance(record, dict) or not isinstance(record.get("url"), str):
+        return "", ""
+    url = _without_secrets(record["url"])
+    where = record.get("subdirectory")
+    part = f"#subdirectory={where}" if isinstance(where, str) and where else ""
+    if isinstance(vcs := record.get("vcs_info"), dict):
+        return "vcs", f"{vcs.get('vcs', 'git')}+{url}@{vcs.get('commit_id', '')}{part}"
+    if isinstance(folder := record.get("dir_info"), dict):
+        return ("editable" if folder.get("editable") is True else "local"), url
+    return ("local" if url.startswith("file:") else "archive"), url + part
+
+
+def _without_secrets(url: str) -> str:
+    parts = urlsplit(url)
+    return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
+
+
+def _channel(name: str, version: str) -> str:
+    """Return the name of the channel from which conda has installed a package, "" if that is not known."""
+    records = os.path.join(sys.prefix, "conda-meta")
+    begins = f"{name}-{version}-".lower()
+    try:
+        file = next(file for file in os.listdir(records) if file.lower().startswith(begins) and file.endswith(".json"))
+        with open(os.path.join(records, file), encoding="utf-8", errors="replace") as text:
+            said = re.search(r'"channel":\s*"([^"]+)"', text.read(4096))
+    except (OSError, StopIteration):
+        return ""
+    channel = said[1].rstrip("/").removesuffix("/noarch") if said else ""
+    channel = re.sub(r"/(?:linux|osx|win)-[a-z0-9_]+$", "", channel)
+    return channel.rpartition("/")[2]
