@@ -22,18 +22,18 @@ PACKAGE = Path(nbsnap.__file__).parent
 LAYERS = """
     __init__ __main__
     magics
-    cli attempt automatic explaining fresh since
+    cli attempt automatic explaining fresh rerunning since
     history session
     taking
-    reports undoing verifying vouching
+    opening reports undoing verifying vouching
     environment living portrait preview | repairing
                                  | maintenance
     looking                      |
     capture rebuild remake       | store
                                  | pruning
-    losses taken batches origins | writer later naming
-    pickling                     | reader
-    reducers definitions holes withheld | pieces folder line
+    losses taken teams batches origins | writer later naming
+    pickling                     | reader line
+    reducers definitions holes withheld | pieces folder appending
     memory paths flat plain incode | packs backends
                                  | mapping
     builders sharing refused structs beside | seen pages
