@@ -1,4 +1,4 @@
-"""The command line: `nbsnap list | show | diff | delete | prune | trust | check | key | enable | disable`.
+"""The command line: `nbsnap list | show | diff | delete | prune | trust | check | env | key | enable | disable`.
 
 Nothing here unpickles anything, so that it is safe on a store of unknown origin; and it starts without IPython, numpy
 or pickle. Each command is a function from its arguments to an exit code; what it says goes to stdout (text, or with
@@ -27,7 +27,7 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from nbsnap import __version__, keyline
+from nbsnap import __version__, keyline, recreating
 from nbsnap.arguments import COMMANDS, add
 from nbsnap.errors import NbSnapError, SnapshotNotFound
 
@@ -87,6 +87,10 @@ def parser() -> argparse.ArgumentParser:
         if name == "diff":
             one.add_argument("--exit-code", action="store_true", help="exit with 8 if anything is different")
         one.set_defaults(command=name)
+
+    text = "Write a requirements file, or one for conda, that makes the environment of a snapshot again."
+    one = _command(commands, "env", _env, text, store=True, notebook=True)
+    recreating.add(one)
 
     text = "Let every IPython and kernel of a profile load nbsnap when it starts."
     one = _command(commands, "enable", _enable, text)
@@ -148,6 +152,14 @@ def _record(command: str, report: Jsonable, store: Store) -> dict[str, Any]:
 _SHOWN = (
     "head", "variables", "skips", "packages", "history", "cwd", "distributions", "local", "environment",
 )  # fmt: skip
+
+
+def _env(args: argparse.Namespace) -> int:
+    store = _opened(args)
+    text = recreating.run(args, store, _notebook(store, args.notebook))
+    if text:
+        _say(text.rstrip("\n"))
+    return 0
 
 
 def _key(args: argparse.Namespace) -> int:

@@ -5,10 +5,10 @@
     older minor    the first or second number is lower here
     other minor    one of them is another one
 
-A row of the table is a *danger*: what was pickled may not load, or not be what it was. It stands on what a library says
-of its own pickles, or on what was tried (`tests/endtoend/test_elsewhere.py`). What is not in the table *differs* where
-the first number that is not 0 is another one (2.3 and 3.0, 0.4 and 0.5), which is told behind the dangers. All else is a
-slight difference, and not worth a line.
+A row of the table is a *danger*: what was pickled may not load, or not be what it was. It stands on what a library
+says of its own pickles, or on what was tried (`tests/endtoend/test_elsewhere.py`). What is not in the table *differs*
+where the first number is another one, or behind a 0 the second (2.3 and 3.0, 0.4 and 0.5), which is told behind the
+dangers. All else is a slight difference, and not worth a line.
 """
 
 from __future__ import annotations
@@ -56,16 +56,15 @@ def release(version: str) -> tuple[int, ...]:
 
 
 def degree(name: str, saved: str, here: str) -> tuple[str, str]:
-    """Return how much two versions of a distribution differ, "danger", "differs", "slightly" or "", and why that is bad."""
+    """Return how much two versions differ, "danger", "differs", "slightly" or "" for not at all, and why it is bad."""
     if saved == here:
         return "", ""
     old, new = _two(release(saved)), _two(release(here))
     danger = DANGERS.get(name.lower())
     if danger is not None and _is_met(danger.when, old, new):
         return "danger", danger.reason
-    if not old[0] and not new[0]:
-        old, new = old[1:], new[1:]
-    return ("differs" if old[0] != new[0] and name.lower() not in _DATED else "slightly"), ""
+    which = 0 if old[0] or new[0] else 1
+    return ("differs" if old[which] != new[which] and name.lower() not in _DATED else "slightly"), ""
 
 
 def _two(numbers: tuple[int, ...]) -> tuple[int, int]:

@@ -1,7 +1,7 @@
 """What is different here from where a snapshot was taken, as far as it matters to the variables that are restored.
 
-It is told **before anything is unpickled**: what goes wrong then may end the process. Only the manifest is read, and the
-files that installers have left; nothing is imported, and nothing of the snapshot is loaded.
+It is told **before anything is unpickled**: what goes wrong then may end the process. Only the manifest is read, and
+the files that installers have left; nothing is imported, and nothing of the snapshot is loaded.
 
 Three degrees:
 
@@ -10,12 +10,13 @@ Three degrees:
     slightly    all else; told on request only (`-v`)
 
 `--strict` refuses where there is a danger or a difference. A package counts only if a variable that is restored needs
-it: `Group.modules` says which modules loading imports. Of the project's own files all count once a variable needs one of
-them, for they import each other.
+it: `Group.modules` says which modules loading imports. Of the project's own files all count once a variable needs one
+of them, for they import each other.
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 from collections.abc import Collection, Iterable, Iterator, Sequence
@@ -23,9 +24,11 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from nbsnap import environment, host, installed, local
 from nbsnap.dangers import degree, release
 from nbsnap.model import Difference, Distribution, Group, Snapshot
-from nbsnap.wording import listed
+from nbsnap.wording import clean, encodable, listed
 
-__all__ = ["differences", "lines", "refusal", "told"]
+__all__ = ["HEADING", "differences", "lines", "refusal", "say", "told"]
+
+HEADING = "nbsnap: this was saved in another environment:"
 
 _ORDER = ("danger", "differs", "slightly")
 
@@ -72,13 +75,25 @@ def refusal(found: Sequence[Difference]) -> str:
 
 def _line(one: Difference) -> str:
     whose = f" ({listed(one.variables)})" if one.variables else ""
-    return f"{one.what}{f': {one.reason}' if one.reason else ''}{whose}"
+    return clean(f"{one.what}{f': {one.reason}' if one.reason else ''}{whose}")
+
+
+def say(found: Sequence[Difference]) -> None:
+    """Say on stderr what is worth a line."""
+    if shown := lines(found):
+        with contextlib.suppress(OSError, ValueError):  # nobody is left to be told
+            text = "\n".join((HEADING, *(f"  {line}" for line in shown)))
+            print(encodable(text, sys.stderr.encoding), file=sys.stderr, flush=True)
 
 
 def _users(groups: Iterable[Group], wanted: Collection[str], modules: Collection[str]) -> tuple[str, ...]:
     """Return the variables that need one of these modules."""
     return tuple(
-        name for group in groups if not set(modules).isdisjoint(group.modules) for name in group.variables if name in wanted
+        name
+        for group in groups
+        if not set(modules).isdisjoint(group.modules)
+        for name in group.variables
+        if name in wanted
     )
 
 
@@ -106,7 +121,9 @@ def _machine(record: Snapshot, groups: Sequence[Group], wanted: Collection[str])
         )
         what = f"this machine is {sys.byteorder}-endian, it was saved on one that is {order}-endian"
         reason = "the memory of other libraries than NumPy cannot be read" if raw else ""
-        yield Difference("machine", "byte order", order, sys.byteorder, "danger" if raw else "differs", what, reason, raw)
+        yield Difference(
+            "machine", "byte order", order, sys.byteorder, "danger" if raw else "differs", what, reason, raw
+        )
     saved, here = facts.get("longdouble", ""), environment.long_double()
     long = tuple(name for g in groups if "longdouble" in g.machine for name in g.variables if name in wanted)
     if long and saved != here:
@@ -170,7 +187,10 @@ def _files(record: Snapshot, groups: Sequence[Group], wanted: Collection[str]) -
         return
     changes = local.changes(record.local, list(_places(record)))
     paths = {module.name: module.path for module in record.local}
-    for state, grade, said in (("missing", "danger", "cannot be found here"), ("changed", "differs", "is not what it was")):
+    for state, grade, said in (
+        ("missing", "danger", "cannot be found here"),
+        ("changed", "differs", "is not what it was"),
+    ):
         for name in sorted(name for name, found in changes.items() if found == state):
             own = _users(groups, wanted, {name.partition(".")[0]})
             reason = f"the module {name}" if state == "missing" else "what comes back uses it as it is now"
@@ -180,7 +200,8 @@ def _files(record: Snapshot, groups: Sequence[Group], wanted: Collection[str]) -
 def _places(record: Snapshot) -> Iterator[str]:
     """Yield the folders in which modules of the session were found, as seen from here: those that exist."""
     began = next((value for name, value in record.environment if name == "began"), "")
-    for place in (*(value for name, value in record.environment if name == "sys.path"), record.cwd):
+    added = [value for name, value in record.environment if name == "sys.path"]
+    for place in (*added, record.cwd if "" in sys.path else ""):
         if not place:
             continue
         if began and place.startswith(began.rstrip(os.sep) + os.sep):

@@ -1,7 +1,7 @@
 """The distributions that are installed here: to which one a module belongs, its version, and where it came from.
 
 Nothing is imported to find out: the files that an installer has written beside the modules tell it (METADATA,
-INSTALLER, direct_url.json). Each is read once in a process. What is not found costs nothing but its line: this is for
+INSTALLER, direct_url.json). What is not found costs nothing but its line: this is for
 telling people, and never stands in the way of a snapshot.
 
 A distribution usually goes by the name of its module. `NAMES` knows many of those that do not; for the rest the lists
@@ -54,14 +54,23 @@ def distribution(package: str) -> str:
 
 
 def version(name: str) -> str:
-    """Return the version of a distribution that is installed here; "" if it is not."""
-    found = named(name)
+    """Return the version of a distribution that is installed here now; "" if it is not."""
+    found = _read(name)
     return found.version if found is not None else ""
 
 
-@functools.lru_cache(maxsize=4096)
+#: What was found; not what was not, for it may be installed meanwhile.
+_known: dict[str, Distribution] = {}
+
+
 def named(name: str) -> Distribution | None:
-    """Return a distribution that is installed here, without its modules."""
+    """Return a distribution that is installed here, without its modules, as it was when it was first asked for."""
+    if (found := _known.get(name) or _read(name)) is not None:
+        _known[name] = found
+    return found
+
+
+def _read(name: str) -> Distribution | None:
     try:
         found = importlib.metadata.distribution(name)
         text = found.read_text("METADATA") or found.read_text("PKG-INFO") or ""

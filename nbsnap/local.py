@@ -4,8 +4,9 @@ A snapshot refers to them by name, as it does to packages, but nobody can instal
 tells that one has changed. So each is kept with its path, seen from the notebook's folder, and the hash of what was in
 the file at the time of the snapshot (which may have been edited after it was imported: nobody knows the difference).
 
-What counts: a module with a `.py` file that lies neither in the standard library nor in a folder of installed packages.
-A package that was installed in editable mode counts too, for its version does not tell what is in it; nbsnap does not.
+What counts: a module with a `.py` file that lies neither in the standard library nor in a folder of installed packages,
+and whose package goes by the name of no distribution. A package that was installed in editable mode counts too, for its
+version does not tell what is in it; nbsnap does not.
 
 Costs: a module is looked at once in a process, a file is read again when its size or its time has changed. Where a
 module is found here is asked of Python's own finders, by the name of its top-level package, which imports nothing; a
@@ -16,6 +17,7 @@ from __future__ import annotations
 
 import importlib.machinery
 import importlib.util
+import itertools
 import os
 import site
 import sys
@@ -23,7 +25,7 @@ import sysconfig
 import types
 from collections.abc import Iterable, Sequence
 
-from nbsnap import host
+from nbsnap import host, installed
 from nbsnap.digest import piece_id
 from nbsnap.model import LocalModule
 
@@ -45,12 +47,12 @@ def imported() -> tuple[LocalModule, ...]:
     """Return the files of the project that are imported, sorted by the names of the modules."""
     if not _foreign:
         _foreign.update(sys.builtin_module_names, sys.stdlib_module_names, _OWN)
-    installed = _installed()
+    folders = _folders()
     found: list[LocalModule] = []
     for name in sorted(sys.modules.keys() - _without):
         top = name.partition(".")[0]
         file = "" if top in _foreign else _file(sys.modules.get(name))
-        if not file or file.startswith(installed):
+        if not file or file.startswith(folders) or _is_installed(top):
             _without.add(name)
             if file:
                 _foreign.add(top)
@@ -70,7 +72,13 @@ def _file(module: object) -> str:
     return os.path.abspath(file) if type(file) is str and file.endswith(".py") else ""
 
 
-def _installed() -> tuple[str, ...]:
+def _is_installed(top: str) -> bool:
+    """Tell whether a package outside of the folders of installed ones is of one all the same, as its version tells."""
+    found = installed.named(installed.distribution(top))
+    return found is not None and found.how != "editable"
+
+
+def _folders() -> tuple[str, ...]:
     """Return the folders in which all that lies is installed."""
     paths = sysconfig.get_paths()
     folders = {paths[name] for name in ("stdlib", "platstdlib", "purelib", "platlib")}
@@ -113,7 +121,7 @@ def changes(modules: Iterable[LocalModule], places: Sequence[str]) -> dict[str, 
     """
     found: dict[str, str] = {}
     tops: dict[str, tuple[str, list[str]]] = {}
-    for module in modules:
+    for module in itertools.islice(modules, MOST):
         top, *rest = module.name.split(".")
         if top not in tops and top.isidentifier():
             tops[top] = _top(top, places)

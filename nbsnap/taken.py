@@ -149,7 +149,7 @@ def group_record(id: str, item: Pickled) -> Group:
         engine=item.engine,
         stream=Content(0),
         needs=tuple(sorted(item.desk.needs | set(item.team.definitions))),
-        modules=tuple(sorted(modules - {"", "builtins", "__main__"})),
+        modules=tuple(sorted(modules - {"", "builtins", "__main__", "nbsnap"})),
         python=PYTHON if item.desk.bytecode else "",
         machine=tuple(sorted(item.desk.machine)),
     )

@@ -23,10 +23,11 @@ LAYERS = """
     __init__ __main__
     magics
     cli attempt automatic explaining fresh rerunning since
-    history session
+    history session recreating
     taking
     opening reports undoing verifying vouching
-    environment living portrait preview | repairing
+    elsewhere                    |
+    environment living local portrait preview | repairing
                                  | maintenance
     looking                      |
     capture rebuild remake       | store
@@ -38,8 +39,8 @@ LAYERS = """
                                  | mapping
     builders sharing refused structs beside | seen pages
     ordering namespace provenance placeholder cells abroad weight
-    describe trusting
-    startup profile host fleeting meter autosave lost firstline
+    describe trusting installed
+    startup profile host fleeting meter autosave lost firstline dangers
     render_history render_repair page bar
     render sheets differences
     glance layout tree sources streams calls
