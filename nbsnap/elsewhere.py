@@ -23,6 +23,7 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 
 from nbsnap import environment, host, installed, local
 from nbsnap.dangers import degree, release
+from nbsnap.machine import in_any_order, long_double
 from nbsnap.model import Difference, Distribution, Group, Snapshot
 from nbsnap.wording import clean, encodable, listed
 
@@ -116,15 +117,15 @@ def _machine(record: Snapshot, groups: Sequence[Group], wanted: Collection[str])
     facts = dict(record.environment)
     order = facts.get("byteorder", "little")
     if order != sys.byteorder:
-        raw = tuple(
-            name for g in groups if not environment.in_any_order(g.modules) for name in g.variables if name in wanted
-        )
+        raw = [name for g in groups if not in_any_order(g.modules) for name in g.variables if name in wanted]
+        modules = {variable.name for variable in record.variables if variable.type == "module"}
+        raw = [name for name in raw if name not in modules]
         what = f"this machine is {sys.byteorder}-endian, it was saved on one that is {order}-endian"
         reason = "the memory of other libraries than NumPy cannot be read" if raw else ""
         yield Difference(
-            "machine", "byte order", order, sys.byteorder, "danger" if raw else "differs", what, reason, raw
+            "machine", "byte order", order, sys.byteorder, "danger" if raw else "differs", what, reason, tuple(raw)
         )
-    saved, here = facts.get("longdouble", ""), environment.long_double()
+    saved, here = facts.get("longdouble", ""), long_double()
     long = tuple(name for g in groups if "longdouble" in g.machine for name in g.variables if name in wanted)
     if long and saved != here:
         what = f"long doubles have {here} here, they had {saved or 'another form'}"

@@ -5,7 +5,6 @@ Of the environment variables only those in `_VARIABLES` are ever looked at, and 
 
 from __future__ import annotations
 
-import ctypes
 import functools
 import importlib.metadata
 import os
@@ -15,6 +14,7 @@ import sys
 from collections.abc import Collection, Iterable
 
 from . import host, installed
+from . import machine as machine_
 from .beside import places
 from .installed import distribution
 from .model import Distribution
@@ -65,7 +65,11 @@ _VARIABLES = ("CONDA_DEFAULT_ENV", "CONDA_PREFIX", "VIRTUAL_ENV")
 
 def facts(devices: Iterable[str], sieve: Sieve, known: tuple[str, ...]) -> tuple[tuple[str, str], ...]:
     """Return what else there is to say, as pairs: see docs/format.md. `devices` are those on which objects lie."""
-    found = [("byteorder", sys.byteorder), ("implementation", sys.implementation.name), ("longdouble", long_double())]
+    found = [
+        ("byteorder", sys.byteorder),
+        ("implementation", sys.implementation.name),
+        ("longdouble", machine_.long_double()),
+    ]
     found += [(name, os.environ[name]) for name in _VARIABLES if os.environ.get(name)]
     added = places.added()
     if added:
@@ -85,21 +89,3 @@ def _device(device: str) -> str:
         return str(torch.cuda.get_device_name(int(index or 0)))
     except Exception:  # a device that does not answer any more
         return ""
-
-
-@functools.cache
-def long_double() -> str:
-    """Return what a long double of C is here: "80 bits in 16 bytes"."""
-    size = ctypes.sizeof(ctypes.c_longdouble)
-    x86 = platform.machine().lower() in ("x86_64", "amd64", "i386", "i586", "i686")
-    bits = 64 if size == 8 else 80 if x86 else 128
-    return f"{bits} bits in {size} bytes"
-
-
-def in_any_order(modules: Collection[str]) -> bool:
-    """Tell whether what needs these modules says for itself in which order its bytes are; see docs/format.md."""
-    return all(name in _ORDERED or (name in sys.stdlib_module_names and name not in _RAW) for name in modules)
-
-
-_ORDERED = frozenset({"numpy", "pandas"})
-_RAW = frozenset({"_ctypes", "array", "ctypes"})

@@ -460,6 +460,8 @@ class Unpickler(pickle.Unpickler):
             return getattr(self._loader, name)
         if module == "__main__":
             return self._loader.named(name)
+        if module == "pathlib._local":  # where Python 3.13, and no other, says that paths come from
+            module = "pathlib"
         if module not in sys.modules:
             with self._loader.importing(module):
                 return super().find_class(module, name)

@@ -24,6 +24,7 @@ from .builders import PYTHON, make_sound
 from .errors import CannotLoad, DamageError
 from .flat import EARLY, Filler
 from .installed import distribution
+from .machine import in_any_order
 from .model import Content, Definition, Group, Snapshot
 from .pickling import Record, Unpickler, reason
 from .placeholder import Placeholder
@@ -95,6 +96,8 @@ class _Loader:
         self.source = source
         self.namespace = namespace
         self.stand = stand
+        self.kinds = {variable.name: variable.type for variable in snapshot.variables}
+        self.order = dict(snapshot.environment).get("byteorder", "little")
         self.groups = {group.id: group for group in snapshot.groups}
         self.specs = {spec.key: spec for spec in snapshot.definitions}
         self.classes: dict[str, type] = dict(known)
@@ -118,8 +121,7 @@ class _Loader:
                     self.skeleton(key)
         for key in needed:
             self.try_group(self.groups[self.specs[key].group])
-        kinds = {variable.name: variable.type for variable in self.snapshot.variables}
-        for group in sorted(wanted, key=lambda group: _turn(group, kinds)):
+        for group in sorted(wanted, key=lambda group: _turn(group, self.kinds)):
             self.try_group(group)
         self.rebuilt.classes.update((key, cls) for key, cls in self.classes.items() if key not in self.broken)
         return self.rebuilt
@@ -259,6 +261,8 @@ class _Loader:
     def load(self, group: Group) -> dict[str, Any]:
         if group.python and group.python != PYTHON:
             raise CannotLoad(f"holds functions compiled by Python {group.python}, which Python {PYTHON} cannot run")
+        if self.order != sys.byteorder and not in_any_order(group.modules) and _turn(group, self.kinds) != 0:
+            raise CannotLoad(f"holds memory of a machine that is {self.order}-endian, which this one is not")
         stream = self.source.stream(group.stream)
         buffers = self.source.buffers(group)
         if not PARSERS.isdisjoint(group.modules):

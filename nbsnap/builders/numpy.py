@@ -3,11 +3,23 @@
 from __future__ import annotations
 
 import pickle
+import sys
 from typing import Any
 
 import numpy
 
+from nbsnap.errors import CannotLoad
+from nbsnap.machine import long_double
+
 from . import make_sound
+
+
+def longdouble(char: str, order: str, form: str) -> object:
+    """Return the dtype of long doubles, if they are here what they were where they were saved: see `machine`."""
+    if form != long_double():
+        raise CannotLoad(f"holds long doubles of {form}, which cannot be read here, where they have {long_double()}")
+    made: Any = numpy.dtype(char)
+    return made if order == sys.byteorder else made.newbyteorder(order)
 
 
 def array_of(cls: Any, plain: Any) -> object:

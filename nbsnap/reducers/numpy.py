@@ -14,6 +14,7 @@ from typing import Any
 
 from nbsnap.builders import fill_attributes
 from nbsnap.builders import numpy as builders
+from nbsnap.machine import long_double
 from nbsnap.memory import address, root_of, upon_buffer, writeable
 from nbsnap.refused import qualified
 from nbsnap.sharing import LEAVES, Touch
@@ -34,6 +35,15 @@ def _array(desk: Any, value: Any) -> Any:
         return made
     # what NumPy says itself is asked for here, because dill has another way, which loses the read-only flag
     return value.__reduce_ex__(5) if reduction is NotImplemented else reduction
+
+
+def _dtype(desk: Any, dtype: Any) -> Any:
+    """A dtype is written by kind and size, whatever its name; but long doubles of one size are not alike everywhere."""
+    if dtype.char not in "gG":
+        return NotImplemented
+    desk.machine.add("longdouble")
+    order = {"<": "little", ">": "big"}.get(dtype.byteorder, sys.byteorder)
+    return builders.longdouble, (dtype.char, order, long_double())
 
 
 def _leaves(value: Any) -> Any:
@@ -201,4 +211,9 @@ def _ufunc(desk: Any, value: Any) -> Any:
 
 
 #: For a class and its subclasses, by qualified name.
-PLANS_BY_NAME: dict[str, Plan] = {"numpy.ndarray": _array, "numpy.ufunc": _ufunc, "numpy.void": _row}
+PLANS_BY_NAME: dict[str, Plan] = {
+    "numpy.dtype": _dtype,
+    "numpy.ndarray": _array,
+    "numpy.ufunc": _ufunc,
+    "numpy.void": _row,
+}
