@@ -28,8 +28,8 @@ class Danger(NamedTuple):
 
 #: By the name of the distribution, in lower case.
 DANGERS: dict[str, Danger] = {
-    "numpy": Danger("older major", "NumPy 1 cannot read all that NumPy 2 writes: generators, texts of its own type"),
-    "pandas": Danger("older major", "an older pandas does not know the types and indexes of a newer one"),
+    "numpy": Danger("older major", "NumPy 1 does not know all the types of NumPy 2"),
+    "pandas": Danger("older major", "it does not know the types of a newer pandas: texts, dates with a time zone"),
     "scikit-learn": Danger("other minor", "it promises to load models under the same version only"),
     "matplotlib": Danger("older minor", "it promises to load figures under the same version only"),
     "polars": Danger("older minor", "its plans and expressions are in a form of each version"),

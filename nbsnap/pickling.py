@@ -39,7 +39,7 @@ from typing import Any
 
 import cloudpickle
 
-from . import flat
+from . import flat, moved
 from .errors import CannotSave
 from .memory import Memory
 from .ordering import Unordered, ordered
@@ -460,8 +460,8 @@ class Unpickler(pickle.Unpickler):
             return getattr(self._loader, name)
         if module == "__main__":
             return self._loader.named(name)
-        if module == "pathlib._local":  # where Python 3.13, and no other, says that paths come from
-            module = "pathlib"
+        if module.startswith(("numpy.", "pathlib.")):
+            module = moved.here(module)
         if module not in sys.modules:
             with self._loader.importing(module):
                 return super().find_class(module, name)

@@ -23,7 +23,7 @@ from . import definitions, plain
 from .builders import PYTHON, make_sound
 from .errors import CannotLoad, DamageError
 from .flat import EARLY, Filler
-from .installed import distribution
+from .installed import distribution, version
 from .machine import in_any_order
 from .model import Content, Definition, Group, Snapshot
 from .pickling import Record, Unpickler, reason
@@ -320,6 +320,10 @@ class _Loader:
             install = distribution(package)
             if install not in {name for name, _ in self.snapshot.packages}:  # a file of the user's own, it seems
                 return CannotLoad(f"needs the module {error.name}, which cannot be found here")
+            here, saved = version(install), dict(self.snapshot.packages).get(install, "")
+            if here:
+                text = f"needs the module {error.name}, which {install} {here} does not have"
+                return CannotLoad(text, f"pip install {install}=={saved}" if saved and saved != here else "")
             return CannotLoad(f"needs the package {package}, which is not installed", f"pip install {install}")
         if isinstance(error, DamageError):
             return CannotLoad(f"is damaged in the store: {error}")

@@ -47,7 +47,7 @@ LAYERS = """
     wording manifest background answers keep masking signing
     keyline
     quiet outfile pagemap theme remarks records thumbnail sieve keys
-    model digest progress arguments owners machine
+    model digest progress arguments owners machine moved
     errors parts
 """
 
