@@ -28,7 +28,8 @@ from helpers import double
 ints = np.arange(6).reshape(2, 3); floats = np.linspace(0, 1, 20_000); swapped = np.array([1, 2], ">i4")
 objects = np.array([1, "x", None], object); dates = np.array(["2026-01-01"], "M8[D]"); view = floats[3:9]
 record = np.zeros(2, [("a", "i4"), ("b", "f8")]); masked = np.ma.array([1, 2], mask=[0, 1]); scalar = np.float32(1.5)
-rng = np.random.default_rng(1); rng.random(3); legacy = np.random.RandomState(1); legacy.rand(3); bits = rng.bit_generator
+rng = np.random.default_rng(1); rng.random(3); bits = rng.bit_generator
+legacy = np.random.RandomState(1); legacy.rand(3)
 numbers = pd.DataFrame({0: [1, 2, 3], 1: [1.5, None, 2.5]}); typed = pd.Series(pd.array([1, None, 3], "Int64"))
 sparse = pd.Series(pd.arrays.SparseArray([0, 0, 1])); periods = pd.period_range("2026-01", periods=3, freq="M")
 stamp = pd.Timestamp("2026-01-01"); offset = pd.offsets.MonthEnd(); interval = pd.interval_range(0, 3)
@@ -136,13 +137,13 @@ def test_to_a_newer_environment(ada, bob):
 
 
 def test_to_an_older_environment(ada, bob):
-    """From the newest to NumPy 1 and pandas 2: told as dangers; what the old ones know comes back, the rest says why."""
+    """From the newest to NumPy 1 and pandas 2: told as dangers; what the old know comes back, the rest says why."""
     bob.save()
     ada.get(bob)
     report, told = ada.restore(EVERYWHERE)
     assert report["wrong"] == {}
     assert {skip["name"] for skip in report["failed"]} == {"frame", "string"}
-    heading, first, second = told.splitlines()[:3]
+    _, first, second = told.splitlines()[:3]
     assert "NumPy 1 does not know" in first
     assert "it does not know the types of a newer pandas" in second
     done = ada.run(
@@ -154,7 +155,7 @@ def test_to_an_older_environment(ada, bob):
 
 
 def test_what_is_not_the_receiver_s_own_asks_first(ada, bob):
-    """Another home has another key: nothing is loaded without --trust, and a file of the project that changed is named."""
+    """Another home has another key: nothing is loaded without --trust; a file of the project that changed is named."""
     ada.save("x = 1\nfrom helpers import double")
     bob.get(ada)
     done = bob.run("import nbsnap\ntry: nbsnap.restore(notebook='work')\nexcept nbsnap.TrustError as e: print('asked')")
