@@ -23,16 +23,18 @@ from typing import Any
 
 from . import batches, beside, definitions, describe, plain, reducers
 from .cells import Cells, is_kept
+from .describe import is_changed_meanwhile
 from .errors import CannotSave
 from .flat import Queue
 from .losses import Losses
 from .memory import Memory
 from .model import Content, Definition, Skip, Variable
 from .origins import origin
-from .pickling import BUFFER_MINIMUM, Desk, Hole, Record, is_changed_meanwhile, pickler, reason, write_table
+from .pickling import BUFFER_MINIMUM, Desk, Hole, Record, pickler, reason, write_table
 from .progress import Progress
 from .quiet import unhurried
 from .sharing import LEAVES, Ownership, Team, Touch
+from .sieve import DEFAULT, Sieve
 from .taken import Pickled, Taken, TakenClass, batch_record, closure, group_record, reachable
 from .teams import together
 from .withheld import Withheld
@@ -72,17 +74,18 @@ def take_apart(
     class_text: ClassText = lambda name: "",
     progress: Progress | None = None,
     withheld: Withheld | None = None,
+    sieve: Sieve = DEFAULT,
 ) -> Taken:
     """Pickle the variables `names` of a namespace, which is only read.
 
     `made` tells for a name the cell that bound it (execution count and first line), for the report. `classes` are
     taken besides, under the keys given, and so are the entries of `beside`, as variables of reserved names.
     `class_text` tells where the text of a class is that is bound to a name: a cell and a line in it. `progress` is told
-    what is being taken apart. What is a part of `withheld` is refused.
+    what is being taken apart. What is a part of `withheld` is refused; `sieve` masks the texts of cells.
     """
     with unhurried():
         capture = _Capture(
-            namespace, names, engine, made or {}, beside or {}, class_text, progress or Progress(), withheld
+            namespace, names, engine, made or {}, beside or {}, class_text, progress or Progress(), withheld, sieve
         )
         try:
             return capture.run(classes or {})
@@ -101,6 +104,7 @@ class _Capture:
         class_text: ClassText,
         progress: Progress,
         withheld: Withheld | None,
+        sieve: Sieve,
     ) -> None:
         self.progress = progress
         self.withheld = withheld
@@ -132,7 +136,7 @@ class _Capture:
         self.asked: Set[str] = frozenset()
         self.skips: dict[str, Skip] = {}
         self.partly: list[Skip] = []
-        self.cells = Cells()
+        self.cells = Cells(sieve)
         self.losses = Losses(self.made, lambda holes: self.desk(Team([], []), None, holes=holes), self.secret)
         self.idle = self.desk(Team([], []), None)
         held = [name for name in self.small if type(self.values[name]) not in _UNSHARED]

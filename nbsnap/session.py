@@ -43,6 +43,7 @@ from .preview import of_taken
 from .progress import Progress
 from .quiet import unhurried, uninterrupted
 from .rebuild import Rebuilt, rebuild
+from .refilling import refill
 from .seen import learn, mark, since
 from .sieve import DEFAULT, Sieve
 from .store import Store
@@ -482,6 +483,7 @@ def restore(
         source = opened.reader(size=_size(record, loading), map=map, before=strict or verify == "before")
         journal, order, made = Journal(names), list(names), provenance.known()
         turn = state.Turn(record.head.id, reload_extensions=reload_extensions, in_session=host.is_session(names))
+        former = {skip.name: names[skip.name] for skip in not_saved if skip.secret and skip.name in names}
         try:
             state.begin({state.part_of(entry) for entry in entries}, turn)
             early, late = _stages(entries)
@@ -499,6 +501,8 @@ def restore(
                 known=known,
                 progress=progress,
             )
+            filled = refill(not_saved, former, built.values)
+            not_saved = tuple(skip for skip in not_saved if skip not in filled)
             progress.what = "putting back what lies beside the variables"
             classes = living.remember(record, built.classes)
             turn.undoing.append(lambda: living.exchange(classes))
@@ -511,6 +515,8 @@ def restore(
             turn.restored = {name: built.values[name] for name in here}
             state.put(parts, _entries(built, turn), turn)
             notes += (*_remarks(first), *_remarks(built), *turn.notes, *_parted(record, set(here), names))
+            if filled:
+                notes += (f"{wording.listed([skip.path for skip in filled])}: a secret, kept from the session",)
             report = reports.restored(
                 record, opened.place, here, failed, not_saved, others, exact, started, notes=notes, beside=turn.done
             )
@@ -591,11 +597,13 @@ def is_here(snapshot: str, *, store: Place = None, notebook: str | None = None) 
 # --- the namespace ----------------------------------------------------------------------------------------------------
 
 
-def look_at(namespace: dict[str, Any] | None) -> tuple[dict[str, Any], list[str], dict[str, tuple[int, str]]]:
+def look_at(
+    namespace: dict[str, Any] | None, sieve: Sieve = DEFAULT
+) -> tuple[dict[str, Any], list[str], dict[str, tuple[int, str]]]:
     """Return a namespace, by default the session's, with the names of its variables and the cells that bound them."""
     names = session_names(namespace)
     seen = host.look(names)
-    made = provenance.binders(mask_cells(seen.code, DEFAULT)) if seen.hidden is not None else {}
+    made = provenance.binders(mask_cells(seen.code, sieve)) if seen.hidden is not None else {}
     return names, user_names(names, seen.hidden)[0], made
 
 

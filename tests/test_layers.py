@@ -25,7 +25,7 @@ LAYERS = """
     cli attempt automatic explaining fresh rerunning since
     history session recreating
     taking
-    opening reports undoing verifying vouching
+    opening refilling reports undoing verifying vouching
     elsewhere                    |
     environment living local portrait preview | repairing
                                  | maintenance
@@ -35,6 +35,7 @@ LAYERS = """
     losses taken teams batches origins | writer later naming
     pickling                     | reader line
     reducers definitions holes withheld | pieces folder appending
+    surface                      |
     memory paths flat plain incode | packs backends
                                  | mapping
     builders sharing refused structs beside | seen pages
@@ -47,7 +48,7 @@ LAYERS = """
     wording manifest background answers keep masking signing
     keyline
     quiet outfile pagemap theme remarks records thumbnail sieve keys
-    model digest progress arguments owners machine moved
+    model digest progress arguments owners called machine moved
     errors parts
 """
 
