@@ -19,7 +19,7 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
 from nbsnap import environment, host, installed, local
 from nbsnap.dangers import degree, release
@@ -38,11 +38,12 @@ def differences(record: Snapshot, names: Collection[str]) -> tuple[Difference, .
     """Return what differs for these variables, the dangerous first."""
     wanted = set(names)
     groups = [group for group in record.groups if not wanted.isdisjoint(group.variables)]
+    users = _users(groups, wanted)
     found = [
         *_python(record, groups, wanted),
         *_machine(record, groups, wanted),
-        *_packages(record, groups, wanted),
-        *_files(record, groups, wanted),
+        *_packages(record, users),
+        *_files(record, users),
     ]
     return tuple(sorted(found, key=lambda one: _ORDER.index(one.degree)))
 
@@ -87,15 +88,22 @@ def say(found: Sequence[Difference]) -> None:
             print(encodable(text, sys.stderr.encoding), file=sys.stderr, flush=True)
 
 
-def _users(groups: Iterable[Group], wanted: Collection[str], modules: Collection[str]) -> tuple[str, ...]:
+Users = Mapping[str, list[str]]
+
+
+def _users(groups: Iterable[Group], wanted: Collection[str]) -> Users:
+    """Return the variables that need a module, by its name."""
+    users: dict[str, list[str]] = {}
+    for group in groups:
+        names = [name for name in group.variables if name in wanted]
+        for module in group.modules:
+            users.setdefault(module, []).extend(names)
+    return users
+
+
+def _of(users: Users, modules: Iterable[str]) -> tuple[str, ...]:
     """Return the variables that need one of these modules."""
-    return tuple(
-        name
-        for group in groups
-        if not set(modules).isdisjoint(group.modules)
-        for name in group.variables
-        if name in wanted
-    )
+    return tuple(dict.fromkeys(name for module in modules for name in users.get(module, ())))
 
 
 # --- what may differ --------------------------------------------------------------------------------------------------
@@ -136,23 +144,21 @@ def _machine(record: Snapshot, groups: Sequence[Group], wanted: Collection[str])
         yield Difference("machine", "platform", saved, here, "differs", what)
 
 
-def _packages(record: Snapshot, groups: Sequence[Group], wanted: Collection[str]) -> Iterator[Difference]:
-    needed = {module for group in groups for module in group.modules}
+def _packages(record: Snapshot, users: Users) -> Iterator[Difference]:
     for one in _distributions(record):
-        users = _users(groups, wanted, one.modules)
-        if needed.isdisjoint(one.modules) or not users:
+        if not (who := _of(users, one.modules)):
             continue
         here = _version_here(one)
         if not here:
             install = f"{one.name}=={one.version}" if one.version else one.name
             what = f"{one.name} {one.version}".strip() + " is not installed here"
             reason = f"pip install {install}" if not one.how or one.how == "conda" else ""
-            yield Difference("package", one.name, one.version, "", "danger", what, reason, users)
+            yield Difference("package", one.name, one.version, "", "danger", what, reason, who)
         elif one.version:
             grade, why = degree(one.name, one.version, here)
             if grade:
                 what = f"{one.name} {here} is here, it was saved under {one.version}"
-                yield Difference("package", one.name, one.version, here, grade, what, why, users)
+                yield Difference("package", one.name, one.version, here, grade, what, why, who)
 
 
 def _distributions(record: Snapshot) -> Iterator[Distribution]:
@@ -181,10 +187,8 @@ def _version_here(one: Distribution) -> str:
     return ""
 
 
-def _files(record: Snapshot, groups: Sequence[Group], wanted: Collection[str]) -> Iterator[Difference]:
-    tops = {module.name.partition(".")[0] for module in record.local}
-    users = _users(groups, wanted, tops)
-    if not users:
+def _files(record: Snapshot, users: Users) -> Iterator[Difference]:
+    if not any(users.get(module.name.partition(".")[0]) for module in record.local):
         return
     changes = local.changes(record.local, list(_places(record)))
     paths = {module.name: module.path for module in record.local}
@@ -193,7 +197,7 @@ def _files(record: Snapshot, groups: Sequence[Group], wanted: Collection[str]) -
         ("changed", "differs", "is not what it was"),
     ):
         for name in sorted(name for name, found in changes.items() if found == state):
-            own = _users(groups, wanted, {name.partition(".")[0]})
+            own = _of(users, [name.partition(".")[0]])
             reason = f"the module {name}" if state == "missing" else "what comes back uses it as it is now"
             yield Difference("module", name, "", state, grade, f"{paths[name]} {said}", reason, own)
 

@@ -12,6 +12,7 @@ import platform
 import re
 import sys
 from collections.abc import Collection, Iterable
+from dataclasses import replace
 
 from . import host, installed
 from . import machine as machine_
@@ -54,10 +55,11 @@ def _version(name: str) -> tuple[str, str] | None:
 _VERSION = re.compile(r"^Version:(.+)$", re.MULTILINE)
 
 
-def distributions(needed: Collection[str]) -> tuple[Distribution, ...]:
+def distributions(needed: Collection[str], sieve: Sieve, known: tuple[str, ...]) -> tuple[Distribution, ...]:
     """Return the distributions whose modules are imported; those of the modules `needed` are looked for harder."""
     names = {name for name in list(sys.modules) if "." not in name} | set(needed)
-    return installed.of_modules((name for name in names - sys.stdlib_module_names if name.isidentifier()), needed)
+    found = installed.of_modules((name for name in names - sys.stdlib_module_names if name.isidentifier()), needed)
+    return tuple(replace(one, origin=sieve.mask(one.origin, known)) if one.origin else one for one in found)
 
 
 _VARIABLES = ("CONDA_DEFAULT_ENV", "CONDA_PREFIX", "VIRTUAL_ENV")

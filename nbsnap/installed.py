@@ -15,13 +15,17 @@ import importlib.metadata
 import json
 import os
 import re
+import site
 import sys
+import sysconfig
+import types
 from collections.abc import Collection, Iterable
+from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
 from nbsnap.model import Distribution
 
-__all__ = ["NAMES", "distribution", "named", "of_modules", "version"]
+__all__ = ["NAMES", "distribution", "file_of", "folders", "named", "of_modules", "places_of", "version"]
 
 #: Packages that are imported by another name than they are installed by.
 NAMES = {
@@ -97,13 +101,53 @@ def of_modules(names: Iterable[str], needed: Collection[str] = ()) -> tuple[Dist
     """
     modules: dict[Distribution, list[str]] = {}
     for name in sorted(names):
+        if name in _unowned and name not in needed:
+            continue
         found = named(distribution(name))
-        if found is None and name in needed and name in sys.modules and _by_files().get(name):
+        if found is None and name in needed and _lies_installed(name) and _by_files().get(name):
             found = named(_by_files()[name])
         if found is not None:
             modules.setdefault(found, []).append(name)
+        elif name in sys.modules:
+            _unowned.add(name)
     made = (Distribution(one.name, one.version, tuple(its), one.how, one.origin) for one, its in modules.items())
     return tuple(sorted(made, key=lambda one: (one.name.lower(), one.name)))
+
+
+#: Modules that were imported, and for which no distribution was found by its name.
+_unowned: set[str] = set()
+
+
+def _lies_installed(name: str) -> bool:
+    """Tell whether a module that is imported lies in a folder of installed packages."""
+    module = sys.modules.get(name)
+    return any(place.startswith(folders()) for place in (file_of(module), *places_of(module)))
+
+
+def file_of(module: object) -> str:
+    """Return the file of a module, without asking the module: some are loaded when they are asked."""
+    file = _dict_of(module).get("__file__")
+    return os.path.abspath(file) if type(file) is str else ""
+
+
+def places_of(module: object) -> list[str]:
+    """Return the folders in which the parts of a package are."""
+    return [place for place in _dict_of(module).get("__path__") or () if type(place) is str]
+
+
+def _dict_of(module: object) -> dict[str, Any]:
+    if not issubclass(type(module), types.ModuleType):
+        return {}
+    found: dict[str, Any] = object.__getattribute__(module, "__dict__")
+    return found
+
+
+def folders() -> tuple[str, ...]:
+    """Return the folders in which all that lies is installed."""
+    paths = sysconfig.get_paths()
+    found = {paths[name] for name in ("stdlib", "platstdlib", "purelib", "platlib")}
+    found.update([*site.getsitepackages(), site.getusersitepackages()])
+    return tuple(folder.rstrip(os.sep) + os.sep for folder in found)
 
 
 @functools.lru_cache(maxsize=1)

@@ -19,9 +19,7 @@ import importlib.machinery
 import importlib.util
 import itertools
 import os
-import site
 import sys
-import sysconfig
 import types
 from collections.abc import Iterable, Sequence
 
@@ -47,11 +45,11 @@ def imported() -> tuple[LocalModule, ...]:
     """Return the files of the project that are imported, sorted by the names of the modules."""
     if not _foreign:
         _foreign.update(sys.builtin_module_names, sys.stdlib_module_names, _OWN)
-    folders = _folders()
+    folders = installed.folders()
     found: list[LocalModule] = []
-    for name in sorted(sys.modules.keys() - _without):
+    for name in sorted({name for name in list(sys.modules) if type(name) is str} - _without):
         top = name.partition(".")[0]
-        file = "" if top in _foreign else _file(sys.modules.get(name))
+        file = "" if top in _foreign else _source(sys.modules.get(name))
         if not file or file.startswith(folders) or _is_installed(top):
             _without.add(name)
             if file:
@@ -64,26 +62,16 @@ def imported() -> tuple[LocalModule, ...]:
 _OWN = frozenset({"__main__", "__mp_main__", "nbsnap"})
 
 
-def _file(module: object) -> str:
-    """Return the file of a module, without asking the module: some are loaded when they are asked."""
-    if not issubclass(type(module), types.ModuleType):
-        return ""
-    file = object.__getattribute__(module, "__dict__").get("__file__")
-    return os.path.abspath(file) if type(file) is str and file.endswith(".py") else ""
+def _source(module: object) -> str:
+    """Return the file of a module that is Python's text, "" for others."""
+    file = installed.file_of(module)
+    return file if file.endswith(".py") else ""
 
 
 def _is_installed(top: str) -> bool:
     """Tell whether a package outside of the folders of installed ones is of one all the same, as its version tells."""
     found = installed.named(installed.distribution(top))
     return found is not None and found.how != "editable"
-
-
-def _folders() -> tuple[str, ...]:
-    """Return the folders in which all that lies is installed."""
-    paths = sysconfig.get_paths()
-    folders = {paths[name] for name in ("stdlib", "platstdlib", "purelib", "platlib")}
-    folders.update([*site.getsitepackages(), site.getusersitepackages()])
-    return tuple(folder.rstrip(os.sep) + os.sep for folder in folders)
 
 
 def _looked_at(file: str) -> tuple[int, str] | None:
@@ -138,8 +126,7 @@ def _top(name: str, places: Sequence[str]) -> tuple[str, list[str]]:
     """Return the file of a top-level module that an import would give here, and the folders of its parts."""
     module = sys.modules.get(name)
     if issubclass(type(module), types.ModuleType):
-        names = object.__getattribute__(module, "__dict__")
-        return _file(module), [place for place in names.get("__path__", ()) if type(place) is str]
+        return _source(module), installed.places_of(module)
     try:
         spec = importlib.util.find_spec(name) or importlib.machinery.PathFinder.find_spec(name, list(places))
     except (ImportError, ValueError, AttributeError, OSError):

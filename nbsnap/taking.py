@@ -91,7 +91,7 @@ def take(
         sources=tuple((file, secrets.mask(text, secret.known)) for file, text in taken.sources),
         cwd=_cwd(),
         beside=taken.beside,
-        distributions=environment.distributions(taken.modules()),
+        distributions=environment.distributions(taken.modules(), secrets, secret.known),
         local=local.imported(),
         environment=environment.facts(taken.devices(), secrets, secret.known),
     )
