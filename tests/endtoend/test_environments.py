@@ -112,7 +112,11 @@ def old_python() -> Path:
     spec = importlib.util.spec_from_file_location("dev", ROOT / "dev.py")
     dev = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(dev)
-    return dev.make_venv(f"old-{dev.RUNNING}", sys.executable, "-e", ".", *OLD)
+    dev.VENVS.mkdir(exist_ok=True)
+    fcntl = pytest.importorskip("fcntl")
+    with (dev.VENVS / "old.lock").open("w") as lock:  # several workers of pytest begin at once
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        return dev.make_venv(f"old-{dev.RUNNING}", sys.executable, "-e", ".", *OLD)
 
 
 @pytest.fixture
