@@ -70,7 +70,7 @@ def _is_short(array: Any) -> bool:
     """Tell whether an array is numbers in a row in a memory of its own, and not many."""
     dtype, flags = array.dtype, array.flags
     own = flags.owndata and (flags.c_contiguous or flags.f_contiguous) and not weakref.getweakrefcount(array)
-    return own and dtype.kind in "biufc" and dtype.isbuiltin == 1 and array.nbytes < LONGEST
+    return own and dtype.kind in "biufc" and dtype.char not in "gG" and dtype.isbuiltin == 1 and array.nbytes < LONGEST
 
 
 def _holders(values: Mapping[str, Any], name: str) -> int:

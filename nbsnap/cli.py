@@ -1,4 +1,4 @@
-"""The command line: `nbsnap list | show | diff | delete | prune | trust | check | export | import | sync | key | …`.
+"""The command line: `nbsnap list | show | diff | delete | prune | trust | check | env | export | import | sync | …`.
 
 Nothing here unpickles anything, so that it is safe on a store of unknown origin; and it starts without IPython, numpy
 or pickle. Each command is a function from its arguments to an exit code; what it says goes to stdout (text, or with
@@ -27,7 +27,7 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from nbsnap import __version__, carryline, keyline
+from nbsnap import __version__, carryline, keyline, recreating
 from nbsnap.arguments import COMMANDS, add
 from nbsnap.errors import NbSnapError, SnapshotNotFound
 
@@ -92,6 +92,9 @@ def parser() -> argparse.ArgumentParser:
         one = _command(commands, name, _carry, text, store=name != "sync", notebook=True)
         carryline.add(one, name)
         one.set_defaults(command=name)
+    text = "Write a requirements file, or one for conda, that makes the environment of a snapshot again."
+    one = _command(commands, "env", _env, text, store=True, notebook=True)
+    recreating.add(one)
 
     text = "Let every IPython and kernel of a profile load nbsnap when it starts."
     one = _command(commands, "enable", _enable, text)
@@ -145,7 +148,7 @@ def _record(command: str, report: Jsonable, store: Store) -> dict[str, Any]:
     record = report.to_dict()
     if isinstance(report, Snapshot):  # the rest is how it is kept
         trust = {"trust": trusting.judge(report, stranger=store.stranger()), "signature": report.signature}
-        return {key: record[key] for key in ("head", "variables", "skips", "packages", "history", "cwd")} | trust
+        return {key: record[key] for key in _SHOWN} | trust
     ok = getattr(report, "ok", None)
     return record if ok is None else {"ok": ok, **record}
 
@@ -160,6 +163,19 @@ def _carry(args: argparse.Namespace) -> int:
         for sheet in sheets:
             _print(sheet)
     return code
+
+
+_SHOWN = (
+    "head", "variables", "skips", "packages", "history", "cwd", "distributions", "local", "environment",
+)  # fmt: skip
+
+
+def _env(args: argparse.Namespace) -> int:
+    store = _opened(args)
+    text = recreating.run(args, store, _notebook(store, args.notebook))
+    if text:
+        _say(text.rstrip("\n"))
+    return 0
 
 
 def _key(args: argparse.Namespace) -> int:

@@ -28,7 +28,7 @@ import zstandard
 
 from nbsnap.digest import PIECE_SIZE, piece_id
 from nbsnap.errors import DamageError, StoreError, StoreVersionError
-from nbsnap.model import Content, Definition, Group, Head, Preview, Skip, Snapshot, Variable
+from nbsnap.model import Content, Definition, Distribution, Group, Head, LocalModule, Preview, Skip, Snapshot, Variable
 
 __all__ = [
     "FORMAT",
@@ -195,6 +195,7 @@ _GROUP: Fields = (
     ("needs", _texts_column, ()),
     ("modules", _texts_column, ()),
     ("python", _text_column, ""),
+    ("machine", _texts_column, ()),
 )
 _DEFINITION: Fields = (
     ("key", _text_column, REQUIRED),
@@ -214,6 +215,20 @@ _SKIP: Fields = (
     ("secret", _text_column, ""),
 )
 _PACKAGE: Fields = (("name", _text_column, REQUIRED), ("version", _text_column, ""))
+_DISTRIBUTION: Fields = (
+    ("name", _text_column, REQUIRED),
+    ("version", _text_column, ""),
+    ("modules", _texts_column, ()),
+    ("how", _text_column, ""),
+    ("origin", _text_column, ""),
+)
+_LOCAL: Fields = (
+    ("name", _text_column, REQUIRED),
+    ("path", _text_column, ""),
+    ("size", _number_column, 0),
+    ("hash", _text_column, ""),
+)
+_FACT: Fields = (("name", _text_column, REQUIRED), ("value", _text_column, ""))
 _CELL: Fields = (("number", _number_column, REQUIRED), ("source", _text_column, ""))
 _PREVIEW: Fields = (("name", _text_column, REQUIRED), ("mime", _text_column, ""), ("text", _text_column, ""))
 _SOURCE: Fields = (("file", _text_column, REQUIRED), ("text", _text_column, ""))
@@ -229,6 +244,9 @@ _TABLES: tuple[tuple[str, Callable[..., Any], Fields], ...] = (
     ("history", lambda *pair: pair, _CELL),
     ("sources", lambda *pair: pair, _SOURCE),
     ("previews", Preview, _PREVIEW),
+    ("distributions", Distribution, _DISTRIBUTION),
+    ("local", LocalModule, _LOCAL),
+    ("environment", lambda *pair: pair, _FACT),
 )
 _WRITERS: dict[Callable[[Value], Any], Callable[[Any], Value]] = {
     _content_column: _put_content,

@@ -15,9 +15,12 @@ __all__ = [
     "TABLE",
     "Content",
     "Definition",
+    "Difference",
+    "Distribution",
     "Group",
     "Head",
     "Jsonable",
+    "LocalModule",
     "Preview",
     "RestoreReport",
     "Skip",
@@ -77,6 +80,7 @@ class Group:
     needs: tuple[str, ...] = ()  # keys of the definitions that it refers to
     modules: tuple[str, ...] = ()  # top-level modules that loading imports, sorted
     python: str = ""  # "3.11" where the stream holds bytecode; "" where any Python can load it
+    machine: tuple[str, ...] = ()  # what it holds that not every machine has: "cuda:0", "longdouble"
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +132,41 @@ class Preview(Jsonable):
 
 
 @dataclass(frozen=True, slots=True)
+class Distribution(Jsonable):
+    """An installed distribution of which the session had imported modules."""
+
+    name: str  # as it is installed by: "scikit-learn"
+    version: str
+    modules: tuple[str, ...] = ()  # its top-level modules that were imported: "sklearn"
+    how: str = ""  # "" from a package index; "conda", "editable", "vcs", "archive", "local"
+    origin: str = ""  # the channel, or the address that it was installed from
+
+
+@dataclass(frozen=True, slots=True)
+class LocalModule(Jsonable):
+    """A file of the project that the session had imported: it belongs to no distribution."""
+
+    name: str  # "helpers", "project.models"
+    path: str  # as seen from the notebook's folder: "src/helpers.py"
+    size: int
+    hash: str  # "" for a file that is very long
+
+
+@dataclass(frozen=True, slots=True)
+class Difference(Jsonable):
+    """What is different where a snapshot is restored from where it was taken."""
+
+    kind: str  # "python", "machine", "package", "module" (a file of the project)
+    name: str  # "numpy", "byte order", "project.models"
+    saved: str  # the version there; "" where there is nothing to say
+    here: str  # the version here, "" for a package that is missing; of a module "changed" or "missing"
+    degree: str  # "danger", "differs", "slightly"
+    what: str  # "numpy 1.26.4 is here, it was saved under 2.4.6"
+    reason: str = ""  # why that matters
+    variables: tuple[str, ...] = ()  # that need it
+
+
+@dataclass(frozen=True, slots=True)
 class Head(Jsonable):
     """What a listing shows of a snapshot: read without reading the rest of it."""
 
@@ -165,6 +204,9 @@ class Snapshot(Jsonable):
     signature: str = ""  # of the id, by one or more keys; see `signing`. "" is unsigned
     beside: tuple[Variable, ...] = ()  # the state beside the variables, by entry: "random:numpy", "figures:1"
     previews: tuple[Preview, ...] = ()  # of some of the variables; none in a snapshot made without
+    distributions: tuple[Distribution, ...] = ()  # whose modules were imported, sorted
+    local: tuple[LocalModule, ...] = ()  # files of the project that were imported, sorted
+    environment: tuple[tuple[str, str], ...] = ()  # facts about the machine and the environment; see docs/format.md
 
 
 @dataclass(frozen=True, slots=True)
@@ -281,6 +323,7 @@ class RestoreReport(Jsonable):
     undo: str = ""  # "undone": it took back the restore of this snapshot; "redone": it took back that
     held: int = 0  # bytes, about, of what was replaced: kept in memory for `--undo`
     trust: str = ""  # who has made the snapshot: "own", "imported", "session", "given"; see `trusting`
+    differs: tuple[Difference, ...] = ()  # from the environment in which it was saved, the dangerous first
 
     @property
     def ok(self) -> bool:

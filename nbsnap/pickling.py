@@ -39,7 +39,7 @@ from typing import Any
 
 import cloudpickle
 
-from . import flat
+from . import flat, moved
 from .describe import is_changed_meanwhile
 from .errors import CannotSave
 from .memory import Memory
@@ -81,6 +81,8 @@ class Desk:
         self.filled_by_function: set[int] = set()
         self.needs: set[str] = set()
         self.types: set[type] = set()
+        self.modules: set[str] = set()  # of functions, classes and modules that are referred to by name
+        self.machine: set[str] = set()  # what not every machine has: "cuda:0", "longdouble"
         self.bytecode = False
         self.touched = False  # another team's object was met
         self.memory = memory or Memory()
@@ -453,6 +455,8 @@ class Unpickler(pickle.Unpickler):
             return getattr(self._loader, name)
         if module == "__main__":
             return self._loader.named(name)
+        if module.startswith(("numpy.", "pathlib.")):
+            module = moved.here(module)
         if module not in sys.modules:
             with self._loader.importing(module):
                 return super().find_class(module, name)

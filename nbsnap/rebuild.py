@@ -23,6 +23,8 @@ from . import definitions, plain
 from .builders import PYTHON, make_sound
 from .errors import CannotLoad, DamageError
 from .flat import EARLY, Filler
+from .installed import distribution, version
+from .machine import in_any_order
 from .model import Content, Definition, Group, Snapshot
 from .pickling import Record, Unpickler, reason
 from .placeholder import Placeholder
@@ -94,6 +96,8 @@ class _Loader:
         self.source = source
         self.namespace = namespace
         self.stand = stand
+        self.kinds = {variable.name: variable.type for variable in snapshot.variables}
+        self.order = dict(snapshot.environment).get("byteorder", "little")
         self.groups = {group.id: group for group in snapshot.groups}
         self.specs = {spec.key: spec for spec in snapshot.definitions}
         self.classes: dict[str, type] = dict(known)
@@ -117,8 +121,7 @@ class _Loader:
                     self.skeleton(key)
         for key in needed:
             self.try_group(self.groups[self.specs[key].group])
-        kinds = {variable.name: variable.type for variable in self.snapshot.variables}
-        for group in sorted(wanted, key=lambda group: _turn(group, kinds)):
+        for group in sorted(wanted, key=lambda group: _turn(group, self.kinds)):
             self.try_group(group)
         self.rebuilt.classes.update((key, cls) for key, cls in self.classes.items() if key not in self.broken)
         return self.rebuilt
@@ -258,6 +261,8 @@ class _Loader:
     def load(self, group: Group) -> dict[str, Any]:
         if group.python and group.python != PYTHON:
             raise CannotLoad(f"holds functions compiled by Python {group.python}, which Python {PYTHON} cannot run")
+        if self.order != sys.byteorder and not in_any_order(group.modules) and _turn(group, self.kinds) != 0:
+            raise CannotLoad(f"holds memory of a machine that is {self.order}-endian, which this one is not")
         stream = self.source.stream(group.stream)
         buffers = self.source.buffers(group)
         if not PARSERS.isdisjoint(group.modules):
@@ -315,6 +320,10 @@ class _Loader:
             install = distribution(package)
             if install not in {name for name, _ in self.snapshot.packages}:  # a file of the user's own, it seems
                 return CannotLoad(f"needs the module {error.name}, which cannot be found here")
+            here, saved = version(install), dict(self.snapshot.packages).get(install, "")
+            if here:
+                text = f"needs the module {error.name}, which {install} {here} does not have"
+                return CannotLoad(text, f"pip install {install}=={saved}" if saved and saved != here else "")
             return CannotLoad(f"needs the package {package}, which is not installed", f"pip install {install}")
         if isinstance(error, DamageError):
             return CannotLoad(f"is damaged in the store: {error}")
@@ -324,30 +333,6 @@ class _Loader:
 def _call(load: Callable[[], Any]) -> Any:
     """Call `load` in a frame of the session: a `__setstate__` may look for names in its caller's globals."""
     return load()
-
-
-#: Packages that are imported by another name than they are installed by.
-_DISTRIBUTIONS = {
-    "bs4": "beautifulsoup4",
-    "cv2": "opencv-python",
-    "dateutil": "python-dateutil",
-    "dotenv": "python-dotenv",
-    "fitz": "PyMuPDF",
-    "google": "google-api-python-client",
-    "jose": "python-jose",
-    "PIL": "pillow",
-    "serial": "pyserial",
-    "skimage": "scikit-image",
-    "sklearn": "scikit-learn",
-    "umap": "umap-learn",
-    "yaml": "PyYAML",
-    "zmq": "pyzmq",
-}
-
-
-def distribution(package: str) -> str:
-    """Return what to install for an imported package, as far as it is known."""
-    return _DISTRIBUTIONS.get(package, package)
 
 
 def _turn(group: Group, kinds: Mapping[str, str]) -> int:

@@ -15,6 +15,9 @@ RUNNING = "the state of running code cannot be saved"
 LIVE = "a live connection"
 OPEN = "an open file: it would have to be re-opened, which is never done on restore"
 PROCESS = "a running process or thread"
+QUERY = "what a live connection is to compute: its "
+SPARK = "lives in a session of Spark"
+RAY = "lives in a cluster of Ray"
 
 #: Refused wherever they sit, with their subclasses. A handle that came back would re-open, empty or lock its file.
 REFUSED: dict[str, str] = {
@@ -80,8 +83,40 @@ REFUSED: dict[str, str] = {
     "pymysql.connections.Connection": LIVE,
     "duckdb.DuckDBPyConnection": LIVE,
     "_duckdb.DuckDBPyConnection": LIVE,
-    "duckdb._relation.DuckDBPyRelation": LIVE,
-    "duckdb.DuckDBPyRelation": LIVE,
+    "duckdb._relation.DuckDBPyRelation": f"{QUERY}df() can be saved",
+    "duckdb.DuckDBPyRelation": f"{QUERY}df() can be saved",
+    "_duckdb.DuckDBPyRelation": f"{QUERY}df() can be saved",
+    "ibis.backends.BaseBackend": f"{LIVE}; what its expressions give, execute(), can be saved",
+    "py4j.clientserver.JavaClient": SPARK,
+    "py4j.java_gateway.GatewayClient": SPARK,
+    "py4j.java_gateway.JavaClass": SPARK,
+    "py4j.java_gateway.JavaGateway": SPARK,
+    "py4j.java_gateway.JavaObject": SPARK,
+    "py4j.java_gateway.JavaPackage": SPARK,
+    "py4j.java_gateway.JVMView": SPARK,
+    "pyspark.accumulators.Accumulator": SPARK,
+    "pyspark.broadcast.Broadcast": SPARK,
+    "pyspark.context.SparkContext": SPARK,
+    "pyspark.core.broadcast.Broadcast": SPARK,
+    "pyspark.core.context.SparkContext": SPARK,
+    "pyspark.core.rdd.RDD": f"{SPARK}: its collect() can be saved",
+    "pyspark.rdd.RDD": f"{SPARK}: its collect() can be saved",
+    "pyspark.sql.connect.dataframe.DataFrame": f"{SPARK}: its toPandas() can be saved",
+    "pyspark.sql.connect.session.SparkSession": SPARK,
+    "pyspark.sql.dataframe.DataFrame": f"{SPARK}: its toPandas() can be saved",
+    "pyspark.sql.session.SparkSession": SPARK,
+    "pyspark.ml.wrapper.JavaWrapper": f"{SPARK}: its save() keeps it",
+    "pyspark.pandas.frame.DataFrame": f"{SPARK}: its to_pandas() can be saved",
+    "pyspark.pandas.base.IndexOpsMixin": f"{SPARK}: its to_pandas() can be saved",
+    "ray.ObjectRef": f"{RAY}: ray.get() of it can be saved",
+    "ray.ObjectRefGenerator": RAY,
+    "ray._raylet.ObjectRef": f"{RAY}: ray.get() of it can be saved",
+    "ray._raylet.ObjectRefGenerator": RAY,
+    "ray.actor.ActorHandle": RAY,
+    "ray.util.placement_group.PlacementGroup": RAY,
+    "distributed.client.Client": LIVE,
+    "distributed.client.Future": "lives in a cluster of Dask: its result() can be saved",
+    "distributed.deploy.cluster.Cluster": PROCESS,
     "pyarrow.lib.NativeFile": OPEN,
     "pyarrow._parquet.ParquetReader": OPEN,
     "pyarrow.parquet.core.ParquetFile": OPEN,

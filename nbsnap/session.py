@@ -18,6 +18,7 @@ from . import background as jobs
 from . import beside as state
 from . import (
     cells,
+    elsewhere,
     fleeting,
     host,
     later,
@@ -34,7 +35,7 @@ from .errors import MemoryShort, NbSnapError, NothingNew, StrictError
 from .folder import FolderBackend
 from .keep import AUTOMATIC, Rules
 from .masking import mask_cells
-from .model import Head, RestoreReport, Snapshot, SnapshotReport, VerifyReport
+from .model import Difference, Head, RestoreReport, Snapshot, SnapshotReport, VerifyReport
 from .namespace import Journal, matches_any, user_names
 from .opening import Place, book_of, checked, file_of, opened_store, store_place
 from .pages import Look
@@ -405,6 +406,7 @@ def restore(
     map: bool = True,
     verify: Literal["later", "before"] = "later",
     trust: bool = False,
+    tell: Callable[[tuple[Difference, ...]], None] | None = None,
     progress: Progress | None = None,
 ) -> RestoreReport:
     """Bring the variables of a snapshot back into a namespace and report what came back and what did not.
@@ -429,13 +431,15 @@ def restore(
             "before": first of all, and damage costs the variable; `strict` asks for this. The rest always is, first.
         trust: load it even though this user did not make it, as far as can be told. It counts as trusted from then on
             in this process; `nbsnap trust` signs it for good.
+        tell: called before anything is loaded with what is different from where the snapshot was taken, the dangerous
+            first. By default what matters of it goes to stderr. The report has it, too.
         progress: as for `snapshot`.
 
     Raises:
         SnapshotNotFound: there is no such snapshot, or several ids begin so.
         VariableNotFound: a pattern matches no variable of the snapshot.
         TrustError: this user did not make the snapshot, as far as can be told; its `snapshot` shows what is in it.
-        StrictError: `strict`, and something was not saved or does not load.
+        StrictError: `strict`, and something was not saved or does not load, or the environment differs in what matters.
         DamageError: the snapshot's own record is damaged. Damaged content costs only the variables that it holds.
     """
     started = time.perf_counter()
@@ -473,8 +477,9 @@ def restore(
                 record, opened.place, wanted, (), not_saved, others, exact, started, dry_run=True, beside=entries,
                 notes=foreign + said,
             )  # fmt: skip
-            return replace(report, trust=trusted)
+            return replace(report, trust=trusted, differs=_told(record, wanted, tell))
         trusted = checked(record, opened, trust)
+        differs = _told(record, wanted, tell, strict=strict)
         loading = [*wanted, *(state.name_of(entry) for entry in entries)]
         progress.begin("loading", _size(record, loading, streams=True))
         opened.progress = progress
@@ -518,7 +523,7 @@ def restore(
             report = reports.restored(
                 record, opened.place, here, failed, not_saved, others, exact, started, notes=notes, beside=turn.done
             )
-            report = replace(report, trust=trusted)
+            report = replace(report, trust=trusted, differs=differs)
             state.finish(turn)
             if (seen := host.look(names)).hidden is not None:
                 provenance.restored(report.restored, seen.code)
@@ -531,6 +536,22 @@ def restore(
                 turn.undo()
                 undoing.failed(names, record, wanted, journal)
             raise
+
+
+def _told(
+    record: Snapshot,
+    wanted: Collection[str],
+    tell: Callable[[tuple[Difference, ...]], None] | None,
+    *,
+    strict: bool = False,
+) -> tuple[Difference, ...]:
+    """Say what is different here, before anything is loaded, and return it; refuse if that is asked for."""
+    found = elsewhere.differences(record, wanted)
+    if strict and (why := elsewhere.refusal(found)):
+        raise StrictError(why)
+    if found:
+        (tell or elsewhere.say)(found)
+    return found
 
 
 def undo(

@@ -87,6 +87,14 @@ class Taken:
                 found.add(definition.key)
         return found
 
+    def modules(self) -> set[str]:
+        """Return the top-level modules that loading all of it imports."""
+        return {module for group, _, _ in self._groups for module in group.modules}
+
+    def devices(self) -> set[str]:
+        """Return the devices on which something of it lies: "cuda:0"."""
+        return {name for group, _, _ in self._groups for name in group.machine if name != "longdouble"}
+
     def leading_to(self, some: Collection[str]) -> set[str]:
         """Return the variables and entries beside them among `some`, and those that need the classes among them."""
         groups = [group for group, *_ in self._groups if not self.classes_of(group).isdisjoint(some)]
@@ -138,6 +146,7 @@ class Taken:
 def group_record(id: str, item: Pickled) -> Group:
     """Return the record of a group, without its content."""
     modules = {describe.module_of(cls).partition(".")[0] for cls in item.desk.types}
+    modules.update(name.partition(".")[0] for name in item.desk.modules)
     return Group(
         id=id,
         variables=tuple(item.team.variables),
@@ -145,8 +154,9 @@ def group_record(id: str, item: Pickled) -> Group:
         engine=item.engine,
         stream=Content(0),
         needs=tuple(sorted(item.desk.needs | set(item.team.definitions))),
-        modules=tuple(sorted(modules - {"", "builtins", "__main__"})),
+        modules=tuple(sorted(modules - {"", "builtins", "__main__", "nbsnap"})),
         python=PYTHON if item.desk.bytecode else "",
+        machine=tuple(sorted(item.desk.machine)),
     )
 
 

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 from . import background as jobs
 from . import beside as state
-from . import environment, host, provenance, reports, wording
+from . import environment, host, local, provenance, reports, wording
 from .capture import take_apart
 from .describe import type_name
 from .errors import NbSnapError
@@ -91,6 +91,9 @@ def take(
         sources=tuple((file, secrets.mask(text, secret.known)) for file, text in taken.sources),
         cwd=_cwd(),
         beside=taken.beside,
+        distributions=environment.distributions(taken.modules(), secrets, secret.known),
+        local=local.imported(),
+        environment=environment.facts(taken.devices(), secrets, secret.known),
     )
     return Seen(record, taken, kept, lost_beside + notes, secret.known)
 

@@ -23,10 +23,11 @@ LAYERS = """
     __init__ __main__
     magics
     cli attempt automatic explaining fresh rerunning since
-    history session carrying
+    history session carrying recreating
     taking
     opening refilling reports undoing verifying vouching
-    environment living portrait preview | repairing transfer
+    elsewhere                    |
+    environment living local portrait preview | repairing transfer
                                  | maintenance
     looking                      |
     capture rebuild remake       | store
@@ -39,15 +40,15 @@ LAYERS = """
                                  | mapping
     builders sharing refused structs beside | seen pages
     ordering namespace provenance placeholder cells abroad weight
-    describe trusting
-    startup profile host fleeting meter autosave lost firstline
+    describe trusting installed
+    startup profile host fleeting meter autosave lost firstline dangers
     render_history render_repair render_copy page bar
     render sheets differences
     glance layout tree sources streams calls
     wording manifest background answers keep masking signing
     keyline
     quiet outfile pagemap theme remarks records thumbnail sieve keys
-    model digest progress arguments owners called carryline
+    model digest progress arguments owners called carryline machine moved
     errors parts
 """
 

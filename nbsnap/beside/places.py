@@ -80,6 +80,13 @@ def take_path(_: Scene) -> dict[str, Any]:
     return {"": (tuple(found), host.began_in())} if added else {}
 
 
+def added() -> list[str]:
+    """Return the entries of `sys.path` that the session has added."""
+    known = set(at_start())
+    entries: list[Any] = sys.path
+    return [entry for entry in entries if isinstance(entry, str) and entry not in known]
+
+
 def at_start() -> list[str]:
     """Return `sys.path` without what the session has added."""
     first, installed = _starts(), _installation()

@@ -3,11 +3,23 @@
 from __future__ import annotations
 
 import pickle
+import sys
 from typing import Any
 
 import numpy
 
+from nbsnap.errors import CannotLoad
+from nbsnap.machine import long_double
+
 from . import make_sound
+
+
+def longdouble(char: str, order: str, form: str) -> object:
+    """Return the dtype of long doubles, if they are here what they were where they were saved: see `machine`."""
+    if form != long_double():
+        raise CannotLoad(f"holds long doubles of {form}, which cannot be read here, where they have {long_double()}")
+    made: Any = numpy.dtype(char)
+    return made if order == sys.byteorder else made.newbyteorder(order)
 
 
 def array_of(cls: Any, plain: Any) -> object:
@@ -59,3 +71,28 @@ def row(place: Any) -> object:
 def ufunc(function: Any, inputs: int, outputs: int) -> object:
     """Return a function of the session as a function of arrays."""
     return numpy.frompyfunc(function, inputs, outputs)
+
+
+def seed_sequence(state: dict[str, Any]) -> object:
+    """Return a sequence of seeds that has handed out as many as it had."""
+    return numpy.random.SeedSequence(**state)
+
+
+def bit_generator(cls: Any, seeds: Any) -> object:
+    """Return the numbers behind a generator, not yet where they were."""
+    return cls(seeds) if seeds is not None else cls()
+
+
+def fill_bit_generator(target: Any, state: dict[str, Any]) -> None:
+    """Go to where the numbers were."""
+    target.state = state
+
+
+def generator(cls: Any, numbers: Any) -> object:
+    """Return a `Generator` or a `RandomState` that draws from these numbers."""
+    return cls(numbers)
+
+
+def fill_random_state(target: Any, state: dict[str, Any]) -> None:
+    """Give a `RandomState` the half of a pair of normal numbers that it has not handed out yet."""
+    target.set_state(state)

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+import pandas
 from pandas._libs import internals
+
+from nbsnap.errors import CannotLoad
 
 
 def record() -> object:
@@ -30,3 +33,14 @@ def fill_single(target: Any, state: tuple[Any, Any]) -> None:
     held, record = state
     target.__setstate__(held)
     share(target.blocks[0], ("refs", record))
+
+
+def string_dtype(storage: str, is_nan: bool) -> object:
+    """Return the type of texts; `is_nan`: what is missing is NaN and not `pandas.NA`, as is usual in pandas 3."""
+    if not is_nan:
+        return pandas.StringDtype(storage)
+    try:
+        return pandas.StringDtype(storage, float("nan"))
+    except TypeError:
+        text = f"holds texts of a type that pandas {pandas.__version__} does not have"
+        raise CannotLoad(text, "pip install 'pandas>=3'") from None

@@ -3,10 +3,39 @@
 from __future__ import annotations
 
 import contextvars
+import os
+import pathlib
 import re
 from typing import Any
 
+from nbsnap.remarks import remark
+
 from . import make_sound
+
+#: The class that `pathlib.Path()` has here.
+PATH = "WindowsPath" if os.name == "nt" else "PosixPath"
+
+
+def path(kind: str, parts: tuple[str, ...]) -> object:
+    """Return a path: `kind` is "PosixPath", "WindowsPath", or the same with "Pure".
+
+    A `Path` of the other kind of system is one of this system if it means the same here: if it is relative, and if no
+    part of it would be read in another way. Else it comes back as a pure path of that other kind, which is said.
+    """
+    if kind == PATH:
+        return pathlib.Path(*parts)
+    pure = kind if kind.startswith("Pure") else f"Pure{kind}"
+    found: pathlib.PurePath = getattr(pathlib, pure)(*parts)
+    if pure == kind:
+        return found
+    if not found.anchor and not any(char in part for part in parts for char in _ELSEWHERE[PATH]):
+        return pathlib.Path(*parts)
+    remark(f"a path of another system came back as a {pure}, which opens nothing")
+    return found
+
+
+#: What a name may have on the other kind of system, and would be read in another way here.
+_ELSEWHERE = {"PosixPath": "/", "WindowsPath": '\\/:*?"<>|'}
 
 
 def match(pattern: re.Pattern[Any], way: str, text: Any, start: int, end: int) -> object:

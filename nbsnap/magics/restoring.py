@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shlex
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
@@ -17,7 +17,7 @@ from nbsnap.magics.showing import say, screen, show
 
 if TYPE_CHECKING:
     from nbsnap.magics.shell import NbSnap
-    from nbsnap.model import RerunReport, RestoreReport
+    from nbsnap.model import Difference, RerunReport, RestoreReport
 
 __all__ = ["run"]
 
@@ -50,6 +50,7 @@ def _restore(magics: NbSnap, args: Any) -> RestoreReport | None:
                 map=magics.map and not args.no_map,
                 progress=progress,
                 trust=args.trust,
+                tell=lambda found: _tell(found, args),
             )
         _wake_figures()
         if not args.dry_run:
@@ -71,6 +72,15 @@ def _where(magics: NbSnap, args: Any) -> dict[str, Any]:
 def _source(args: Any) -> str:
     """Return what goes behind a %restore that reads from the same place."""
     return f" --from {shlex.quote(args.source)}" if args.source else ""
+
+
+def _tell(found: Sequence[Difference], args: Any) -> None:
+    """Say what is different here from where it was saved; with `-q` only what is dangerous."""
+    from nbsnap import elsewhere
+
+    worth = [one for one in found if one.degree == "danger"] if args.quiet else found
+    if lines := elsewhere.lines(worth, verbose=args.verbose):
+        say("\n".join((elsewhere.HEADING, *(f"  {line}" for line in lines))))
 
 
 @contextmanager

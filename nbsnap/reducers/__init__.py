@@ -64,7 +64,14 @@ LIBRARIES = {
     "xgboost": "tables",
 }
 
-_TABLE: dict[type, Plan] = {**functions.PLANS, **classes.PLANS, **builtin.PLANS, **threads.PLANS, **weak.PLANS}
+_TABLE: dict[type, Plan] = {
+    **functions.PLANS,
+    **classes.PLANS,
+    **builtin.PLANS,
+    **standard.PLANS,
+    **threads.PLANS,
+    **weak.PLANS,
+}
 
 #: Plans for a class and its subclasses, known by qualified name.
 _BY_NAME: dict[str, Plan] = {

@@ -26,11 +26,13 @@ from .common import REGION, SESSION, Plan
 def _module(desk: Any, module: types.ModuleType) -> Any:
     name = module.__name__
     if sys.modules.get(name) is module and name != SESSION:
+        desk.modules.add(name)
         return builders.module, (name,)
     if name == SESSION:
         return builders.module, (SESSION,)
     with contextlib.suppress(ImportError, ValueError):
         if getattr(module, "__spec__", None) is not None and importlib.import_module(name) is module:
+            desk.modules.add(name)
             return builders.module, (name,)
     desk.claim(module)
     names = {key: value for key, value in vars(module).items() if key not in _MODULE_MACHINERY}

@@ -18,6 +18,7 @@ from .common import Plan, by_name, class_by_name
 
 def class_(desk: Any, cls: type) -> Any:
     if cls in _TYPES_OF_SINGLETONS or class_by_name(cls):
+        desk.modules.add(module_of(cls))
         return NotImplemented
     if name := _TYPE_NAMES.get(cls):
         return builders.builtin_type, (name,)

@@ -24,6 +24,7 @@ from .common import SESSION, Plan, by_name
 
 def function(desk: Any, function: types.FunctionType) -> Any:
     if by_name(function, function.__module__, function.__qualname__):
+        desk.modules.add(function.__module__)
         return NotImplemented
     desk.claim(function)
     desk.needs_this_python()

@@ -12,8 +12,9 @@ import pickle
 import sys
 from typing import Any
 
-from nbsnap.builders import fill_attributes
+from nbsnap.builders import attribute, fill_attributes
 from nbsnap.builders import numpy as builders
+from nbsnap.machine import long_double
 from nbsnap.memory import address, root_of, upon_buffer, writeable
 from nbsnap.refused import qualified
 from nbsnap.sharing import LEAVES, Touch
@@ -34,6 +35,15 @@ def _array(desk: Any, value: Any) -> Any:
         return made
     # what NumPy says itself is asked for here, because dill has another way, which loses the read-only flag
     return value.__reduce_ex__(5) if reduction is NotImplemented else reduction
+
+
+def _dtype(desk: Any, dtype: Any) -> Any:
+    """A dtype is written by kind and size, whatever its name; but long doubles of one size are not alike everywhere."""
+    if dtype.char not in "gG":
+        return NotImplemented
+    desk.machine.add("longdouble")
+    order = {"<": "little", ">": "big"}.get(dtype.byteorder, sys.byteorder)
+    return builders.longdouble, (dtype.char, order, long_double())
 
 
 def _leaves(value: Any) -> Any:
@@ -201,4 +211,54 @@ def _ufunc(desk: Any, value: Any) -> Any:
 
 
 #: For a class and its subclasses, by qualified name.
-PLANS_BY_NAME: dict[str, Plan] = {"numpy.ndarray": _array, "numpy.ufunc": _ufunc, "numpy.void": _row}
+# --- random numbers ---------------------------------------------------------------------------------------------------
+# NumPy writes its generators in another way in each major version, and NumPy 1 forgets the seeds; this is the same in
+# all of them, and what draws from the same numbers goes on to do so.
+
+
+def _seeds(desk: Any, seeds: Any) -> Any:
+    desk.claim(seeds)
+    return builders.seed_sequence, (dict(seeds.state),)
+
+
+def _numbers(desk: Any, numbers: Any) -> Any:
+    desk.claim(numbers)
+    seeds = getattr(numbers, "seed_seq", None)
+    if type(numbers).__module__.partition(".")[0] != "numpy" or type(seeds).__name__ not in (
+        "SeedSequence",
+        "NoneType",
+    ):
+        return NotImplemented
+    return builders.bit_generator, (type(numbers), seeds), numbers.state, None, None, builders.fill_bit_generator
+
+
+def _generator(desk: Any, generator: Any) -> Any:
+    desk.claim(generator)
+    numpy = sys.modules["numpy"]
+    if type(generator) is not numpy.random.Generator:
+        return NotImplemented
+    return builders.generator, (type(generator), generator.bit_generator)
+
+
+def _random_state(desk: Any, generator: Any) -> Any:
+    own = sys.modules["numpy.random.mtrand"]._rand
+    if generator is own:
+        return attribute, ("numpy.random.mtrand", "_rand")
+    desk.claim(generator)
+    if type(generator) is not type(own):
+        return NotImplemented
+    state = generator.get_state(legacy=False)
+    arguments = type(generator), generator._bit_generator
+    return builders.generator, arguments, state, None, None, builders.fill_random_state
+
+
+PLANS_BY_NAME: dict[str, Plan] = {
+    "numpy.random._generator.Generator": _generator,
+    "numpy.random.bit_generator.BitGenerator": _numbers,
+    "numpy.random.bit_generator.SeedSequence": _seeds,
+    "numpy.random.mtrand.RandomState": _random_state,
+    "numpy.dtype": _dtype,
+    "numpy.ndarray": _array,
+    "numpy.ufunc": _ufunc,
+    "numpy.void": _row,
+}

@@ -74,6 +74,14 @@ def _record(desk: Any, value: Any) -> Any:
     return pandas.record, ()
 
 
+def _string_dtype(desk: Any, dtype: Any) -> Any:
+    """The type of texts has got another argument in pandas 3, and does without a part of itself if it is not given."""
+    if type(dtype).__name__ != "StringDtype":
+        return NotImplemented
+    missing = getattr(dtype, "na_value", None)
+    return pandas.string_dtype, (dtype.storage, type(missing) is float)
+
+
 #: For a class and its subclasses, by qualified name.
 PLANS_BY_NAME: dict[str, Plan] = {
     "pandas._libs.internals.BlockValuesRefs": _record,
@@ -82,5 +90,7 @@ PLANS_BY_NAME: dict[str, Plan] = {
     "pandas.core.internals.managers.BlockManager": _manager,
     "pandas.core.internals.managers.SingleBlockManager": _single,
     "pandas.Index": _index,
+    "pandas.StringDtype": _string_dtype,
+    "pandas.core.arrays.string_.StringDtype": _string_dtype,
     "pandas.core.indexes.base.Index": _index,
 }

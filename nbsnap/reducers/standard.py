@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextvars
 import gc
+import pathlib
 import pickle
 import re
 import struct
@@ -104,6 +105,15 @@ def _decimal_context(desk: Any, context: Any) -> Any:
     desk.claim(context)
     return NotImplemented
 
+
+def _path(desk: Any, path: pathlib.PurePath) -> Any:
+    """A path is made of the classes that the restoring system has, which is not known yet."""
+    return standard.path, (type(path).__name__, path.parts)
+
+
+PLANS: dict[type, Plan] = dict.fromkeys(
+    [pathlib.PosixPath, pathlib.WindowsPath, pathlib.PurePosixPath, pathlib.PureWindowsPath], _path
+)
 
 #: For a class and its subclasses, by qualified name.
 PLANS_BY_NAME: dict[str, Plan] = {

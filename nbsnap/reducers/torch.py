@@ -75,6 +75,8 @@ def _storage(desk: Any, storage: Any) -> Any:
     device = str(storage.device)
     if device == "meta":
         return NotImplemented
+    if device != "cpu":
+        desk.machine.add(device)
     size = storage.nbytes()
     if not size:
         return make.storage, (b"", device)

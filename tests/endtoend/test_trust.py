@@ -103,7 +103,7 @@ def test_another_users_snapshot_is_shown_and_not_loaded(as_user: Any, own_folder
     assert "trust=True" in said
     assert (trust, code, loaded, bound) == ("unknown", 9, False, False)
     assert {"x", "mark"} <= set(names)
-    assert any("pathlib" in line for line in refers)
+    assert any("nbsnap.builders.standard: path" in line for line in refers)
 
 
 def test_a_strange_snapshot_called_like_an_id_of_ones_own(as_user: Any, own_folder: Path) -> None:

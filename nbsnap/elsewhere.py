@@ -1,0 +1,218 @@
+"""What is different here from where a snapshot was taken, as far as it matters to the variables that are restored.
+
+It is told **before anything is unpickled**: what goes wrong then may end the process. Only the manifest is read, and
+the files that installers have left; nothing is imported, and nothing of the snapshot is loaded.
+
+Three degrees:
+
+    danger      what was pickled may not load, or not be what it was (see `dangers`), a package or module is missing
+    differs     another major version, another system, a file of the project that was changed since
+    slightly    all else; told on request only (`-v`)
+
+`--strict` refuses where there is a danger or a difference. A package counts only if a variable that is restored needs
+it: `Group.modules` says which modules loading imports. Of the project's own files all count once a variable needs one
+of them, for they import each other.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+
+from nbsnap import environment, host, installed, local
+from nbsnap.dangers import degree, release
+from nbsnap.machine import in_any_order, long_double
+from nbsnap.model import Difference, Distribution, Group, Snapshot
+from nbsnap.wording import clean, encodable, listed
+
+__all__ = ["HEADING", "differences", "lines", "refusal", "say", "told"]
+
+HEADING = "nbsnap: this was saved in another environment:"
+
+_ORDER = ("danger", "differs", "slightly")
+
+
+def differences(record: Snapshot, names: Collection[str]) -> tuple[Difference, ...]:
+    """Return what differs for these variables, the dangerous first."""
+    wanted = set(names)
+    groups = [group for group in record.groups if not wanted.isdisjoint(group.variables)]
+    users = _users(groups, wanted)
+    found = [
+        *_python(record, groups, wanted),
+        *_machine(record, groups, wanted),
+        *_packages(record, users),
+        *_files(record, users),
+    ]
+    return tuple(sorted(found, key=lambda one: _ORDER.index(one.degree)))
+
+
+def told(found: Iterable[Difference]) -> tuple[Difference, ...]:
+    """Return those that are worth a line."""
+    return tuple(one for one in found if one.degree != "slightly")
+
+
+def lines(found: Sequence[Difference], *, verbose: bool = False, most: int = 8) -> tuple[str, ...]:
+    """Return what is said of them, a line each; nothing where all are slight, unless `verbose`."""
+    shown = tuple(found) if verbose else told(found)
+    if not shown:
+        return ()
+    said = [_line(one) for one in (shown if verbose else shown[:most])]
+    rest = len(found) - len(said)
+    if rest:
+        slight = sum(one.degree == "slightly" for one in found)
+        what = f"{rest} more, {slight} of them slight" if slight and slight != rest else f"{rest} more"
+        said.append(f"and {what}{' (slight)' if slight == rest else ''}: %restore -v tells all")
+    return tuple(said)
+
+
+def refusal(found: Sequence[Difference]) -> str:
+    """Return why nothing is restored under `strict`; "" where nothing is in the way."""
+    worth = told(found)
+    if not worth:
+        return ""
+    return f"nothing was restored, because it was saved in another environment: {'; '.join(map(_line, worth))}"
+
+
+def _line(one: Difference) -> str:
+    whose = f" ({listed(one.variables)})" if one.variables else ""
+    return clean(f"{one.what}{f': {one.reason}' if one.reason else ''}{whose}")
+
+
+def say(found: Sequence[Difference]) -> None:
+    """Say on stderr what is worth a line."""
+    if shown := lines(found):
+        with contextlib.suppress(OSError, ValueError):  # nobody is left to be told
+            text = "\n".join((HEADING, *(f"  {line}" for line in shown)))
+            print(encodable(text, sys.stderr.encoding), file=sys.stderr, flush=True)
+
+
+Users = Mapping[str, list[str]]
+
+
+def _users(groups: Iterable[Group], wanted: Collection[str]) -> Users:
+    """Return the variables that need a module, by its name."""
+    users: dict[str, list[str]] = {}
+    for group in groups:
+        names = [name for name in group.variables if name in wanted]
+        for module in group.modules:
+            users.setdefault(module, []).extend(names)
+    return users
+
+
+def _of(users: Users, modules: Iterable[str]) -> tuple[str, ...]:
+    """Return the variables that need one of these modules."""
+    return tuple(dict.fromkeys(name for module in modules for name in users.get(module, ())))
+
+
+# --- what may differ --------------------------------------------------------------------------------------------------
+
+
+def _python(record: Snapshot, groups: Sequence[Group], wanted: Collection[str]) -> Iterator[Difference]:
+    saved, here = record.head.python, environment.python()
+    if not saved or saved == here:
+        return
+    bound = tuple(name for group in groups if group.python for name in group.variables if name in wanted)
+    minor = release(saved)[:2] != release(here)[:2]
+    grade = "danger" if minor and bound else "slightly"
+    reason = "functions and classes of the session depend on it" if grade == "danger" else ""
+    what = f"Python {here} is here, it was saved under {saved}"
+    yield Difference("python", "Python", saved, here, grade, what, reason, bound if grade == "danger" else ())
+
+
+def _machine(record: Snapshot, groups: Sequence[Group], wanted: Collection[str]) -> Iterator[Difference]:
+    facts = dict(record.environment)
+    order = facts.get("byteorder", "little")
+    if order != sys.byteorder:
+        raw = [name for g in groups if not in_any_order(g.modules) for name in g.variables if name in wanted]
+        modules = {variable.name for variable in record.variables if variable.type == "module"}
+        raw = [name for name in raw if name not in modules]
+        what = f"this machine is {sys.byteorder}-endian, it was saved on one that is {order}-endian"
+        reason = "the memory of other libraries than NumPy cannot be read" if raw else ""
+        yield Difference(
+            "machine", "byte order", order, sys.byteorder, "danger" if raw else "differs", what, reason, tuple(raw)
+        )
+    saved, here = facts.get("longdouble", ""), long_double()
+    long = tuple(name for g in groups if "longdouble" in g.machine for name in g.variables if name in wanted)
+    if long and saved != here:
+        what = f"long doubles have {here} here, they had {saved or 'another form'}"
+        yield Difference("machine", "longdouble", saved, here, "danger", what, "they cannot be read", long)
+    saved, here = record.head.platform, environment.machine()
+    if saved and saved != here:
+        what = f"this is {here}, it was saved on {saved}"
+        yield Difference("machine", "platform", saved, here, "differs", what)
+
+
+def _packages(record: Snapshot, users: Users) -> Iterator[Difference]:
+    for one in _distributions(record):
+        if not (who := _of(users, one.modules)):
+            continue
+        here = _version_here(one)
+        if not here:
+            install = f"{one.name}=={one.version}" if one.version else one.name
+            what = f"{one.name} {one.version}".strip() + " is not installed here"
+            reason = f"pip install {install}" if not one.how or one.how == "conda" else ""
+            yield Difference("package", one.name, one.version, "", "danger", what, reason, who)
+        elif one.version:
+            grade, why = degree(one.name, one.version, here)
+            if grade:
+                what = f"{one.name} {here} is here, it was saved under {one.version}"
+                yield Difference("package", one.name, one.version, here, grade, what, why, who)
+
+
+def _distributions(record: Snapshot) -> Iterator[Distribution]:
+    """Yield the distributions of a snapshot; of one from before they were kept, what its packages tell."""
+    if record.distributions:
+        yield from record.distributions
+        return
+    modules: dict[str, list[str]] = {}
+    for name in {name for group in record.groups for name in group.modules}:
+        modules.setdefault(installed.distribution(name), []).append(name)
+    for name, version in record.packages:
+        yield Distribution(name, version, tuple(modules.get(name, ())))
+
+
+def _version_here(one: Distribution) -> str:
+    """Return the version that is here: of what is imported already, else of what is installed; "" for none."""
+    if here := installed.version(one.name):
+        return here
+    for name in one.modules:  # no metadata: a checkout in sys.path, or installed under another name
+        module = sys.modules.get(name)
+        if module is not None:
+            version = getattr(module, "__version__", "")
+            return version if isinstance(version, str) and version else one.version
+        if local.can_be_found(name):
+            return one.version
+    return ""
+
+
+def _files(record: Snapshot, users: Users) -> Iterator[Difference]:
+    if not any(users.get(module.name.partition(".")[0]) for module in record.local):
+        return
+    changes = local.changes(record.local, list(_places(record)))
+    paths = {module.name: module.path for module in record.local}
+    for state, grade, said in (
+        ("missing", "danger", "cannot be found here"),
+        ("changed", "differs", "is not what it was"),
+    ):
+        for name in sorted(name for name, found in changes.items() if found == state):
+            own = _of(users, [name.partition(".")[0]])
+            reason = f"the module {name}" if state == "missing" else "what comes back uses it as it is now"
+            yield Difference("module", name, "", state, grade, f"{paths[name]} {said}", reason, own)
+
+
+def _places(record: Snapshot) -> Iterator[str]:
+    """Yield the folders in which modules of the session were found, as seen from here: those that exist."""
+    began = next((value for name, value in record.environment if name == "began"), "")
+    added = [value for name, value in record.environment if name == "sys.path"]
+    for place in (*added, record.cwd if "" in sys.path else ""):
+        if not place:
+            continue
+        if began and place.startswith(began.rstrip(os.sep) + os.sep):
+            moved = os.path.join(host.began_in(), os.path.relpath(place, began))
+            if os.path.isdir(moved):
+                yield moved
+                continue
+        if os.path.isdir(place):
+            yield place
