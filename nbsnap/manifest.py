@@ -195,6 +195,7 @@ _GROUP: Fields = (
     ("needs", _texts_column, ()),
     ("modules", _texts_column, ()),
     ("python", _text_column, ""),
+    ("bound", _texts_column, ()),
 )
 _DEFINITION: Fields = (
     ("key", _text_column, REQUIRED),

@@ -78,7 +78,7 @@ def restore_sheet(report: RestoreReport, *, verbose: bool = False, now: datetime
     facts = [f"{count(len(report.restored), 'variable')}, {size(report.size)}"]
     facts.append("nothing was changed" if report.dry_run else seconds(report.seconds))
     more = "%restore --dry-run -v" if report.dry_run else "%restore -v"
-    tables = [_missing(report.failed + report.not_saved, verbose, more)]
+    tables = [_missing(report.failed + report.partly + report.not_saved, verbose, more)]
     if report.dry_run or verbose:
         tables.append(_variables(report.restored, verbose, more))
     lines = []
@@ -198,7 +198,7 @@ def brief(report: SnapshotReport | RestoreReport) -> str:
     if isinstance(report, SnapshotReport):
         variables, problems = report.variables, report.skipped
     else:
-        variables, problems = report.restored, report.failed + report.not_saved
+        variables, problems = report.restored, report.failed + report.partly + report.not_saved
     lost = f", {len(problems):,} not or not wholly" if problems else ""
     said = title(report.name, short_id(report.id)) or ("dry run" if report.dry_run else "in the background")
     return f"<{type(report).__name__} {said}: {count(len(variables), 'variable')}{lost}>"

@@ -498,18 +498,20 @@ def restore(
             classes = living.remember(record, built.classes)
             turn.undoing.append(lambda: living.exchange(classes))
             failed = tuple(reports.failure(record, name, built.failed[name]) for name in wanted if name in built.failed)
-            if strict and (failed or not_saved):
-                raise StrictError(reports.refused("restored", (*failed, *not_saved)))
+            partly = tuple(reports.lacking(record, built))
+            if strict and (failed or partly or not_saved):
+                raise StrictError(reports.refused("restored", (*failed, *partly, *not_saved)))
             if exact:
                 journal.remove(others)
             here = [name for name in wanted if name in built.values]
             turn.restored = {name: built.values[name] for name in here}
             state.put(parts, _entries(built, turn), turn)
-            notes += (*_remarks(first), *_remarks(built), *turn.notes, *_parted(record, set(here), names))
+            notes += (*reports.compiled(record, built), *_remarks(first), *_remarks(built), *turn.notes)
+            notes += tuple(_parted(record, set(here), names))
             report = reports.restored(
                 record, opened.place, here, failed, not_saved, others, exact, started, notes=notes, beside=turn.done
             )
-            report = replace(report, trust=trusted)
+            report = replace(report, trust=trusted, partly=partly)
             state.finish(turn)
             if (seen := host.look(names)).hidden is not None:
                 provenance.restored(report.restored, seen.code)

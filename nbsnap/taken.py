@@ -147,6 +147,7 @@ def group_record(id: str, item: Pickled) -> Group:
         needs=tuple(sorted(item.desk.needs | set(item.team.definitions))),
         modules=tuple(sorted(modules - {"", "builtins", "__main__"})),
         python=PYTHON if item.desk.bytecode else "",
+        bound=tuple(sorted(item.desk.bound)),
     )
 
 

@@ -31,15 +31,15 @@ LAYERS = """
     looking                      |
     capture rebuild remake       | store
                                  | pruning
-    losses taken teams batches origins | writer later naming
+    losses taken teams batches origins remade | writer later naming
     pickling                     | reader line
-    reducers definitions holes withheld | pieces folder appending
+    reducers definitions holes withheld anew | pieces folder appending
     surface                      |
     memory paths flat plain incode | packs backends
                                  | mapping
     builders sharing refused structs beside | seen pages
     ordering namespace provenance placeholder cells abroad weight
-    describe trusting
+    describe trusting codes
     startup profile host fleeting meter autosave lost firstline
     render_history render_repair page bar
     render sheets differences
