@@ -37,6 +37,7 @@ class Cells:
         self._typed = typed
         self._names: dict[str, str] = {}
         self._texts: dict[str, str] = {}
+        self._masked: set[str] = set()  # the names of texts in which something is
         self._files: dict[str, list[str]] = {}  # what may be the text of a file that is no cell
 
     def name(self, file: str) -> str:
@@ -52,23 +53,29 @@ class Cells:
             return file
         text = "".join(entry[2])
         if file.startswith(_OURS):
-            self._texts[file] = mask_code(text, self._sieve)
+            self._keep(file, mask_code(text, self._sieve))
             return file
         return self.keep(text) if _CELL_FILE.search(file) else file
+
+    def _keep(self, name: str, text: str) -> None:
+        self._texts[name] = text
+        if is_masked(text):
+            self._masked.add(name)
 
     def keep(self, text: str) -> str:
         """Keep the text of a cell, with its secrets masked; return the name that it goes by, which is made of that."""
         text = mask_code(text, self._sieve)
         name = f"{_OURS}{hashlib.sha256(text.encode('utf-8', 'surrogatepass')).hexdigest()[:16]}>"
-        self._texts[name] = text
+        self._keep(name, text)
         return name
 
     def mark(self, code: types.CodeType, module: str = "") -> codes.Mark:
         """Return what a code object is known by, and keep its text; `module` is that of a function not the user's."""
         name = self.name(code.co_filename)
         if is_kept(name):
-            known = not is_masked(text := self._texts[name]) or codes.holds(text, code)
-            return codes.mark(code, *(("text", name) if known else ("", "masked")))
+            if name in self._masked and not codes.holds(self._texts[name], code):
+                return codes.mark(code, "", "masked")
+            return codes.mark(code, "text", name)
         if module:
             return codes.mark(code, "module", module)
         return codes.mark(code, *self._in_file(code))

@@ -16,7 +16,6 @@ import __future__
 
 import ast
 import functools
-import json
 import types
 import zlib
 from collections.abc import Iterable, Iterator
@@ -35,38 +34,43 @@ _KIND = _VARARGS | _VARKEYWORDS | 0x20 | 0x80 | 0x200  # generator, coroutine, g
 
 
 class Mark(NamedTuple):
-    """What a code object is known by. Stands in stored snapshots, as a tuple: new fields go to the end."""
+    """What a code object is known by."""
 
     kind: str  # "text": compiled from a text that the snapshot keeps; "module": from that of a module; "": not known
     place: str  # the name of the text; the module; why there is none: "masked", "changed", ""
-    qualname: str
     line: int
     column: int  # of a lambda, for several may stand in a line: where its first instruction comes from
     flags: int  # `from __future__ import …`
     digest: int  # of arguments, kind, free variables, and of the names that it speaks of
+    qualname: str
 
 
 def mark(code: types.CodeType, kind: str, place: str) -> Mark:
     """Return the mark of a code object whose text is at a place."""
     column = _column(code) if code.co_name == "<lambda>" else 0
     flags = code.co_flags & (_FUTURES | _ITERABLE_COROUTINE)
-    return Mark(kind, place, code.co_qualname, code.co_firstlineno, column, flags, digest(code, kind))
+    return Mark(kind, place, code.co_firstlineno, column, flags, digest(code, kind), code.co_qualname)
 
 
 def written(mark: Mark) -> bytes:
-    """Return a mark as it stands in streams."""
-    return json.dumps(mark, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "surrogatepass")
+    """Return a mark as it stands in streams: a line for each field."""
+    kind, place, line, column, flags, digest, qualname = mark
+    return f"{_MAGIC}{kind}\n{place}\n{line}\n{column}\n{flags}\n{digest}\n{qualname}".encode("utf-8", "surrogatepass")
 
 
 def read(data: bytes) -> Mark | None:
     """Return the mark that was written, as far as it is understood."""
+    if not data.startswith(_MAGIC.encode()):
+        return None
     try:
-        fields = json.loads(data.decode("utf-8", "surrogatepass"))
-    except (ValueError, RecursionError):
+        kind, place, *numbers, qualname = data.decode("utf-8", "surrogatepass")[len(_MAGIC) :].split("\n", 6)
+        line, column, flags, digest = map(int, numbers)
+    except ValueError:  # of Unicode, too
         return None
-    if type(fields) is not list or tuple(map(type, fields[:7])) != (str, str, str, int, int, int, int):
-        return None
-    return Mark(*fields[:7])
+    return Mark(kind, place, line, column, flags, digest, qualname)
+
+
+_MAGIC = "nbsnap-code 1\n"
 
 
 def is_generated(code: types.CodeType) -> bool:
@@ -81,28 +85,28 @@ _OF_DATACLASS = "__create_fn__.<locals>."
 
 def digest(code: types.CodeType, kind: str = "text") -> int:
     """Return a checksum of what is the same in all versions; of a module's code, which may differ, the signature."""
-    count = code.co_argcount + code.co_kwonlyargcount
-    count += bool(code.co_flags & _VARARGS) + bool(code.co_flags & _VARKEYWORDS)
-    signature = (code.co_argcount, code.co_posonlyargcount, code.co_kwonlyargcount, code.co_flags & _KIND)
-    names = sorted(_names(code)) if kind == "text" else []
-    told = repr((signature, code.co_varnames[:count], sorted(code.co_freevars), names))
-    return zlib.crc32(told.encode("utf-8", "surrogatepass"))
+    first, only, flags = code.co_argcount, code.co_kwonlyargcount, code.co_flags & _KIND
+    count = first + only + bool(flags & _VARARGS) + bool(flags & _VARKEYWORDS)
+    told = [f"{first} {code.co_posonlyargcount} {only} {flags}", *code.co_varnames[:count], "", *code.co_freevars, ""]
+    if kind == "text":
+        told += sorted(_names(code))
+    return zlib.crc32("\n".join(told).encode("utf-8", "surrogatepass"))
 
 
 def _names(code: types.CodeType) -> set[str]:
-    found: set[str] = set()
-    waiting = [code]
+    found = {*code.co_names, *code.co_varnames, *code.co_cellvars}
+    waiting = [constant for constant in code.co_consts if type(constant) is types.CodeType]
     for one in waiting:  # grows
-        found.update(one.co_names, one.co_varnames, one.co_cellvars)
-        for constant in one.co_consts:
-            if type(constant) is types.CodeType:
-                waiting.append(constant)
-                found.update(constant.co_freevars)
-    return {name for name in found if not name.startswith(".")} - _OF_A_VERSION
+        found.update(one.co_names, one.co_varnames, one.co_cellvars, one.co_freevars)
+        waiting += [constant for constant in one.co_consts if type(constant) is types.CodeType]
+    return found - _OF_A_VERSION
 
 
 _OF_A_VERSION = frozenset(
-    {"__static_attributes__", "__firstlineno__", "__classdict__", "__classdictcell__", "__type_params__", "__class__"}
+    """
+    __static_attributes__ __firstlineno__ __classdict__ __classdictcell__ __type_params__ __class__
+    .0 .type_params .generic_base .defaults .kwdefaults .format
+    """.split()  # noqa: SIM905
 )
 
 
