@@ -323,6 +323,11 @@ class _Loader:
             if self.anew.active:
                 self.count(record, value, made, before, gone)
         self.finish(gone)
+        if self.anew.active and (
+            not remade.MODULES.isdisjoint(group.modules)
+            or any(remade.is_completed(self.classes[key]) for key in group.needs if key in self.classes)
+        ):
+            remade.complete(list(values.values()))
         return values
 
     # --- what comes from another Python ---------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""What the standard library makes for a class, made again where the class comes from another Python.
+"""What the standard library makes for classes and objects, made again where they come from another Python.
 
 `dataclasses` and `namedtuple` compile methods of texts that nobody keeps; `enum` and `typing` leave tables in a class
 that another version reads by other names. So a **twin** of the class is made by the library that is here, with the same
@@ -17,9 +17,10 @@ import typing
 from collections.abc import Callable, Collection
 from typing import Any
 
-from . import definitions
+from . import definitions, paths
+from .refused import qualified
 
-__all__ = ["finish"]
+__all__ = ["MODULES", "complete", "finish", "is_completed"]
 
 
 _REPLACE = "__replace__"  # of what is made for a class, there from Python 3.13 on
@@ -197,3 +198,47 @@ def _fill_enum(cls: type[enum.Enum]) -> None:
     }
     for name in missing:
         definitions.set_attribute(cls, name, tables[name])
+
+
+# --- objects ----------------------------------------------------------------------------------------------------------
+
+
+def _prefixes(parser: Any) -> types.SimpleNamespace:
+    full, inline = vars(parser).get("_comment_prefixes"), vars(parser).get("_inline_comment_prefixes")
+    return types.SimpleNamespace(full=tuple(full or ()), inline=tuple(inline or ()))
+
+
+def _constant(value: Any) -> Callable[[Any], Any]:
+    return lambda target: value
+
+
+#: What some versions look for in objects of a class and others do not leave there; too much of it does no harm.
+_ATTRIBUTES: dict[str, dict[str, Callable[[Any], Any]]] = {
+    "argparse.Action": {"deprecated": _constant(False)},
+    "asyncio.queues.Queue": {"_is_shutdown": _constant(False)},
+    "configparser.RawConfigParser": {
+        "_prefixes": _prefixes,
+        "_allow_unnamed_section": _constant(False),
+        "_comment_prefixes": lambda parser: parser._prefixes.full,
+        "_inline_comment_prefixes": lambda parser: parser._prefixes.inline,
+    },
+    "logging.LogRecord": {"taskName": _constant(None)},
+    "queue.Queue": {"is_shutdown": _constant(False)},
+    "reprlib.Repr": {"indent": _constant(None)},
+}
+#: The modules that have such classes, as a group names them.
+MODULES = frozenset(name.partition(".")[0] for name in _ATTRIBUTES)
+
+
+def is_completed(cls: type) -> bool:
+    """Tell whether objects of a class are looked at by `complete`."""
+    return any(qualified(base) in _ATTRIBUTES for base in cls.__mro__)
+
+
+def complete(value: Any) -> None:
+    """Give objects of the standard library within a value the attributes that this version looks for."""
+    for part in [value, *(child for _, _, child in paths.walk(value, classes=False))]:
+        for base in type(part).__mro__:
+            for name, make in _ATTRIBUTES.get(qualified(base), {}).items():
+                if name not in (held := vars(part)):
+                    held[name] = make(part)
