@@ -104,21 +104,22 @@ def full(results: dict[str, Any]) -> str:
 
 def short(results: dict[str, Any]) -> str:
     """What a README has room for."""
-    lines = ["| work | " + " | ".join(TOOLS) + " | goal | reached |", "|---|" + "---|" * len(TOOLS) + "---|---|"]
     workloads = results["workloads"]
+    tools = [tool for tool in TOOLS if any(tool in told["tools"] for told in workloads.values())]
+    lines = ["| work | " + " | ".join(tools) + " | goal | reached |", "|---|" + "---|" * len(tools) + "---|---|"]
     for row in ROWS:
         if row.workload in workloads and row.goal:
             verdict, _ = judge(workloads, row)
-            cells = [row.work, *(figures(workloads, row, tool) for tool in TOOLS), row.goal]
+            cells = [row.work, *(figures(workloads, row, tool) for tool in tools), row.goal]
             reached = {"met": "yes", "not met": "**no**", "worse than allowed": "**no**"}.get(verdict, verdict)
             lines.append(f"| {' | '.join(cells)} | {reached} |")
     return "\n".join(lines) + "\n\n" + heading(results) + "\n"
 
 
-def put_into(file: Path, text: str) -> None:
+def put_into(file: Path, text: str, mark: str = BEGIN) -> None:
     """Replace what is between the two marks of a file."""
-    before, begin, rest = file.read_text(encoding="utf-8").partition(BEGIN)
+    before, begin, rest = file.read_text(encoding="utf-8").partition(mark)
     _, end, after = rest.partition(END)
     if not begin or not end:
-        raise SystemExit(f"{file} does not have the two marks {BEGIN} and {END}")
+        raise SystemExit(f"{file} does not have the two marks {mark} and {END}")
     file.write_text(f"{before}{begin}\n{text.strip()}\n{end}{after}", encoding="utf-8")

@@ -480,5 +480,6 @@ def _hint(path: str, error: CannotSave, holders: tuple[tuple[str, str], ...], ho
 
 
 def _of_skip(skip: Skip, name: str) -> Culprit:
-    hint = skip.hint or (f"%snapshot --exclude {name} leaves it out" if skip.kind == "skipped" else "")
+    leaves = skip.kind == "skipped" and not skip.secret  # the reason of a secret says what to do
+    hint = skip.hint or (f"%snapshot --exclude {name} leaves it out" if leaves else "")
     return Culprit(skip.path, skip.type, skip.reason, (), (), hint)

@@ -42,6 +42,7 @@ from .preview import of_taken
 from .progress import Progress
 from .quiet import unhurried, uninterrupted
 from .rebuild import Rebuilt, rebuild
+from .refilling import refill
 from .seen import learn, mark, since
 from .sieve import DEFAULT, Sieve
 from .store import Store
@@ -477,6 +478,7 @@ def restore(
         source = opened.reader(size=_size(record, loading), map=map, before=strict or verify == "before")
         journal, order, made = Journal(names), list(names), provenance.known()
         turn = state.Turn(record.head.id, reload_extensions=reload_extensions, in_session=host.is_session(names))
+        former = {skip.name: names[skip.name] for skip in not_saved if skip.secret and skip.name in names}
         try:
             state.begin({state.part_of(entry) for entry in entries}, turn)
             early, late = _stages(entries)
@@ -494,6 +496,8 @@ def restore(
                 known=known,
                 progress=progress,
             )
+            filled = refill(not_saved, former, built.values)
+            not_saved = tuple(skip for skip in not_saved if skip not in filled)
             progress.what = "putting back what lies beside the variables"
             classes = living.remember(record, built.classes)
             turn.undoing.append(lambda: living.exchange(classes))
@@ -508,6 +512,8 @@ def restore(
             state.put(parts, _entries(built, turn), turn)
             notes += (*reports.compiled(record, built), *_remarks(first), *_remarks(built), *turn.notes)
             notes += tuple(_parted(record, set(here), names))
+            if filled:
+                notes += (f"{wording.listed([skip.path for skip in filled])}: a secret, kept from the session",)
             report = reports.restored(
                 record, opened.place, here, failed, not_saved, others, exact, started, notes=notes, beside=turn.done
             )

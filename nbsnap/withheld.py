@@ -440,7 +440,7 @@ class _Look:
 
 def _long_text(value: Any) -> str | None:
     """Return a text that may be a secret by itself."""
-    text = as_text(value)
+    text = as_text(value) if KINDS[type(value)] == TEXT else None  # the kind first: it is asked of thousands
     return text if text is not None and len(text) >= SHORTEST else None
 
 

@@ -25,7 +25,7 @@ LAYERS = """
     cli attempt automatic explaining fresh rerunning since
     history session
     taking
-    opening reports undoing verifying vouching
+    opening refilling reports undoing verifying vouching
     environment living portrait preview | repairing
                                  | maintenance
     looking                      |

@@ -366,7 +366,7 @@ def test_many_passwords_in_one_variable_are_data_and_touch_no_other() -> None:
 
 
 def test_a_plain_word_that_is_the_users_name_too_is_no_secret() -> None:
-    """Both are one object as a rule, and the name is wanted again; not where it is drawn by lot, or the settings say so."""
+    """Both are one object as a rule, and the name is wanted; not where it is drawn by lot, or the settings say so."""
     word, drawn = "postgres", "hunter2-abc"
     assert not search({"cfg": {"user": word, "password": word}}, DEFAULT).watched
     assert search({"cfg": {"user": "me", "password": word}}, DEFAULT).watched == {"cfg"}

@@ -218,6 +218,38 @@ def test_rollback_and_restore_leave_the_live_secret(kernel_pair: Any) -> None:
 
 
 @pytest.mark.kernel
+def test_a_secret_inside_is_kept_from_the_session(kernel_pair: Any) -> None:
+    """What is replaced hands it over, at the very place, and the report says so; elsewhere the placeholder stays."""
+    kernel = kernel_pair.start()
+    kernel.run(
+        f"token = {TOKEN!r}\nclass Client: pass\n"
+        "client = Client(); client.password = 'hunter-2'; client.auths = [{'api_key': token}, 1]\n"
+        "config = {'api_key': token, 'n': 1, 'client': client, 'pair': ('auth', 1)}; alias = config\n"
+        "class Odd(dict):\n    def get(self, *_): 1 / 0\n    __getitem__ = __setitem__ = get\n"
+        "odd = Odd(password='hunter-2')"
+    )
+    kernel.run("%snapshot")
+    kernel.run("config['n'] = 2; client.auths.append(2); former = config; token = dict.__getitem__(odd, 'password')")
+    kernel.run(f"token = {TOKEN!r} + 'x'; config['api_key'] = token")
+    said = kernel.run("%restore").text
+    assert "config['api_key']" in said
+    assert "a secret, kept from the session" in said
+    assert TOKEN not in said
+    assert "not saved: config" not in said
+    found = (
+        "config is alias, config is former, config['n'], config['api_key'] is token, client.auths[0]['api_key'][:3],"
+    )
+    assert kernel.value(found + "config['client'] is client, client.password, len(client.auths)") == (
+        True, False, 1, True, "ghp", True, "hunter-2", 2,
+    )  # fmt: skip
+    assert kernel.value("dict.__getitem__(odd, 'password')") == "hunter-2"
+    kernel = kernel_pair.restart()
+    said = kernel.run("%restore").text
+    assert "kept from the session" not in said
+    assert "placeholder" in kernel.run("config['api_key']").text
+
+
+@pytest.mark.kernel
 def test_settings_of_a_notebook_autosnapshots_and_background(kernel_pair: Any) -> None:
     """What is set holds for every way of saving."""
     kernel = kernel_pair.start()
