@@ -200,7 +200,8 @@ class Anew:
                 raise
             what = f"{module}.{name}"
             return self.lose(what, "object", f"{ELSEWHERE} {self.python}, and Python {PYTHON} has no {what}")
-        return _watched(found, self.python) if any(found is loads for loads in _LOADS) else found
+        loads = (module, name) in _LOADS or any(found is one for one in (pickle.loads, marshal.loads))
+        return _watched(found, self.python) if loads else found
 
 
 def _unless_lost(fill: Callable[..., Any]) -> Callable[..., Any]:
@@ -276,15 +277,16 @@ _BYTECODE = frozenset(
         ("marshal", "loads"),
     }
 )
-#: What loads a pickle that lies in a pickle as mere bytes; there it is looked for these.
-_LOADS = (pickle.loads, marshal.loads)
+#: What loads a pickle that lies in a pickle as mere bytes, beside `pickle.loads`; there it is looked for these.
+_LOADS = frozenset({("numba.core.serialize", "_numba_unpickle"), ("numba.core.serialize", "_unpickle__CustomPickled")})
 _WITHIN = (b"_make_function", b"_create_code", b"CodeType", b"nbsnap.builders")
 
 
 def _watched(loads: Callable[..., Any], python: str) -> Callable[..., Any]:
-    def loads_data(data: Any, *more: Any, **options: Any) -> Any:
-        if any(word in bytes(data) for word in _WITHIN):
-            raise CannotLoad(f"holds functions that were pickled for Python {python}")
-        return loads(data, *more, **options)
+    def loads_data(*arguments: Any, **options: Any) -> Any:
+        for data in arguments:
+            if isinstance(data, bytes | bytearray | memoryview) and any(word in bytes(data) for word in _WITHIN):
+                raise CannotLoad(f"holds functions that were pickled for Python {python}")
+        return loads(*arguments, **options)
 
     return loads_data

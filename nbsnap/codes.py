@@ -212,12 +212,19 @@ def around(text: str, line: int) -> str:
     if not 0 < line <= len(lines):
         return ""
     first = line
-    while first > 1 and (not _begins(lines[first - 1]) or lines[first - 2].startswith("@")):
+    while first > 1 and not (_begins(lines[first - 1]) and not _decorates(lines, first - 2)):
         first -= 1
     last = line
-    while last < len(lines) and (not _begins(lines[last]) or lines[last - 1].startswith("@")):
+    while last < len(lines) and not (_begins(lines[last]) and not _decorates(lines, last - 1)):
         last += 1
     return _alone(lines, first, last)
+
+
+def _decorates(lines: list[str], at: int) -> bool:
+    """Tell whether the statement that ends in a line, as far as can be seen, is a decorator."""
+    while at > 0 and not _begins(lines[at]):
+        at -= 1
+    return at >= 0 and lines[at].startswith("@")
 
 
 def _begins(line: str) -> bool:

@@ -172,6 +172,10 @@ def show_sheet(
     if head.message:
         lines.append(f"message: {head.message}")
     lines.append(f"made by: {head.tool}, Python {head.python}, {head.platform}")
+    if bound := dict.fromkeys(name for group in snapshot.groups for name in group.bound):
+        lines.append(
+            f"under another Python these are left out, as their text is not known: {_names(tuple(bound), verbose)}"
+        )
     if head.parent:
         lines.append(f"after: {short_id(head.parent)}")
     lines.append(f"id: {head.id}")

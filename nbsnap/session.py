@@ -30,6 +30,7 @@ from . import (
     verifying,
     wording,
 )
+from .anew import foretold
 from .errors import MemoryShort, NbSnapError, NothingNew, StrictError
 from .folder import FolderBackend
 from .keep import AUTOMATIC, Rules
@@ -468,7 +469,7 @@ def restore(
             said = () if trusted in trusting.GOOD else (trusting.refusal(record, stranger=stranger),)
             report = reports.restored(
                 record, opened.place, wanted, (), not_saved, others, exact, started, dry_run=True, beside=entries,
-                notes=said,
+                notes=(*said, *foretold(record, wanted)),
             )  # fmt: skip
             return replace(report, trust=trusted)
         trusted = checked(record, opened, trust)
