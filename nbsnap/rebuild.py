@@ -263,7 +263,7 @@ class _Loader:
             self.progress.names = before
         values = {name: value for name, value in values.items() if name in self.wanted}
         self.rebuilt.values.update(values)
-        for text in remarks:
+        for text in remarks if values or group.definitions else ():
             self.rebuilt.remarks.setdefault(text, []).extend(values or group.definitions)
         self.stand(values)
 

@@ -99,7 +99,8 @@ def test_a_lost_function_costs_no_more_than_itself(elsewhere: Any) -> None:
         "import functools\nexec('def lost(x, *y): return x')\n"
         "held = {'fn': lost, 'part': functools.partial(lost, 1), 'cache': functools.lru_cache(lost), 'rows': [1]}\n"
         "def around(fn):\n    def inner(): return fn\n    return inner\nkept = around(lost)\n"
-        "class A:\n    m = staticmethod(lost)\n    p = property(lost)\n    c = classmethod(lost)\n    size = 3\na = A(); bound = a.c"
+        "class A:\n    m = staticmethod(lost)\n    p = property(lost)\n    c = classmethod(lost)\n    size = 3\n"
+        "a = A(); bound = a.c"
     )
     back, report = elsewhere(names)
     assert {skip.name for skip in report.failed} == {"lost"}
@@ -158,7 +159,10 @@ def test_a_mark_is_read_as_it_was_written() -> None:
 
 def test_a_statement_is_found_in_what_cannot_be_parsed() -> None:
     """Where another statement of the cell is of a later Python."""
-    text = "new = ?!\n@one\n@two(\n  3\n)\ndef f():\n    return 1\n\n    # on\n\nclass A:\n  def m(self): pass\nlast = ?!\n"
+    text = (
+        "new = ?!\n@one\n@two(\n  3\n)\ndef f():\n    return 1\n\n    # on\n\n"
+        "class A:\n  def m(self): pass\nlast = ?!\n"
+    )
     assert codes.around(text, 2).strip("\n") == "@one\n@two(\n  3\n)\ndef f():\n    return 1\n\n    # on"
     assert codes.around(text, 12).strip("\n") == "class A:\n  def m(self): pass"
     assert codes.around(text, 12).index("class") == 10

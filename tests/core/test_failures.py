@@ -129,7 +129,9 @@ def test_functions_of_another_python_without_a_text_are_refused_and_data_is_not(
         nbsnap.snapshot(source, store=tmp_path / "s", notebook="n")
     target: dict[str, Any] = {}
     report = nbsnap.restore(namespace=target, store=tmp_path / "s", notebook="n")
-    assert target.keys() == {"data", "A", "a"} and target["data"] == [1] and type(target["a"]) is target["A"]
+    assert target.keys() == {"data", "A", "a"}
+    assert target["data"] == [1]
+    assert type(target["a"]) is target["A"]
     assert [(skip.name, skip.reason) for skip in report.failed] == [
         ("f", "it was made under Python 3.1, and its text is not known")
     ]

@@ -1,4 +1,4 @@
-"""Another Python: a session saved by each of 3.11, 3.12 and 3.13, restored by each other one, in processes of their own.
+"""Another Python: a session saved by each of 3.11, 3.12 and 3.13, restored by each other one, in fresh processes.
 
 What runs the other Pythons has nbsnap and the test requirements installed. `dev.py test` hands them over in
 NBSNAP_PYTHONS, and leaves this file out, with a line, where one is not there; by hand, those are taken that it has made
