@@ -30,12 +30,7 @@ from .errors import CannotLoad
 from .model import MASK, Group, Snapshot
 from .placeholder import ELSEWHERE, Placeholder
 
-__all__ = ["Anew", "foretold", "is_needed"]
-
-
-def is_needed(snapshot: Snapshot) -> bool:
-    """Tell whether a snapshot was made by another Python than this one."""
-    return _version(snapshot) != PYTHON
+__all__ = ["Anew", "foretold"]
 
 
 def _version(snapshot: Snapshot) -> str:
@@ -78,7 +73,6 @@ class Anew:
         self.lost: dict[int, Placeholder] = {}
         self.unknown = _UNKNOWN.get(PYTHON, frozenset()) if self.active else frozenset()
         self.made = 0  # code objects that were compiled
-        self.reading = ""  # the attribute or variable that is being read
         self._texts: Mapping[str, str] = dict(snapshot.sources) if self.active else {}
         self._tables: dict[tuple[str, int], Table | SyntaxError] = {}
         self._modules: dict[str, Table | None] = {}
@@ -137,7 +131,7 @@ class Anew:
         wanted = codes.read(mark)
         if wanted is None:
             why = "was saved without its text, by an earlier nbsnap"
-            return self.lose(self.reading or "a function", "code object", f"{ELSEWHERE} {python}, and {why}")
+            return self.lose("a function", "code object", f"{ELSEWHERE} {python}, and {why}")
         found = self._from_module(wanted) if wanted.kind == "module" else self._from_text(wanted, python)
         if isinstance(found, str):
             return self.lose(wanted.qualname, "code object", f"{ELSEWHERE} {python}, and {found}")

@@ -216,10 +216,8 @@ def plain(stream: bytes | bytearray) -> list[tuple[str, Any]]:
         for code, argument, _ in pickletools.genops(file):
             if code.name in ("FRAME", "PROTO"):
                 continue
-            if (
-                code.name in _BYTES and codes.read(argument or b"") is not None
-            ):  # where a text is may change: the code tells
-                argument = b"mark"
+            if code.name in _BYTES and codes.read(argument or b"") is not None:
+                argument = b"mark"  # where a text is may change: the code tells
             if code.name == "MEMOIZE":
                 is_string = out[-1][0] == "STRING"
                 memo.append(out[-1] if is_string else ("OBJECT", objects))

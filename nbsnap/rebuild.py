@@ -78,7 +78,11 @@ def rebuild(
     """
     loader = _Loader(snapshot, set(names), source, namespace, stand, known or {}, progress or Progress())
     with unhurried(), loader.anew.quiet():
-        return loader.run()
+        try:
+            return loader.run()
+        finally:  # it is part of cycles, and would keep objects alive until the next collection
+            loader.answers.clear()
+            loader.anew.answers.clear()
 
 
 class _Loader:
