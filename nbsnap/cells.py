@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import hashlib
 import linecache
+import os
 import re
 import types
 from collections.abc import Callable, Iterable
@@ -26,7 +27,7 @@ _CELL_FILE = re.compile(r"<ipython-input-|ipykernel_\d+[/\\]|<python-input-|<std
 _OURS = "<nbsnap-cell-"
 #: What IPython calls the body of a `%%time`.
 _TIMED_FILE, _TIMED = "<timed exec>", re.compile(r"%%time\b[^\n]*\n")
-_LONGEST = 1 << 20  # characters of a file that is looked into
+_LONGEST = 1 << 22  # characters of a file that is looked into
 
 
 class Cells:
@@ -78,28 +79,30 @@ class Cells:
             return codes.mark(code, "text", name)
         if module:
             return codes.mark(code, "module", module)
-        return codes.mark(code, *self._in_file(code))
+        return self._in_file(code)
 
-    def _in_file(self, code: types.CodeType) -> tuple[str, str]:
-        """Return the name of the text of code that is in no cell, or why there is none, as a mark has it."""
+    def _in_file(self, code: types.CodeType) -> codes.Mark:
+        """Return what code is known by that is in no cell; what is kept of its text begins with its statement."""
         if (texts := self._files.get(code.co_filename)) is None:
             texts = self._files[code.co_filename] = list(self._lines(code.co_filename))
         for text in texts:
             if codes.holds(text, code):
-                alone = codes.statement(text, code.co_firstlineno)
+                alone, before = codes.statement(text, code.co_firstlineno)
+                there = codes.placed(code, code.co_filename, before)
                 masked = mask_code(alone, self._sieve)
-                if masked != alone and not codes.holds(masked, code):
-                    return "", "masked"
-                return ("text", self.keep(alone)) if alone else ("", "")
-        return "", "changed" if texts else ""
+                if masked != alone and not codes.holds(masked, there):
+                    return codes.mark(code, "", "masked")
+                return codes.mark(there, "text", self.keep(alone))
+        return codes.mark(code, "", "changed" if texts else "")
 
     def _lines(self, file: str) -> Iterable[str]:
         if file == _TIMED_FILE:
             for cell in self._typed():
                 if begin := _TIMED.match(cell):
                     yield cell[begin.end() :]
-        elif (text := "".join(linecache.getlines(file))) and len(text) < _LONGEST:
-            yield text
+        elif file in linecache.cache or (os.path.isfile(file) and os.path.getsize(file) < _LONGEST):  # no device
+            text = "".join(linecache.getlines(file))
+            yield from [text] if 0 < len(text) < _LONGEST else []
 
     def texts(self) -> tuple[tuple[str, str], ...]:
         """Return (name, text) of the cells met, sorted."""

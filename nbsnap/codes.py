@@ -15,13 +15,14 @@ from __future__ import annotations
 import __future__
 
 import ast
+import bisect
 import functools
 import types
 import zlib
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
-__all__ = ["Mark", "around", "choose", "compiled", "holds", "mark", "read", "statement", "table", "written"]
+__all__ = ["Mark", "around", "choose", "compiled", "holds", "mark", "placed", "read", "statement", "table", "written"]
 
 #: What a cell may be, and a file may not: IPython compiles cells with it. It changes nothing of what is in functions.
 _CELL = ast.PyCF_ALLOW_TOP_LEVEL_AWAIT
@@ -155,7 +156,7 @@ def _qualname(name: str) -> str:
 def holds(text: str, code: types.CodeType) -> bool:
     """Tell whether this Python makes this very code object of a text: so that is what it was compiled from."""
     try:
-        found = compiled(text, "<text>", code.co_flags)
+        found = compiled(text, "<text>", code.co_flags & _FUTURES)
     except (SyntaxError, ValueError, RecursionError, MemoryError, OverflowError):
         return False
     return any(_same(one, code) for one in found.get((_qualname(code.co_qualname), code.co_firstlineno), ()))
@@ -185,30 +186,37 @@ def choose(codes: Table, wanted: Mark) -> types.CodeType | None:
 
 
 @functools.lru_cache(maxsize=8)
-def _statements(text: str) -> tuple[tuple[int, int], ...]:
-    """Return the first and the last line of each statement at the top level of a file."""
+def _statements(text: str) -> tuple[list[int], list[str]]:
+    """Return of each statement at the top level of a file its first line, and its text."""
     try:
         body = ast.parse(text).body
     except (SyntaxError, ValueError, RecursionError, MemoryError):
-        return ()
-    found = []
+        return [], []
+    lines = _lines(text)
+    firsts, texts = [], []
     for node in body:
-        decorators = [one.lineno for one in getattr(node, "decorator_list", ())]
-        found.append((min([node.lineno, *decorators]), node.end_lineno or node.lineno))
-    return tuple(found)
+        first = min([node.lineno, *(one.lineno for one in getattr(node, "decorator_list", ()))])
+        firsts.append(first)
+        texts.append("".join(lines[first - 1 : node.end_lineno or node.lineno]))
+    return firsts, texts
 
 
-def statement(text: str, line: int) -> str:
-    """Return the statement of a file that has a line, in the line where it stands, and nothing else; "" for none."""
-    for first, last in _statements(text):
-        if first <= line <= last:
-            return _alone(text.splitlines(keepends=True), first, last)
-    return ""
+def statement(text: str, line: int) -> tuple[str, int]:
+    """Return the statement of a file that has a line, and how many lines there are before it; ("", 0) for none."""
+    firsts, texts = _statements(text)
+    at = bisect.bisect_right(firsts, line) - 1
+    return (texts[at], firsts[at] - 1) if at >= 0 else ("", 0)
+
+
+def placed(code: types.CodeType, file: str, up: int = 0) -> types.CodeType:
+    """Return the code as it would be in another file, and some lines further up."""
+    constants = tuple(placed(one, file, up) if type(one) is types.CodeType else one for one in code.co_consts)
+    return code.replace(co_consts=constants, co_filename=file, co_firstlineno=code.co_firstlineno - up)
 
 
 def around(text: str, line: int) -> str:
-    """Return the same of a text that this Python cannot parse as a whole, as far as its indentation tells."""
-    lines = text.splitlines(keepends=True)
+    """Return the statement in its line, of a text that this Python cannot parse, as far as its indentation tells."""
+    lines = _lines(text)
     if not 0 < line <= len(lines):
         return ""
     first = line
@@ -217,7 +225,7 @@ def around(text: str, line: int) -> str:
     last = line
     while last < len(lines) and not (_begins(lines[last]) and not _decorates(lines, last - 1)):
         last += 1
-    return _alone(lines, first, last)
+    return "\n" * (first - 1) + "".join(lines[first - 1 : last])
 
 
 def _decorates(lines: list[str], at: int) -> bool:
@@ -235,5 +243,6 @@ def _begins(line: str) -> bool:
 _GOES_ON = ("else", "elif", "except", "finally")
 
 
-def _alone(lines: list[str], first: int, last: int) -> str:
-    return "\n" * (first - 1) + "".join(lines[first - 1 : last])
+def _lines(text: str) -> list[str]:
+    """Return the lines as Python counts them: a form feed ends none."""
+    return [f"{line}\n" for line in text.replace("\r\n", "\n").replace("\r", "\n").split("\n")]

@@ -102,15 +102,12 @@ def _cell(desk: Any, cell: types.CellType) -> Any:
 def _code(desk: Any, code: types.CodeType) -> Any:
     desk.needs_this_python()
     mark = desk.mark(code)
-    file = mark.place if mark is not None and mark.kind == "text" else desk.file_name(code.co_filename)
-    data = marshal.dumps(_portable(code, file), 2)
+    if mark is not None and mark.kind == "text":  # from then on it names that text, and the line in it
+        code = codes.placed(code, mark.place, code.co_firstlineno - mark.line)
+    else:
+        code = codes.placed(code, desk.file_name(code.co_filename))
+    data = marshal.dumps(code, 2)
     return builders.code, (builders.PYTHON, data) if mark is None else (builders.PYTHON, data, codes.written(mark))
-
-
-def _portable(code: types.CodeType, file: str) -> types.CodeType:
-    """Return the code with the name of a file that does not change from process to process."""
-    constants = tuple(_portable(c, file) if isinstance(c, types.CodeType) else c for c in code.co_consts)
-    return code.replace(co_consts=constants, co_filename=file)
 
 
 def _method(desk: Any, method: types.MethodType) -> Any:

@@ -5,7 +5,9 @@ What differs from version to version is tested with the true ones, in `endtoend/
 
 from __future__ import annotations
 
+import inspect
 import linecache
+import traceback
 import types
 from pathlib import Path
 from typing import Any
@@ -91,6 +93,33 @@ def test_a_text_that_is_not_that_of_the_code_is_not_used(elsewhere: Any, tmp_pat
     back, report = elsewhere(changed)
     assert back == {}
     assert report.failed[0].reason.endswith("and what its text gives here is not what it was")
+
+
+def test_a_script_travels_statement_by_statement(elsewhere: Any, tmp_path: Path) -> None:
+    """The lines of its functions are counted within what is kept, wherever it stood; and so under the same Python."""
+    script = tmp_path / "work.py"
+    rows = [f"def f{n}(x):\n    return x + {n}" for n in range(300)]
+    last = "class A:\n    def m(self):\n        1 / 0\n"
+    script.write_text("\n\n".join(["# head\r\n\f\nimport functools", *rows, last]))
+    names: dict[str, Any] = {"__name__": "__main__"}
+    exec(compile(script.read_bytes(), str(script), "exec"), names)
+    del names["__builtins__"]
+    back, report = elsewhere(names)
+    nbsnap.snapshot(names, store=tmp_path / "same", notebook="n")
+    same: dict[str, Any] = {}
+    again = nbsnap.restore(namespace=same, store=tmp_path / "same", notebook="n")
+    assert report.ok
+    assert again.ok
+    script.unlink()
+    for found in (back, same):
+        assert [found[f"f{n}"](1) for n in range(300)] == list(range(1, 301))
+        assert inspect.getsource(found["f7"]) == "def f7(x):\n    return x + 7\n"
+        with pytest.raises(ZeroDivisionError) as caught:
+            found["A"]().m()
+        assert "1 / 0" in "".join(traceback.format_exception(caught.value))
+    assert back["f7"].__code__ == same["f7"].__code__
+    twice = nbsnap.snapshot(same, store=tmp_path / "same", notebook="n")
+    assert twice.new_bytes == 0, "what was restored is what was saved"
 
 
 def test_a_lost_function_costs_no_more_than_itself(elsewhere: Any) -> None:
