@@ -214,7 +214,12 @@ def test() -> None:
     say("mypy")
     run(python, "-m", "mypy")
     say(f"pytest on Python {RUNNING}")
-    run_tests(python, "-m", f"{QUICK} and not kernel")
+    chosen = f"{QUICK} and not kernel"
+    if missing := sorted(set(found) - set(others)):
+        chosen += " and not pythons"
+        say(f"a snapshot is NOT taken from one Python to another (tests/endtoend/test_pythons.py): no {missing}")
+    os.environ["NBSNAP_PYTHONS"] = os.pathsep.join(f"{v}={venvs[v].result()}" for v in others)
+    run_tests(python, "-m", chosen)
     with ThreadPoolExecutor(max_workers=2) as pool:
         for outcome in [pool.submit(test_on, version, venvs[version].result()) for version in others]:
             print(outcome.result(), flush=True)

@@ -67,9 +67,10 @@ class Explanation(Jsonable):
     notes: tuple[str, ...]  # what comes back in another form
     classes: tuple[str, ...]  # of the session, that travel with it
     modules: tuple[str, ...]  # that a restore imports
-    python: str  # "3.11": loads under this version only; "" for any
+    python: str  # "3.11": holds code compiled by this version, which others compile anew; "" for none
     unseen: tuple[str, ...]  # what was not looked at
     seconds: float
+    bound: tuple[str, ...] = ()  # functions that no other Python can be given, as their text is not known
 
     @property
     def ok(self) -> bool:

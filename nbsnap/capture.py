@@ -75,6 +75,7 @@ def take_apart(
     progress: Progress | None = None,
     withheld: Withheld | None = None,
     sieve: Sieve = DEFAULT,
+    typed: Callable[[], Iterable[str]] = tuple,
 ) -> Taken:
     """Pickle the variables `names` of a namespace, which is only read.
 
@@ -82,10 +83,19 @@ def take_apart(
     taken besides, under the keys given, and so are the entries of `beside`, as variables of reserved names.
     `class_text` tells where the text of a class is that is bound to a name: a cell and a line in it. `progress` is told
     what is being taken apart. What is a part of `withheld` is refused; `sieve` masks the texts of cells.
+    `typed` returns these, magics and all, for code that does not name its cell.
     """
     with unhurried():
         capture = _Capture(
-            namespace, names, engine, made or {}, beside or {}, class_text, progress or Progress(), withheld, sieve
+            namespace,
+            names,
+            engine,
+            made or {},
+            beside or {},
+            class_text,
+            progress or Progress(),
+            withheld,
+            Cells(sieve, typed),
         )
         try:
             return capture.run(classes or {})
@@ -104,7 +114,7 @@ class _Capture:
         class_text: ClassText,
         progress: Progress,
         withheld: Withheld | None,
-        sieve: Sieve,
+        cells: Cells,
     ) -> None:
         self.progress = progress
         self.withheld = withheld
@@ -136,7 +146,7 @@ class _Capture:
         self.asked: Set[str] = frozenset()
         self.skips: dict[str, Skip] = {}
         self.partly: list[Skip] = []
-        self.cells = Cells(sieve)
+        self.cells = cells
         self.losses = Losses(self.made, lambda holes: self.desk(Team([], []), None, holes=holes), self.secret)
         self.idle = self.desk(Team([], []), None)
         held = [name for name in self.small if type(self.values[name]) not in _UNSHARED]
@@ -348,6 +358,7 @@ class _Capture:
             holes=holes,
             secrets=self.secrets,
             in_code=self.withheld.in_code if self.withheld is not None else None,
+            mark=self.cells.mark,
         )
 
     def secret(self, part: object) -> str:

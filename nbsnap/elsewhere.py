@@ -113,10 +113,10 @@ def _python(record: Snapshot, groups: Sequence[Group], wanted: Collection[str]) 
     saved, here = record.head.python, environment.python()
     if not saved or saved == here:
         return
-    bound = tuple(name for group in groups if group.python for name in group.variables if name in wanted)
+    bound = tuple(name for group in groups if group.bound for name in group.variables if name in wanted)
     minor = release(saved)[:2] != release(here)[:2]
     grade = "danger" if minor and bound else "slightly"
-    reason = "functions and classes of the session depend on it" if grade == "danger" else ""
+    reason = "functions without a text, of which it could make them, are left out" if grade == "danger" else ""
     what = f"Python {here} is here, it was saved under {saved}"
     yield Difference("python", "Python", saved, here, grade, what, reason, bound if grade == "danger" else ())
 

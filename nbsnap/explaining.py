@@ -161,6 +161,7 @@ class _Explaining:
             classes=tuple(sorted(classes)),
             modules=_packages(group.modules) if group is not None else (),
             python=group.python if group is not None else "",
+            bound=group.bound if group is not None else (),
             unseen=tuple(dict.fromkeys(self.unseen)),
             seconds=time.perf_counter() - self.started,
         )

@@ -19,6 +19,7 @@ import weakref
 from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
+from . import codes
 from .capture import take_apart
 from .describe import is_a
 from .errors import StoreError
@@ -215,6 +216,8 @@ def plain(stream: bytes | bytearray) -> list[tuple[str, Any]]:
         for code, argument, _ in pickletools.genops(file):
             if code.name in ("FRAME", "PROTO"):
                 continue
+            if code.name in _BYTES and codes.read(argument or b"") is not None:
+                argument = b"mark"  # where a text is may change: the code tells
             if code.name == "MEMOIZE":
                 is_string = out[-1][0] == "STRING"
                 memo.append(out[-1] if is_string else ("OBJECT", objects))
@@ -228,4 +231,5 @@ def plain(stream: bytes | bytearray) -> list[tuple[str, Any]]:
     return out
 
 
+_BYTES = frozenset({"SHORT_BINBYTES", "BINBYTES"})
 _STRINGS = frozenset({"SHORT_BINUNICODE", "BINUNICODE", "BINUNICODE8"})

@@ -196,6 +196,7 @@ _GROUP: Fields = (
     ("modules", _texts_column, ()),
     ("python", _text_column, ""),
     ("machine", _texts_column, ()),
+    ("bound", _texts_column, ()),
 )
 _DEFINITION: Fields = (
     ("key", _text_column, REQUIRED),

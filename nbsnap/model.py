@@ -79,8 +79,9 @@ class Group:
     buffers: tuple[Content, ...] = ()
     needs: tuple[str, ...] = ()  # keys of the definitions that it refers to
     modules: tuple[str, ...] = ()  # top-level modules that loading imports, sorted
-    python: str = ""  # "3.11" where the stream holds bytecode; "" where any Python can load it
+    python: str = ""  # "3.11" where the stream holds bytecode, which another Python needs the text of; "" for none
     machine: tuple[str, ...] = ()  # what it holds that not every machine has: "cuda:0", "longdouble"
+    bound: tuple[str, ...] = ()  # functions in it, by qualified name, that no other Python can be given: without a text
 
 
 @dataclass(frozen=True, slots=True)
@@ -324,8 +325,9 @@ class RestoreReport(Jsonable):
     held: int = 0  # bytes, about, of what was replaced: kept in memory for `--undo`
     trust: str = ""  # who has made the snapshot: "own", "imported", "session", "given"; see `trusting`
     differs: tuple[Difference, ...] = ()  # from the environment in which it was saved, the dangerous first
+    partly: tuple[Skip, ...] = ()  # kind "partly": there again but for a part, for which this Python is another one
 
     @property
     def ok(self) -> bool:
         """True when every variable asked for is there again."""
-        return not self.failed and not self.not_saved
+        return not self.failed and not self.not_saved and not self.partly

@@ -39,7 +39,7 @@ from typing import Any
 
 import cloudpickle
 
-from . import flat, moved
+from . import codes, flat, moved
 from .describe import is_changed_meanwhile
 from .errors import CannotSave
 from .memory import Memory
@@ -74,6 +74,7 @@ class Desk:
         holes: dict[int, Hole] | None = None,
         secrets: Mapping[int, str] | None = None,
         in_code: Callable[[types.FunctionType], str] | None = None,
+        mark: Callable[[types.CodeType, str], codes.Mark] | None = None,
     ) -> None:
         self.define_class = define
         self.member_of = enum_member
@@ -84,6 +85,9 @@ class Desk:
         self.modules: set[str] = set()  # of functions, classes and modules that are referred to by name
         self.machine: set[str] = set()  # what not every machine has: "cuda:0", "longdouble"
         self.bytecode = False
+        self.bound: set[str] = set()  # functions that no other Python can be given, for want of their text
+        self.homes: dict[int, str] = {}  # id of code -> the module that it is of
+        self._mark = mark
         self.touched = False  # another team's object was met
         self.memory = memory or Memory()
         self.holes: dict[int, Hole] = {} if holes is None else holes
@@ -148,6 +152,15 @@ class Desk:
     def needs_this_python(self) -> None:
         """Note that the stream holds bytecode."""
         self.bytecode = True
+
+    def mark(self, code: types.CodeType) -> codes.Mark | None:
+        """Return what another Python finds the text of some code by; None where nothing is written."""
+        if self._mark is None:
+            return None
+        mark = self._mark(code, self.homes.get(id(code), ""))
+        if not mark.kind and not codes.is_generated(code):
+            self.bound.add(code.co_qualname)
+        return mark
 
     def note(self, text: str) -> None:
         """Note for the report that something comes back in another form."""
@@ -451,16 +464,20 @@ class Unpickler(pickle.Unpickler):
         self._loader = loader
 
     def find_class(self, module: str, name: str) -> Any:
-        if module == "nbsnap.builders" and name in ("definition", "member", "parametrized"):
-            return getattr(self._loader, name)
+        if module == "nbsnap.builders" and (answer := self._loader.answers.get(name)) is not None:
+            return answer
         if module == "__main__":
             return self._loader.named(name)
         if module.startswith(("numpy.", "pathlib.")):
             module = moved.here(module)
+        find = super().find_class if not self._loader.anew.active else self._find
         if module not in sys.modules:
             with self._loader.importing(module):
-                return super().find_class(module, name)
-        return super().find_class(module, name)
+                return find(module, name)
+        return find(module, name)
+
+    def _find(self, module: str, name: str) -> Any:
+        return self._loader.anew.find(module, name, super().find_class)
 
     def persistent_load(self, reference: Any) -> Any:
         return self._loader.live(reference)

@@ -10,7 +10,10 @@ from typing import Any
 
 from .errors import NbSnapError
 
-__all__ = ["Placeholder", "PlaceholderError"]
+__all__ = ["ELSEWHERE", "Placeholder", "PlaceholderError"]
+
+#: How the reason begins where it was saved, and could not be loaded by another Python: "…compiled by Python 3.11".
+ELSEWHERE = "it was made under Python"
 
 
 class PlaceholderError(NbSnapError, AttributeError, TypeError):
@@ -29,7 +32,8 @@ class Placeholder:
     def __repr__(self) -> str:
         known = vars(self)
         made = f"; {known['made']}" if known["made"] else ""
-        return f"<placeholder for {known['path']}, {_a(known['type'])} that was not saved ({known['reason']}){made}>"
+        lost = f"{_a(known['type'])} that {_gone(known['reason'])} ({known['reason']})"
+        return f"<placeholder for {known['path']}, {lost}{made}>"
 
     def __reduce__(self) -> tuple[Any, ...]:
         known = vars(self)
@@ -47,7 +51,12 @@ class Placeholder:
 def _sentence(placeholder: Placeholder) -> str:
     known = vars(placeholder)
     made = f" ({known['made']})" if known["made"] else ""
-    return f"{known['path']} was {_a(known['type'])} and was not saved: {known['reason']}. Make it again{made}."
+    lost = f"{_a(known['type'])} and {_gone(known['reason'])}: {known['reason']}"
+    return f"{known['path']} was {lost}. Make it again{made}."
+
+
+def _gone(reason: str) -> str:
+    return "could not be loaded" if reason.startswith(ELSEWHERE) else "was not saved"
 
 
 def _a(type: str) -> str:

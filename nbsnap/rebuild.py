@@ -15,12 +15,13 @@ import contextlib
 import io
 import sys
 import types
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from . import definitions, plain
-from .builders import PYTHON, make_sound
+from . import definitions, paths, plain, remade
+from .anew import Anew
+from .builders import make_sound
 from .errors import CannotLoad, DamageError
 from .flat import EARLY, Filler
 from .installed import distribution, version
@@ -58,6 +59,8 @@ class Rebuilt:
     failed: dict[str, CannotLoad] = field(default_factory=dict)
     classes: dict[str, type] = field(default_factory=dict)  # the session's, by their keys
     remarks: dict[str, list[str]] = field(default_factory=dict)  # what is said of variables -> their names
+    partly: list[tuple[str, Placeholder, str]] = field(default_factory=list)  # variable or class, what it lacks, where
+    compiled: tuple[int, int] = (0, 0)  # functions and classes that another Python had compiled, made anew
 
 
 def rebuild(
@@ -75,8 +78,13 @@ def rebuild(
     `namespace` is what functions of the session become bound to; it is changed only through `stand`. `known` gives live
     classes to be used for their keys instead of loading them again. `progress` is told what is being loaded.
     """
-    with unhurried():
-        return _Loader(snapshot, set(names), source, namespace, stand, known or {}, progress or Progress()).run()
+    loader = _Loader(snapshot, set(names), source, namespace, stand, known or {}, progress or Progress())
+    with unhurried(), loader.anew.quiet():
+        try:
+            return loader.run()
+        finally:  # it is part of cycles, and would keep objects alive until the next collection
+            loader.answers.clear()
+            loader.anew.answers.clear()
 
 
 class _Loader:
@@ -110,6 +118,13 @@ class _Loader:
         self.filler = Filler()  # of the group that is being loaded
         self.holes: dict[tuple[str, ...], Placeholder] = {}
         self.rebuilt = Rebuilt()
+        self.anew = Anew(snapshot)
+        self.answers: dict[str, Callable[..., Any]] = {
+            "definition": self.definition, "member": self.member, "parametrized": self.parametrized,
+            **self.anew.answers,
+        }  # fmt: skip
+        self.functions, self.renewed = 0, set[str]()  # compiled anew
+        self.told: set[int] = set()  # of the group that is being loaded: what is lost, and told of a class
 
     def run(self) -> Rebuilt:
         wanted = [group for group in self.snapshot.groups if self.wanted.intersection(group.variables)]
@@ -124,6 +139,7 @@ class _Loader:
         for group in sorted(wanted, key=lambda group: _turn(group, self.kinds)):
             self.try_group(group)
         self.rebuilt.classes.update((key, cls) for key, cls in self.classes.items() if key not in self.broken)
+        self.rebuilt.compiled = self.functions, len(self.renewed)
         return self.rebuilt
 
     def needed(self, groups: Iterable[Group]) -> list[str]:
@@ -254,13 +270,11 @@ class _Loader:
             self.progress.names = before
         values = {name: value for name, value in values.items() if name in self.wanted}
         self.rebuilt.values.update(values)
-        for text in remarks:
+        for text in remarks if values or group.definitions else ():
             self.rebuilt.remarks.setdefault(text, []).extend(values or group.definitions)
         self.stand(values)
 
     def load(self, group: Group) -> dict[str, Any]:
-        if group.python and group.python != PYTHON:
-            raise CannotLoad(f"holds functions compiled by Python {group.python}, which Python {PYTHON} cannot run")
         if self.order != sys.byteorder and not in_any_order(group.modules) and _turn(group, self.kinds) != 0:
             raise CannotLoad(f"holds memory of a machine that is {self.order}-endian, which this one is not")
         stream = self.source.stream(group.stream)
@@ -273,18 +287,25 @@ class _Loader:
         reader = Unpickler(file, buffers, self)
         if group.engine == "batch":
             return {name: Unpickler(file, (), self).load() for _, name in table}
-        outer, self.filler = self.filler, Filler()
+        outer = self.filler, self.anew.lost, self.told
+        self.filler, self.anew.lost, self.told = Filler(), {}, set()
         try:
-            return self.read(table, reader, group.engine == "flat")
+            values = self.read(table, reader, group)
+            return self.without_lost(values) if self.anew.lost else values
         finally:
-            self.filler = outer
+            self.filler, self.anew.lost, self.told = outer
 
-    def read(self, table: Iterable[Record], reader: Unpickler, is_flat: bool) -> dict[str, Any]:
+    def read(self, table: Iterable[Record], reader: Unpickler, group: Group) -> dict[str, Any]:
         """Read the records of a stream, and return the variables among them."""
         values: dict[str, Any] = {}
         sets: list[set[Any]] = []
+        gone: _Gone = {key: {} for key in group.definitions}
+        is_flat = group.engine == "flat"
         call = types.FunctionType(_call.__code__, self.namespace)
         for record in table:
+            if gone and record[0] == "var":
+                self.finish(gone)
+            made, before = self.anew.made, set(self.anew.lost)
             while (value := call(reader.load)) is EARLY:
                 pass
             if is_flat:
@@ -293,7 +314,8 @@ class _Loader:
                 case ("var", name):
                     values[name] = value
                 case ("set", key, name):
-                    definitions.set_attribute(self.skeleton(key), name, value)
+                    if name not in self.anew.unknown:
+                        definitions.set_attribute(self.skeleton(key), name, value)
                 case ("members", key):
                     definitions.fill_members(self.members[key], value)
                 case ("register", key):
@@ -307,7 +329,62 @@ class _Loader:
                     plain.fill(sets, *value)
                 case _:
                     raise CannotLoad("holds something that this version of nbsnap does not know")
+            if self.anew.active:
+                self.count(record, value, made, before, gone)
+        self.finish(gone)
+        if self.anew.active and (
+            not remade.MODULES.isdisjoint(group.modules)
+            or any(remade.is_completed(self.classes[key]) for key in group.needs if key in self.classes)
+        ):
+            remade.complete(list(values.values()))
         return values
+
+    # --- what comes from another Python ---------------------------------------------------------------------------
+
+    def count(self, record: Record, value: Any, made: int, before: Set[int], gone: _Gone) -> None:
+        """Note what was compiled anew for a record that was read, and what an attribute of a class has lost."""
+        if record[0] != "set":
+            self.functions += self.anew.made - made
+            return
+        _, key, name = record
+        self.renewed.update([key] if made < self.anew.made else [])
+        new = self.anew.lost.keys() - before
+        if lost := new | {id(part) for part in (value, *_parts_of(value)) if id(part) in self.anew.lost}:
+            gone.setdefault(key, {})[name] = lost
+
+    def finish(self, gone: _Gone) -> None:
+        """Give classes what this Python makes for them, and note what they have lost."""
+        lost = self.anew.lost
+        for key, attributes in gone.items() if self.anew.active else ():
+            made: set[str] = set()
+            with contextlib.suppress(Exception):  # a metaclass of the user's, perhaps
+                made = remade.finish(self.skeleton(key), attributes)
+            for name in attributes.keys() - made:
+                part = lost[min(attributes[name])]
+                self.rebuilt.partly.append((key, part, f"{key}.{name}"))
+        for attributes in gone.values():
+            self.told.update(*attributes.values())
+        gone.clear()
+
+    def without_lost(self, values: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the variables without those that are lost; note of the others what they lack."""
+        lost = dict(self.anew.lost)
+        there: dict[str, Any] = {}
+        told: set[Any] = set(self.told)
+        for name, value in values.items():
+            if id(value) in lost:
+                told.add(id(value))
+                self.rebuilt.failed[name] = CannotLoad(vars(lost[id(value)])["reason"])
+                continue
+            there[name] = value
+            for _, _, part in paths.walk(value, {id(self.namespace), *lost}, classes=False):
+                if id(part) in lost and (name, id(part)) not in told:
+                    told |= {(name, id(part)), id(part)}
+                    self.rebuilt.partly.append((name, lost[id(part)], paths.find_id(name, value, id(part))))
+        for key in lost.keys() - told:
+            for name in list(values)[:1]:
+                self.rebuilt.partly.append((name, lost[key], vars(lost[key])["path"]))
+        return there
 
     def problem(self, error: BaseException) -> CannotLoad:
         """Return an error of loading as the report tells it."""
@@ -328,6 +405,17 @@ class _Loader:
         if isinstance(error, DamageError):
             return CannotLoad(f"is damaged in the store: {error}")
         return CannotLoad(reason(error))
+
+
+#: What classes have lost: key -> attribute -> the ids of the placeholders that came with it.
+_Gone = dict[str, dict[str, set[int]]]
+
+
+def _parts_of(value: Any) -> tuple[Any, ...]:
+    """Return what an attribute of a class is made around."""
+    if isinstance(value, staticmethod | classmethod):
+        return (value.__func__,)
+    return (value.fget, value.fset, value.fdel) if isinstance(value, property) else ()
 
 
 def _call(load: Callable[[], Any]) -> Any:

@@ -83,7 +83,7 @@ def restore_sheet(
     facts = [f"{count(len(report.restored), 'variable')}, {size(report.size)}"]
     facts.append("nothing was changed" if report.dry_run else seconds(report.seconds))
     more = "%restore --dry-run -v" if report.dry_run else "%restore -v"
-    tables = [_missing(report.failed + report.not_saved, verbose, more)]
+    tables = [_missing(report.failed + report.partly + report.not_saved, verbose, more)]
     if report.dry_run or verbose:
         tables.append(_variables(report.restored, verbose, more))
     lines = []
@@ -177,6 +177,10 @@ def show_sheet(
     if head.message:
         lines.append(f"message: {head.message}")
     lines.append(f"made by: {head.tool}, Python {head.python}, {head.platform}")
+    if bound := dict.fromkeys(name for group in snapshot.groups for name in group.bound):
+        lines.append(
+            f"under another Python these are left out, as their text is not known: {_names(tuple(bound), verbose)}"
+        )
     if head.parent:
         lines.append(f"after: {short_id(head.parent)}")
     lines.append(f"id: {head.id}")
@@ -203,7 +207,7 @@ def brief(report: SnapshotReport | RestoreReport) -> str:
     if isinstance(report, SnapshotReport):
         variables, problems = report.variables, report.skipped
     else:
-        variables, problems = report.restored, report.failed + report.not_saved
+        variables, problems = report.restored, report.failed + report.partly + report.not_saved
     lost = f", {len(problems):,} not or not wholly" if problems else ""
     said = title(report.name, short_id(report.id)) or ("dry run" if report.dry_run else "in the background")
     return f"<{type(report).__name__} {said}: {count(len(variables), 'variable')}{lost}>"

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator
 from datetime import UTC, datetime
 
 from . import __version__, environment, wording
+from .describe import with_article
 from .errors import CannotLoad
 from .model import Head, RestoreReport, Skip, Snapshot, SnapshotReport, VerifyReport
+from .rebuild import Rebuilt
 from .taken import Taken
 
 
@@ -115,6 +117,29 @@ def failure(record: Snapshot, name: str, error: CannotLoad) -> Skip:
     """Return the line about a variable that could not be loaded."""
     variable = next(variable for variable in record.variables if variable.name == name)
     return Skip(name, variable.type, name, error.reason, "failed", error.hint, variable.cell, variable.code)
+
+
+def lacking(record: Snapshot, built: Rebuilt) -> Iterator[Skip]:
+    """Yield the lines about variables and classes that came back but for a part."""
+    variables = {variable.name: variable for variable in record.variables}
+    for name, part, path in built.partly:
+        variable = variables.get(name)
+        known = vars(part)
+        why = f"{path} is {with_article(known['type'])}: {known['reason']}; a placeholder stands there"
+        kind, cell, code = (variable.type, variable.cell, variable.code) if variable is not None else ("type", None, "")
+        yield Skip(name, kind, path, why, "partly", "", cell, code)
+
+
+def compiled(record: Snapshot, built: Rebuilt) -> Iterator[str]:
+    """Yield a line about the functions and classes that another Python had compiled."""
+    functions, classes = built.compiled
+    told = [wording.count(functions, "function")] if functions else []
+    if classes:
+        told.append("1 class" if classes == 1 else f"{classes:,} classes")
+    if told:
+        were = "was" if sum(built.compiled) == 1 else "were"
+        version = ".".join(record.head.python.split(".")[:2])
+        yield f"saved by Python {version}: {' and '.join(told)} {were} compiled anew from their text"
 
 
 def same(latest: Snapshot, record: Snapshot) -> bool:

@@ -31,6 +31,7 @@ from . import (
     verifying,
     wording,
 )
+from .anew import foretold
 from .errors import MemoryShort, NbSnapError, NothingNew, StrictError
 from .folder import FolderBackend
 from .keep import AUTOMATIC, Rules
@@ -475,7 +476,7 @@ def restore(
             )
             report = reports.restored(
                 record, opened.place, wanted, (), not_saved, others, exact, started, dry_run=True, beside=entries,
-                notes=foreign + said,
+                notes=(*foreign, *said, *foretold(record, wanted)),
             )  # fmt: skip
             return replace(report, trust=trusted, differs=_told(record, wanted, tell))
         trusted = checked(record, opened, trust)
@@ -510,20 +511,22 @@ def restore(
             classes = living.remember(record, built.classes)
             turn.undoing.append(lambda: living.exchange(classes))
             failed = tuple(reports.failure(record, name, built.failed[name]) for name in wanted if name in built.failed)
-            if strict and (failed or not_saved):
-                raise StrictError(reports.refused("restored", (*failed, *not_saved)))
+            partly = tuple(reports.lacking(record, built))
+            if strict and (failed or partly or not_saved):
+                raise StrictError(reports.refused("restored", (*failed, *partly, *not_saved)))
             if exact:
                 journal.remove(others)
             here = [name for name in wanted if name in built.values]
             turn.restored = {name: built.values[name] for name in here}
             state.put(parts, _entries(built, turn), turn)
-            notes += (*foreign, *_remarks(first), *_remarks(built), *turn.notes, *_parted(record, set(here), names))
+            notes += (*foreign, *reports.compiled(record, built), *_remarks(first), *_remarks(built), *turn.notes)
+            notes += tuple(_parted(record, set(here), names))
             if filled:
                 notes += (f"{wording.listed([skip.path for skip in filled])}: a secret, kept from the session",)
             report = reports.restored(
                 record, opened.place, here, failed, not_saved, others, exact, started, notes=notes, beside=turn.done
             )
-            report = replace(report, trust=trusted, differs=differs)
+            report = replace(report, trust=trusted, differs=differs, partly=partly)
             state.finish(turn)
             if (seen := host.look(names)).hidden is not None:
                 provenance.restored(report.restored, seen.code)

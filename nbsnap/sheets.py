@@ -90,7 +90,8 @@ def explain_sheet(found: Explanation, *, verbose: bool = False) -> Sheet:
     if found.modules:
         lines.append(f"a restore imports: {_all(found.modules, verbose)}")
     if found.python:
-        lines.append(f"holds code of the session: loads under Python {found.python} only")
+        but = f", but for {_all(found.bound, verbose)}, whose text is not known" if found.bound else ""
+        lines.append(f"holds code compiled by Python {found.python}: another compiles it anew from its text{but}")
     lines += [f"not looked at: {what}" for what in found.unseen]
     filled = tuple(table for table in tables if table.rows)
     return Sheet("Explained", found.name, "", tuple(facts), "", filled, tuple(lines))

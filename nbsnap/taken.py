@@ -157,6 +157,7 @@ def group_record(id: str, item: Pickled) -> Group:
         modules=tuple(sorted(modules - {"", "builtins", "__main__", "nbsnap"})),
         python=PYTHON if item.desk.bytecode else "",
         machine=tuple(sorted(item.desk.machine)),
+        bound=tuple(sorted(item.desk.bound)),
     )
 
 

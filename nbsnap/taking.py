@@ -73,6 +73,7 @@ def take(
     taken, own = apart(
         names, chosen, None if include_secrets else secret, engine=engine, made=made, beside=kept, progress=progress,
         sieve=secrets, class_text=lambda name: provenance.class_text(name, code),
+        typed=lambda: (text for _, text in seen.history),
     )  # fmt: skip
     gone = tuple(_masked(skip, secrets, secret.known) for skip in taken.lost)
     notes = tuple(f"{' '.join(wording.beside([skip.name]))}: not kept: {skip.reason}" for skip in gone)

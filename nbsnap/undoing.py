@@ -130,7 +130,8 @@ def keep(
     total = sum(held.values())
     code = host.look(names).code
     with uninterrupted():
-        before, _incomplete = _incomplete, _still(names, report, report.failed, partly=partly)
+        lost = (*report.failed, *(skip for skip in report.partly if skip.name in names))
+        before, _incomplete = _incomplete, _still(names, report, lost, partly=partly)
         _last = _Change(
             names, weakref.ref(journal), report, other, {name: _Mark(names.get(name, ABSENT)) for name in other}, order,
             list(names), turn.later, classes, code[-1][0] if code else 0, made, before,

@@ -32,15 +32,15 @@ LAYERS = """
     looking                      |
     capture rebuild remake       | store
                                  | pruning
-    losses taken teams batches origins | writer later naming places
+    losses taken teams batches origins remade | writer later naming places
     pickling                     | reader line archive
-    reducers definitions holes withheld | pieces folder appending
+    reducers definitions holes withheld anew | pieces folder appending
     surface                      |
     memory paths flat plain incode | packs backends
                                  | mapping
     builders sharing refused structs beside | seen pages
     ordering namespace provenance placeholder cells abroad weight
-    describe trusting installed
+    describe trusting installed codes
     startup profile host fleeting meter autosave lost firstline dangers
     render_history render_repair render_copy page bar
     render sheets differences

@@ -2,7 +2,8 @@
 
 A stream names these functions as `nbsnap.builders.NAME`, or `nbsnap.builders.THEME.NAME` for those of one theme or
 library. Some of them (`definition`, `member`, `parametrized`) mean something only while a snapshot is being rebuilt,
-and are answered by the loader (`rebuild._Loader`), not by this module.
+and are answered by the loader (`rebuild._Loader`), not by this module; under another Python than that of the snapshot
+some more are, those that need bytecode or syntax (`anew.Anew.answers`).
 
 Functions are built in two steps, empty and then filled, because what fills them (a closure cell, a default, an
 attribute) may lead back to the function itself.
@@ -24,6 +25,7 @@ from collections import OrderedDict
 from typing import Any
 
 from nbsnap.errors import CannotLoad
+from nbsnap.remarks import remark
 
 PYTHON = f"{sys.version_info[0]}.{sys.version_info[1]}"
 
@@ -43,8 +45,11 @@ def parametrized(key: str, arguments: Any) -> type:
     raise CannotLoad(f"the class {key} belongs to a snapshot and cannot be loaded on its own")
 
 
-def code(python: str, data: bytes) -> types.CodeType:
-    """Return the code object that `data` (marshal, format 2) holds, if it was made by this Python."""
+def code(python: str, data: bytes, mark: bytes = b"") -> types.CodeType:
+    """Return the code object that `data` (marshal, format 2) holds, if it was made by this Python.
+
+    For another Python the loader answers: it compiles the text that `mark` leads to (`codes`).
+    """
     if python != PYTHON:
         raise CannotLoad(f"holds functions compiled by Python {python}, which Python {PYTHON} cannot run")
     loaded = marshal.loads(data)
@@ -268,6 +273,10 @@ def view(carrier: Any, offset: int, shape: Any, strides: Any, dtype: Any, writea
 
 def type_variable(kind: str, name: str, constraints: tuple[Any, ...], options: dict[str, Any], module: str) -> object:
     """Return a TypeVar, ParamSpec or TypeVarTuple."""
+    for option, since in (("infer_variance", (3, 12)), ("default", (3, 13))):
+        if option in options and sys.version_info < since:
+            del options[option]
+            remark(f"the {kind} {name} comes back without its {option}: that needs Python {since[0]}.{since[1]}")
     made = getattr(typing, kind)(name, *constraints, **options)
     made.__module__ = module
     return made

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextvars
+import functools
+import importlib
 import os
 import pathlib
 import re
@@ -91,3 +93,26 @@ def row(names: tuple[str, ...], values: tuple[Any, ...]) -> object:
         return sqlite3.Row(other.execute(f"SELECT {quoted or 'NULL'}"), values)
     finally:
         other.close()
+
+
+def dataclass_params(told: dict[str, Any]) -> object:
+    """Return what `@dataclass` was given, as far as this version keeps it."""
+    cls = getattr(importlib.import_module("dataclasses"), "_DataclassParams")  # noqa: B009
+    made = object.__new__(cls)
+    for name in cls.__slots__:
+        setattr(made, name, told.get(name, name == "match_args"))
+    return made
+
+
+def cached_property() -> object:
+    """Return a cached property that is to be filled."""
+    return functools.cached_property(_nothing)
+
+
+def dispatching_method() -> object:
+    """Return a method that dispatches by type, to be filled."""
+    return functools.singledispatchmethod(_nothing)
+
+
+def _nothing(target: object) -> None:
+    """Compute nothing."""

@@ -55,7 +55,7 @@ def _restore(magics: NbSnap, args: Any) -> RestoreReport | None:
         _wake_figures()
         if not args.dry_run:
             magics.lost.note(report)
-        if not args.quiet or report.failed or report.not_saved or report.notes:
+        if not args.quiet or not report.ok or report.notes:
             show(magics, report, render.restore_sheet(report, verbose=args.verbose, source=_source(args)))
     return report if args.output else None
 

@@ -15,7 +15,7 @@ import sys
 import types
 from typing import Any
 
-from nbsnap import builders
+from nbsnap import builders, codes
 from nbsnap.describe import is_a
 from nbsnap.errors import CannotSave
 
@@ -41,7 +41,10 @@ def function(desk: Any, function: types.FunctionType) -> Any:
     state["__qualname__"] = sys.intern(function.__qualname__)  # equal strings are one: the same bytes everywhere
     if function.__dict__:
         state["__dict__"] = dict(function.__dict__)
-    arguments = (function.__code__, _globals(desk, function), sys.intern(function.__name__), cells)
+    names = _globals(desk, function)
+    if type(names) is types.ModuleType:
+        desk.homes.setdefault(id(function.__code__), names.__name__)
+    arguments = (function.__code__, names, sys.intern(function.__name__), cells)
     return builders.function, arguments, state, None, None, builders.fill_function
 
 
@@ -99,13 +102,13 @@ def _cell(desk: Any, cell: types.CellType) -> Any:
 
 def _code(desk: Any, code: types.CodeType) -> Any:
     desk.needs_this_python()
-    return builders.code, (builders.PYTHON, marshal.dumps(_portable(desk, code), 2))
-
-
-def _portable(desk: Any, code: types.CodeType) -> types.CodeType:
-    """Return the code with file names that do not change from process to process."""
-    constants = tuple(_portable(desk, c) if isinstance(c, types.CodeType) else c for c in code.co_consts)
-    return code.replace(co_consts=constants, co_filename=desk.file_name(code.co_filename))
+    mark = desk.mark(code)
+    if mark is not None and mark.kind == "text":  # from then on it names that text, and the line in it
+        code = codes.placed(code, mark.place, code.co_firstlineno - mark.line)
+    else:
+        code = codes.placed(code, desk.file_name(code.co_filename))
+    data = marshal.dumps(code, 2)
+    return builders.code, (builders.PYTHON, data) if mark is None else (builders.PYTHON, data, codes.written(mark))
 
 
 def _method(desk: Any, method: types.MethodType) -> Any:

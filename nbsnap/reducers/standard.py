@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextvars
+import functools
 import gc
 import pathlib
 import pickle
@@ -115,11 +116,39 @@ PLANS: dict[type, Plan] = dict.fromkeys(
     [pathlib.PosixPath, pathlib.WindowsPath, pathlib.PurePosixPath, pathlib.PureWindowsPath], _path
 )
 
+
+def _dataclass_params(desk: Any, params: Any) -> Any:
+    """What `@dataclass` was given: later versions keep more of it."""
+    desk.claim(params)
+    return standard.dataclass_params, ({name: getattr(params, name) for name in type(params).__slots__},)
+
+
+def _cached_property(desk: Any, value: Any) -> Any:
+    """Before Python 3.12 it has a lock, which is made anew."""
+    desk.claim(value)
+    if type(value) is not functools.cached_property:
+        return NotImplemented
+    state = {name: part for name, part in vars(value).items() if name != "lock"}
+    return standard.cached_property, (), state, None, None, builders.fill_attributes
+
+
+def _dispatching_method(desk: Any, value: Any) -> Any:
+    """From Python 3.13 on it has a cache, which comes back empty."""
+    desk.claim(value)
+    if type(value) is not functools.singledispatchmethod:
+        return NotImplemented
+    state = {name: part for name, part in vars(value).items() if name != "_method_cache"}
+    return standard.dispatching_method, (), state, None, None, builders.fill_attributes
+
+
 #: For a class and its subclasses, by qualified name.
 PLANS_BY_NAME: dict[str, Plan] = {
     "re.Match": _match,
     "_contextvars.ContextVar": _context_variable,
     "_struct.Struct": _struct,
+    "dataclasses._DataclassParams": _dataclass_params,
+    "functools.cached_property": _cached_property,
+    "functools.singledispatchmethod": _dispatching_method,
     "decimal.Context": _decimal_context,
     "random.SystemRandom": _system_random,
     "sqlite3.Connection": _connection,
