@@ -233,7 +233,8 @@ def test_it_never_loads_what_could_run_code(saved, own_folder):
     program = (
         "import sys, nbsnap.cli\n"
         "for words in (['list'], ['show'], ['diff', 'one', 'two'], ['check'], ['list', '--json'], ['enable'],\n"
-        "    ['disable'], ['export', 'one', 'x'], ['import', 'x', '--store', 'a'], ['sync', 'a', 'b'], ['delete', 'one'], ['prune', '--last', '1', '--max-size', '1GB']):\n"
+        "    ['disable'], ['export', 'one', 'x'], ['import', 'x', '--store', 'a'], ['sync', 'a', 'b'],\n"
+        "    ['delete', 'one'], ['prune', '--last', '1', '--max-size', '1GB']):\n"
         "    assert nbsnap.cli.main(words) == 0, words\n"
         "print('LOADED', *sorted(sys.modules))\n"
     )
