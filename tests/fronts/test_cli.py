@@ -200,7 +200,7 @@ def test_the_store_of_the_environment(cli, saved, own_folder):
 def test_version_and_help(cli):
     """--version and --help work without a store, and each command explains its own options."""
     assert cli("--version").out.strip() == f"nbsnap {nbsnap.__version__}"
-    for command in ("list", "show", "diff", "delete", "prune", "check", "enable", "disable"):
+    for command in ("list", "show", "diff", "delete", "prune", "check", "export", "import", "sync", "enable"):
         assert command in cli("--help").out
         assert "--json" in cli(command, "--help").out
 
@@ -233,7 +233,8 @@ def test_it_never_loads_what_could_run_code(saved, own_folder):
     program = (
         "import sys, nbsnap.cli\n"
         "for words in (['list'], ['show'], ['diff', 'one', 'two'], ['check'], ['list', '--json'], ['enable'],\n"
-        "    ['disable'], ['delete', 'one'], ['prune', '--last', '1', '--max-size', '1GB']):\n"
+        "    ['disable'], ['export', 'one', 'x'], ['import', 'x', '--store', 'a'], ['sync', 'a', 'b'],\n"
+        "    ['delete', 'one'], ['prune', '--last', '1', '--max-size', '1GB']):\n"
         "    assert nbsnap.cli.main(words) == 0, words\n"
         "print('LOADED', *sorted(sys.modules))\n"
     )

@@ -19,6 +19,7 @@ from storage.making import NOTEBOOK, assert_clean, mixed, noise, restore, save
 
 from nbsnap import archive, transfer
 from nbsnap.archive import ALIGNED, ArchiveBackend, ArchiveWriter, is_archive
+from nbsnap.backends import MemoryBackend
 from nbsnap.digest import PIECE_SIZE
 from nbsnap.errors import (
     DamageError,
@@ -550,3 +551,35 @@ def test_of_a_later_format(file: Path, tmp_path: Path) -> None:
     assert (len(report.problems), report.copied) == (3, ())
     assert all("upgrade" in line for line in report.problems)
     assert_clean(target)
+
+
+def test_random_damage(tmp_path: Path) -> None:
+    """Whatever bytes are changed, lost or put in: what can be copied is right and whole, the rest is one line each."""
+    source = Store(MemoryBackend(), create=True)
+    states = {}
+    for number in range(3):
+        state = {"a": noise(3000, number), "b": noise(80_000, number // 2)}
+        states[save(source, state, f"s{number}").id] = state
+    file, chance = tmp_path / "x", random.Random(3)
+    export(source, source.entries(), file)
+    whole = file.read_bytes()
+    directory = whole.find(b"PK\1\2")
+    outcomes = set()
+    for _ in range(80):
+        data = bytearray(whole)
+        at = chance.randrange(chance.choice([0, directory]), len(data))
+        change = chance.choice([bytes([data[at] ^ 1 << chance.randrange(8)]), b"\xff\xff\xff\xff", b"PK\3\4", b""])
+        data[at : at + chance.choice([0, 1, len(change), 46])] = change
+        file.write_bytes(data)
+        for salvage in (False, True):
+            target = Store(MemoryBackend(), create=True)
+            try:
+                damaged = Store(ArchiveBackend(file, salvage=salvage))
+                copy(damaged, target, damaged.entries())
+            except StoreError as error:
+                assert "\n" not in str(error)
+            assert_clean(target)
+            for entry in target.entries():
+                assert restore(target, entry.id, None) == states[entry.id]
+            outcomes.add(len(target.entries()))
+    assert {0, 3} < outcomes
