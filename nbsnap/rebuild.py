@@ -398,7 +398,7 @@ class _Loader:
             if install not in {name for name, _ in self.snapshot.packages}:  # a file of the user's own, it seems
                 return CannotLoad(f"needs the module {error.name}, which cannot be found here")
             here, saved = version(install), dict(self.snapshot.packages).get(install, "")
-            if here:
+            if here and error.name != package:
                 text = f"needs the module {error.name}, which {install} {here} does not have"
                 return CannotLoad(text, f"pip install {install}=={saved}" if saved and saved != here else "")
             return CannotLoad(f"needs the package {package}, which is not installed", f"pip install {install}")

@@ -79,8 +79,11 @@ def seed_sequence(state: dict[str, Any]) -> object:
 
 
 def bit_generator(cls: Any, seeds: Any) -> object:
-    """Return the numbers behind a generator, not yet where they were."""
-    return cls(seeds) if seeds is not None else cls()
+    """Return the numbers behind a generator, not yet where they were; those of an old `RandomState` have no seeds."""
+    made = cls(0 if seeds is None else seeds)
+    if seeds is None and hasattr(made, "_legacy_seeding"):
+        made._legacy_seeding(0)
+    return made
 
 
 def fill_bit_generator(target: Any, state: dict[str, Any]) -> None:

@@ -231,3 +231,18 @@ def test_the_magic_tells_it_too(two_shells, install):
     assert "gizmo 3.0" in dry.partition("Dry run")[0]
     assert "nothing was restored, because it was saved in another environment: gizmo 3.0" in strict
     assert strict.endswith("False\n")
+
+
+def test_a_module_that_another_version_does_not_have(two_shells, install):
+    """It is said that the version lacks it, and which one has it, not that the package is not installed."""
+    folder = install("gizmo", "1.0")
+    (folder / "gizmo.py").unlink()
+    (folder / "gizmo").mkdir()
+    (folder / "gizmo" / "__init__.py").touch()
+    (folder / "gizmo" / "parts.py").write_text("class Part: pass\n")
+    two_shells.save("import gizmo.parts\np = gizmo.parts.Part()\ndel gizmo")
+    install("gizmo", "2.0")
+    report, _ = two_shells.restore({})
+    (failed,) = report["failed"]
+    assert failed["reason"] == "needs the module gizmo.parts, which gizmo 2.0 does not have"
+    assert failed["hint"] == "pip install gizmo==1.0"
