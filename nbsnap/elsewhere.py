@@ -25,12 +25,14 @@ from nbsnap import environment, host, installed, local
 from nbsnap.dangers import degree, release
 from nbsnap.machine import in_any_order, long_double
 from nbsnap.model import Difference, Distribution, Group, Snapshot
+from nbsnap.standards import is_name, is_version
 from nbsnap.wording import clean, encodable, listed
 
 __all__ = ["HEADING", "differences", "lines", "refusal", "say", "told"]
 
 HEADING = "nbsnap: this was saved in another environment:"
 
+_MOST = 8  # lines
 _ORDER = ("danger", "differs", "slightly")
 
 
@@ -53,12 +55,12 @@ def told(found: Iterable[Difference]) -> tuple[Difference, ...]:
     return tuple(one for one in found if one.degree != "slightly")
 
 
-def lines(found: Sequence[Difference], *, verbose: bool = False, most: int = 8) -> tuple[str, ...]:
+def lines(found: Sequence[Difference], *, verbose: bool = False) -> tuple[str, ...]:
     """Return what is said of them, a line each; nothing where all are slight, unless `verbose`."""
     shown = tuple(found) if verbose else told(found)
     if not shown:
         return ()
-    said = [_line(one) for one in (shown if verbose else shown[:most])]
+    said = [_line(one) for one in (shown if verbose else shown[:_MOST])]
     rest = len(found) - len(said)
     if rest:
         slight = sum(one.degree == "slightly" for one in found)
@@ -72,7 +74,8 @@ def refusal(found: Sequence[Difference]) -> str:
     worth = told(found)
     if not worth:
         return ""
-    return f"nothing was restored, because it was saved in another environment: {'; '.join(map(_line, worth))}"
+    said = [*map(_line, worth[:_MOST]), *([f"and {len(worth) - _MOST} more"] if len(worth) > _MOST else [])]
+    return f"nothing was restored, because it was saved in another environment: {'; '.join(said)}"
 
 
 def _line(one: Difference) -> str:
@@ -150,9 +153,9 @@ def _packages(record: Snapshot, users: Users) -> Iterator[Difference]:
             continue
         here = _version_here(one)
         if not here:
-            install = f"{one.name}=={one.version}" if one.version else one.name
             what = f"{one.name} {one.version}".strip() + " is not installed here"
-            reason = f"pip install {install}" if not one.how or one.how == "conda" else ""
+            by_name = one.how in ("", "conda") and is_name(one.name) and is_version(one.version)
+            reason = f"pip install {one.name}=={one.version.partition('+')[0]}" if by_name else ""
             yield Difference("package", one.name, one.version, "", "danger", what, reason, who)
         elif one.version:
             grade, why = degree(one.name, one.version, here)
@@ -178,10 +181,9 @@ def _version_here(one: Distribution) -> str:
     if here := installed.version(one.name):
         return here
     for name in one.modules:  # no metadata: a checkout in sys.path, or installed under another name
-        module = sys.modules.get(name)
-        if module is not None:
-            version = getattr(module, "__version__", "")
-            return version if isinstance(version, str) and version else one.version
+        if name in sys.modules:
+            version = installed.names_of(sys.modules[name]).get("__version__")
+            return version if type(version) is str and version else one.version
         if local.can_be_found(name):
             return one.version
     return ""

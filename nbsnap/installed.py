@@ -25,7 +25,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 from nbsnap.model import Distribution
 
-__all__ = ["NAMES", "distribution", "file_of", "folders", "named", "of_modules", "places_of", "version"]
+__all__ = ["NAMES", "distribution", "file_of", "folders", "named", "names_of", "of_modules", "places_of", "version"]
 
 #: Packages that are imported by another name than they are installed by.
 NAMES = {
@@ -126,16 +126,17 @@ def _lies_installed(name: str) -> bool:
 
 def file_of(module: object) -> str:
     """Return the file of a module, without asking the module: some are loaded when they are asked."""
-    file = _dict_of(module).get("__file__")
+    file = names_of(module).get("__file__")
     return os.path.abspath(file) if type(file) is str else ""
 
 
 def places_of(module: object) -> list[str]:
     """Return the folders in which the parts of a package are."""
-    return [place for place in _dict_of(module).get("__path__") or () if type(place) is str]
+    return [place for place in names_of(module).get("__path__") or () if type(place) is str]
 
 
-def _dict_of(module: object) -> dict[str, Any]:
+def names_of(module: object) -> dict[str, Any]:
+    """Return the names of a module, without asking the module; none of what is no module."""
     if not issubclass(type(module), types.ModuleType):
         return {}
     found: dict[str, Any] = object.__getattribute__(module, "__dict__")

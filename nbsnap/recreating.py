@@ -27,6 +27,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from nbsnap.model import Distribution, Snapshot
+from nbsnap.standards import is_name, is_version
 from nbsnap.wording import clean, short_id
 
 if TYPE_CHECKING:
@@ -36,12 +37,6 @@ __all__ = ["FORMATS", "add", "conda", "record", "requirements", "run"]
 
 FORMATS = ("requirements", "conda", "json")
 
-_NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,98}[A-Za-z0-9])?", re.ASCII)
-_VERSION = re.compile(
-    r"(?:[0-9]{1,9}!)?[0-9]{1,19}(?:\.[0-9]{1,19}){0,9}(?:(?:a|b|rc)[0-9]{1,19})?(?:\.post[0-9]{1,19})?(?:\.dev[0-9]{1,19})?"
-    r"(?:\+[A-Za-z0-9]{1,60}(?:[._-][A-Za-z0-9]{1,60}){0,9})?",
-    re.ASCII,
-)
 _ADDRESS = re.compile(
     r"(?:https?|(?:git|hg|svn|bzr)\+(?:https?|ssh))://[A-Za-z0-9][A-Za-z0-9.:_-]{0,200}/[A-Za-z0-9._~%/+@-]{0,900}"
     r"(?:#subdirectory=[A-Za-z0-9._/-]{1,200})?",
@@ -104,7 +99,7 @@ def chosen(snapshot: Snapshot, *, every: bool = False) -> tuple[Distribution, ..
 def _lines(found: tuple[Distribution, ...], *, own: bool) -> Iterator[str]:
     """Yield a line of a requirements file for each distribution: a requirement, or a comment."""
     for one in found:
-        if not _NAME.fullmatch(one.name):
+        if not is_name(one.name):
             yield _comment(f"left out, as it is no name of a distribution: {one.name!r}")
         elif one.how in ("", "conda"):
             yield _pinned(one)
@@ -117,7 +112,7 @@ def _lines(found: tuple[Distribution, ...], *, own: bool) -> Iterator[str]:
 
 
 def _pinned(one: Distribution) -> str:
-    if not _VERSION.fullmatch(one.version):
+    if not is_version(one.version):
         return _comment(f"{one.name}: its version is none that can be asked for: {one.version!r}")
     version, plus, _ = one.version.partition("+")
     more = f"  {_comment(f'was {one.version}, a build that indexes do not have')}" if plus else ""
@@ -162,9 +157,7 @@ def requirements(snapshot: Snapshot, *, every: bool = False, own: bool = True) -
 def conda(snapshot: Snapshot, *, every: bool = False, own: bool = True) -> str:
     """Return an environment file for conda: what conda had installed by itself, all else by pip."""
     found = chosen(snapshot, every=every)
-    by_conda = tuple(
-        one for one in found if one.how == "conda" and _VERSION.fullmatch(one.version) and _NAME.fullmatch(one.name)
-    )
+    by_conda = tuple(one for one in found if one.how == "conda" and is_version(one.version) and is_name(one.name))
     channels = dict.fromkeys(one.origin for one in by_conda if _CHANNEL.fullmatch(one.origin))
     name = re.sub(r"[^A-Za-z0-9_-]+", "-", snapshot.head.name, flags=re.ASCII).strip("-")[:60] or "nbsnap-environment"
     lines = [*_heading(snapshot, own=own, every=every), f'name: "{name}"', "channels:"]

@@ -48,7 +48,7 @@ LAYERS = """
     wording manifest background answers keep masking signing
     keyline
     quiet outfile pagemap theme remarks records thumbnail sieve keys
-    model digest progress arguments owners called carryline machine moved
+    model digest progress arguments owners called carryline machine moved standards
     errors parts
 """
 
