@@ -33,7 +33,7 @@ from typing import Protocol
 from nbsnap.digest import Bytes
 from nbsnap.errors import StoreError, StoreNotWritable
 
-__all__ = ["Backend", "File", "Hold", "MemoryBackend", "Sink", "check_name", "sentence", "write_whole"]
+__all__ = ["Backend", "File", "Hold", "MemoryBackend", "Sink", "check_name", "expect", "sentence", "write_whole"]
 
 
 class Sink(Protocol):
@@ -138,6 +138,13 @@ def check_name(name: str) -> str:
 
 def _missing(name: str) -> FileNotFoundError:
     return FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), name)
+
+
+def expect(backend: Backend, names: Iterable[str]) -> None:
+    """Say that these manifests or indexes will be read from their beginning: some backends fetch many at a time."""
+    fetch = getattr(backend, "expect", None)
+    if fetch is not None:
+        fetch(list(names))
 
 
 def write_whole(backend: Backend, name: str, data: Bytes) -> None:

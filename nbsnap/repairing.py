@@ -29,14 +29,14 @@ from typing import NamedTuple
 import zstandard
 
 from nbsnap import manifest
-from nbsnap.backends import sentence, write_whole
+from nbsnap.backends import Backend, sentence, write_whole
 from nbsnap.digest import PIECE_SIZE, digest
 from nbsnap.errors import DamageError, SnapshotNotFound, StoreError, StoreVersionError
-from nbsnap.folder import FolderBackend
 from nbsnap.line import Pack
 from nbsnap.maintenance import Users, users_of
 from nbsnap.model import Snapshot
 from nbsnap.packs import RAW, ZSTD, Index, Piece, decompress
+from nbsnap.places import open_backend
 from nbsnap.pruning import alone
 from nbsnap.records import Lost, RepairReport
 from nbsnap.store import Store
@@ -69,7 +69,7 @@ def opened(place: str | os.PathLike[str]) -> Store:
     try:
         return Store.open(place)
     except DamageError as error:
-        backend = FolderBackend(place)
+        backend = open_backend(place)
         try:
             if not any(_is_ours(backend, file) for file in backend.list(SNAPSHOTS)):
                 raise error from None
@@ -79,7 +79,7 @@ def opened(place: str | os.PathLike[str]) -> Store:
         return Store.open(place)
 
 
-def _is_ours(backend: FolderBackend, file: str) -> bool:
+def _is_ours(backend: Backend, file: str) -> bool:
     """Tell whether a file is a record of the format that we know."""
     try:
         return parse_snapshot(file) is not None and bool(manifest.decode_head(backend.read(file, 0, manifest.MAX_HEAD)))

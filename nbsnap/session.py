@@ -32,6 +32,7 @@ from . import (
     verifying,
     wording,
 )
+from .backends import MemoryBackend
 from .errors import MemoryShort, NbSnapError, NothingNew, SnapshotNotFound, StoreNotFound, StrictError, TrustError
 from .folder import FolderBackend
 from .keep import AUTOMATIC, Rules
@@ -49,6 +50,7 @@ from .model import (
 )
 from .namespace import Journal, matches_any, user_names
 from .pages import Look
+from .places import open_backend
 from .preview import of_taken
 from .progress import Progress
 from .quiet import unhurried, uninterrupted
@@ -489,6 +491,7 @@ def restore(
         progress.begin("loading", _size(record, loading, streams=True))
         opened.progress = progress
         source = opened.reader(size=_size(record, loading), map=map, before=strict or verify == "before")
+        source.expect(record, loading)
         journal, order, made = Journal(names), list(names), provenance.known()
         turn = state.Turn(record.head.id, reload_extensions=reload_extensions, in_session=host.is_session(names))
         try:
@@ -771,9 +774,9 @@ def _checked(record: Snapshot, opened: Store, given: bool) -> str:
         raise
 
 
-def _check_folder(place: Place) -> None:
-    if isinstance(place, Store) and not isinstance(place.backend, FolderBackend):
-        raise NbSnapError("only what is in a folder can be verified by another process")
+def _check_folder(place: str | os.PathLike[str] | Store) -> None:
+    if isinstance(place.backend if isinstance(place, Store) else open_backend(place), MemoryBackend):
+        raise NbSnapError("what is in memory cannot be verified by another process")
 
 
 def _check_name(name: str | None) -> None:

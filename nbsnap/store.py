@@ -24,7 +24,7 @@ from itertools import islice
 from typing import NoReturn
 
 from nbsnap import manifest
-from nbsnap.backends import Backend, sentence, write_whole
+from nbsnap.backends import Backend, expect, sentence, write_whole
 from nbsnap.differences import compare
 from nbsnap.errors import DamageError, SnapshotNotFound, StoreError, StoreNotFound, StoreNotWritable, StoreVersionError
 from nbsnap.folder import FolderBackend
@@ -32,6 +32,7 @@ from nbsnap.keep import Rules, parse_size
 from nbsnap.model import Content, Head, Snapshot
 from nbsnap.pages import Look
 from nbsnap.pieces import Pieces
+from nbsnap.places import open_backend
 from nbsnap.progress import Progress
 from nbsnap.pruning import Choice, choose, discard, spare
 from nbsnap.reader import Reader
@@ -56,6 +57,7 @@ from nbsnap.writer import Writer, held
 __all__ = ["Store", "Writer"]
 
 HEAD_GUESS = 4096  # nearly all first lines are shorter
+AT_ONCE = 500  # so many records are announced to a backend that fetches several at a time
 
 _LATEST = re.compile(r"latest(?:~(\d{1,9}))?", re.ASCII)
 _SHORT = len(short_id("0" * 64))  # what people are shown of an id; shorter, a name is meant where there is one
@@ -69,7 +71,7 @@ class Store:
     """A place where snapshots are kept. Reading writes nothing; all writing goes through `writer()`."""
 
     def __init__(self, place: str | os.PathLike[str] | Backend, *, create: bool = False) -> None:
-        self.backend: Backend = FolderBackend(place) if isinstance(place, str | os.PathLike) else place
+        self.backend: Backend = open_backend(place) if isinstance(place, str | os.PathLike) else place
         self.place = self.backend.place
         self.problems: list[str] = []  # a line for each manifest that the last heads() could not read
         self.pieces = Pieces(self.backend)
@@ -189,7 +191,10 @@ class Store:
     def _heads_of(self, entries: Sequence[Entry]) -> list[Head]:
         self.problems = []
         heads = []
-        for entry in entries:
+        for number, entry in enumerate(entries):
+            if number % AT_ONCE == 0:
+                coming = entries[number : number + AT_ONCE]
+                expect(self.backend, [each.file for each in coming if each.file not in self._heads])
             try:
                 heads.append(self.head(entry))
             except SnapshotNotFound:  # removed just now

@@ -32,11 +32,11 @@ LAYERS = """
     capture rebuild remake       | store
                                  | pruning
     losses taken batches origins | writer later naming
-    pickling                     | reader
-    reducers definitions holes withheld | pieces folder line
+    pickling                     | reader places
+    reducers definitions holes withheld | pieces folder line bucket
     memory paths flat plain incode | packs backends
-                                 | mapping
-    builders sharing refused structs beside | seen pages
+                                 | mapping ahead
+    builders sharing refused structs beside | seen pages remote
     ordering namespace provenance placeholder cells abroad weight
     describe trusting
     startup profile host fleeting meter autosave lost firstline
@@ -44,7 +44,7 @@ LAYERS = """
     render sheets differences
     glance layout tree sources streams calls
     wording manifest background answers keep masking signing
-    keyline
+    keyline credentials
     quiet outfile pagemap theme remarks records thumbnail sieve keys
     model digest progress arguments owners
     errors parts

@@ -1,0 +1,59 @@
+"""Buckets: obstore's own in memory, and S3 as moto's server speaks it, started once for all tests."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+pytest.importorskip("obstore")
+pytest.importorskip("moto")
+
+from cloud.clouds import Proxy, Server, environment, prefix
+from storage.conftest import nothing_runs_on, store  # noqa: F401
+
+from nbsnap.backends import Backend
+from nbsnap.bucket import BucketBackend
+from nbsnap.places import open_backend
+from nbsnap.remote import Client
+
+
+@pytest.fixture(scope="session")
+def server() -> Iterator[Server]:
+    """Moto's server."""
+    server = Server()
+    yield server
+    server.close()
+
+
+@pytest.fixture
+def s3(server: Server, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The URL of a place of its own, with the environment that leads to it."""
+    for name, value in environment(server.port).items():
+        monkeypatch.setenv(name, value)
+    return prefix()
+
+
+@pytest.fixture
+def proxy(server: Server, s3: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Proxy]:
+    """A proxy on the way to the bucket."""
+    proxy = Proxy(server.port)
+    monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{proxy.port}")
+    yield proxy
+    proxy.close()
+
+
+def in_memory() -> BucketBackend:
+    """A bucket in obstore's memory."""
+    from obstore.store import MemoryStore
+
+    kept = MemoryStore()
+    return BucketBackend("s3://memory/test", Client(lambda uploading: kept))
+
+
+@pytest.fixture(params=["memory", "s3"])
+def backend(request: pytest.FixtureRequest) -> Iterator[Backend]:
+    """A new bucket of each kind."""
+    made = in_memory() if request.param == "memory" else open_backend(request.getfixturevalue("s3"))
+    yield made
+    made.close()
