@@ -122,6 +122,11 @@ class Ahead:
                 self._drop(found)
         return done
 
+    def holds(self, name: str, start: int, end: int) -> bool:
+        """Tell whether all of it was announced, and lies in one range."""
+        with self._guard:
+            return any(each.start <= start and end <= each.end for each in self._by_name.get(name, ()))
+
     def _at(self, name: str, offset: int) -> _Range | None:
         """Return the range that holds an offset, begun."""
         with self._guard:

@@ -27,13 +27,24 @@ import errno
 import os
 import re
 import threading
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Protocol
 
 from nbsnap.digest import Bytes
 from nbsnap.errors import StoreError, StoreNotWritable
 
-__all__ = ["Backend", "File", "Hold", "MemoryBackend", "Sink", "check_name", "expect", "sentence", "write_whole"]
+__all__ = [
+    "Backend",
+    "File",
+    "Hold",
+    "MemoryBackend",
+    "Sink",
+    "announce",
+    "check_name",
+    "expect",
+    "sentence",
+    "write_whole",
+]
 
 
 class Sink(Protocol):
@@ -140,11 +151,21 @@ def _missing(name: str) -> FileNotFoundError:
     return FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), name)
 
 
-def expect(backend: Backend, names: Iterable[str]) -> None:
-    """Say that these manifests or indexes will be read from their beginning: some backends fetch many at a time."""
+def expect(backend: Backend, names: Iterable[str], *, whole: bool = False) -> None:
+    """Say that these manifests or indexes will be read, from the beginning or whole: some backends fetch many at once.
+
+    Nobody has to: a backend that is far away has a method of that name, and others have none.
+    """
     fetch = getattr(backend, "expect", None)
     if fetch is not None:
-        fetch(list(names))
+        fetch(list(names), whole=whole)
+
+
+def announce(backend: Backend, parts: Callable[[], Iterable[tuple[str, int, int]]]) -> None:
+    """Say which parts of packs will be read (name, offset, length), in this order; see `expect`."""
+    ahead = getattr(backend, "ahead", None)
+    if ahead is not None:
+        ahead(parts())
 
 
 def write_whole(backend: Backend, name: str, data: Bytes) -> None:

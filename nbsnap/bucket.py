@@ -107,10 +107,11 @@ class BucketBackend:
 
     def size(self, name: str) -> int:
         check_name(name)
-        if name.startswith("packs/") and (told := self._met.get(name)) is not None:
+        known = name.startswith(("packs/", "snapshots/"))  # what is there keeps its length
+        if known and (told := self._met.get(name)) is not None:
             return told[0]
         meta = self._do(name, lambda store: obstore().head_async(store, name))
-        if name.startswith("packs/"):
+        if known:
             self._met[name] = meta["size"], meta["e_tag"] or ""
         return int(meta["size"])
 
@@ -121,6 +122,9 @@ class BucketBackend:
             return b""
         if (first := FIRST.get(name.rpartition(".")[2])) is None:
             end = None if length is None else offset + length
+            if end is not None and self._ahead.holds(name, offset, end):
+                buffer = bytearray(end - offset)
+                return bytes(memoryview(buffer)[: self.read_into(name, offset, memoryview(buffer))])
             return bytes(self._do(name, lambda store: _ranged(store, name, offset, end))[0])
         end = None if length is None else offset + length
         held = self._kept.get(name)
@@ -145,9 +149,9 @@ class BucketBackend:
     def to_map(self, name: str) -> File | None:
         return None
 
-    def expect(self, names: Iterable[str]) -> None:
-        """Fetch the beginnings of records and indexes, many at a time; what fails is asked for again by `read`."""
-        missing = [name for name in names if name not in self._kept]
+    def expect(self, names: Iterable[str], *, whole: bool = False) -> None:
+        """Fetch records and indexes, or their beginnings, many at a time; what fails is asked for again by `read`."""
+        missing = [name for name in names if not self._has(name, whole)]
         if len(missing) < 2:
             return
         packs = [f"{name.removesuffix('.index')}.pack" for name in missing if name.endswith(".index")]
@@ -159,15 +163,18 @@ class BucketBackend:
             gate = asyncio.Semaphore(MANY)
 
             async def one(name: str) -> None:
-                first = FIRST[name.rpartition(".")[2]]
+                first = None if whole else FIRST[name.rpartition(".")[2]]
                 async with gate:
                     with contextlib.suppress(OSError, Exists, Outdated):
-                        got = await self.client.ask(lambda store: _ranged(store, name, 0, first))
-                        self._keep(name, *got)
+                        self._keep(name, *await self.client.ask(lambda store: _ranged(store, name, 0, first)))
 
             await asyncio.gather(*map(one, missing))
 
         wait_for(submit(all_of_them()))
+
+    def _has(self, name: str, whole: bool) -> bool:
+        held = self._kept.get(name)
+        return held is not None and (not whole or len(held[0]) == held[1])
 
     def ahead(self, parts: Iterable[Part]) -> None:
         """Begin to fetch what will be read of packs, in this order."""
@@ -261,7 +268,7 @@ class BucketBackend:
         if any(not hold.counts() for hold in self._holds):
             raise OSError(
                 errno.ETIMEDOUT,
-                "for minutes the bucket could not be reached, or this machine slept; others may have tidied it: try again",
+                "the bucket was out of reach for minutes, or this machine slept: others may have tidied it; try again",
             )
 
     def sweep(self) -> int:

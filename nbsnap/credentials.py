@@ -15,7 +15,7 @@ import errno
 import os
 from typing import Any
 
-__all__ = ["for_s3"]
+__all__ = ["asks_the_machine", "for_s3"]
 
 AGAIN = datetime.timedelta(minutes=5)
 _GIVEN = (
@@ -44,6 +44,13 @@ def for_s3() -> dict[str, Any]:
     elif how := next((key for key in _BY_OTHERS if found.get(key)), ""):
         more["credential_provider"] = _by_boto3(how)
     return more
+
+
+def asks_the_machine() -> bool:
+    """Tell whether nothing says where credentials are, so that the machine is asked, which may have none."""
+    found = _profile()
+    told = [*_GIVEN, "AWS_SKIP_SIGNATURE"]
+    return not any(map(os.environ.get, told)) and not any(map(found.get, ("aws_access_key_id", *_BY_OTHERS)))
 
 
 def _keys() -> dict[str, Any]:

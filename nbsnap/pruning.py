@@ -20,7 +20,7 @@ from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from nbsnap.backends import Hold, sentence
+from nbsnap.backends import Hold, announce, sentence
 from nbsnap.errors import DamageError, SnapshotNotFound, StoreError
 from nbsnap.keep import Rules, protected, staying, too_many
 from nbsnap.line import Pack, length_of
@@ -176,9 +176,7 @@ class _Needed:
 
     def read(self) -> None:
         """Read the manifests that are there and were not read yet."""
-        for entry in self.store.entries():
-            if entry.file in self._done:
-                continue
+        for entry in self.store.loading(entry for entry in self.store.entries() if entry.file not in self._done):
             try:
                 self.ids.update(self.store.needs(entry))
             except SnapshotNotFound:  # removed just now
@@ -338,6 +336,7 @@ def _copy(store: Store, poor: dict[str, list[Piece]], freed: Freed) -> str:
     try:
         pack = Pack(store.backend.create(pack_file(id)))
         try:
+            announce(store.backend, lambda: _parts(poor))
             for old, pieces in poor.items():
                 for piece in pieces:
                     pack.copy(piece, store.pieces.stored(old, piece)[0])
@@ -354,6 +353,11 @@ def _copy(store: Store, poor: dict[str, list[Piece]], freed: Freed) -> str:
     finally:
         hold.release()
     return id
+
+
+def _parts(poor: dict[str, list[Piece]]) -> Iterator[tuple[str, int, int]]:
+    for old, pieces in poor.items():
+        yield from ((pack_file(old), piece.offset, piece.stored) for piece in pieces)
 
 
 def _foresee(store: Store, needed: _Needed, share: float, freed: Freed) -> None:

@@ -28,7 +28,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple, TypeVar
 
 from nbsnap import seen
-from nbsnap.backends import File
+from nbsnap.backends import File, announce
 from nbsnap.digest import PIECE_SIZE, digest, quick
 from nbsnap.errors import StoreError
 from nbsnap.mapping import PAGE, Region, lay, parts_left, region, will_be_filled
@@ -99,9 +99,9 @@ class Reader:
 
     def expect(self, snapshot: Snapshot, names: Collection[str]) -> None:
         """Say which variables will be loaded: a backend that is far away begins to fetch what they need, in order."""
-        ahead = getattr(self.pieces.backend, "ahead", None)
-        if ahead is None:
-            return
+        announce(self.pieces.backend, lambda: self._wanted(snapshot, names))
+
+    def _wanted(self, snapshot: Snapshot, names: Collection[str]) -> Iterator[tuple[str, int, int]]:
         contents: list[Content] = []
         needed = _needed(snapshot, set(names))
         for definition in snapshot.definitions:
@@ -110,14 +110,11 @@ class Reader:
         for group in snapshot.groups:
             if not needed.isdisjoint((group.id, *group.definitions)):
                 contents += [group.stream, *group.buffers]
-        parts = []
         for content in contents:
             with contextlib.suppress(StoreError, OSError):  # whoever reads it is told
-                places = self.pieces.locate(content)
-                parts += [
-                    (pack_file(pack), piece.offset, piece.stored) for pack, piece in places if piece.id != _zeros()
-                ]
-        ahead(parts)
+                for pack, piece in self.pieces.locate(content):
+                    if piece.id != _zeros():
+                        yield pack_file(pack), piece.offset, piece.stored
 
     def stream(self, content: Content) -> bytes | bytearray:
         """Return the bytes of `content`, every piece of them verified; DamageError names the piece and its pack."""

@@ -51,7 +51,7 @@ SCHEMES = ("s3", "gs", "az")
 EXTRA = "a bucket as a store needs obstore: pip install 'nbsnap[cloud]'"
 
 LIMIT = 75.0  # seconds for a request, all tries together
-TRIES = 3
+TRIES, RETRIES = 3, 6  # ours, and for each of them obstore's
 CONNECT, ANSWER = "5 s", "30 s"  # for one try of a request
 PART = "180 s"  # of a part of an upload: 16 MiB, at 90 KB/s or more
 GRACE = 1.5  # seconds at the end of the process for what is being undone
@@ -205,6 +205,10 @@ _STATUSES = {
     507: (errno.ENOSPC, "it is full"),
 }
 STALE = frozenset({"ExpiredToken", "ExpiredTokenException", "TokenRefreshRequired", "RequestExpired"})
+#: Where a machine, a container or an identity is asked for credentials, when there are none elsewhere.
+_ELSEWHERE = re.compile(
+    r"https?://(169\.254\.|metadata\.|sts\.|oauth2\.|login\.)|credential provider|getting token", re.I
+)
 _PASSING = re.compile(r"timed? ?out|error sending request|connection|decoding response|body|incomplete|reset", re.I)
 
 
@@ -212,23 +216,26 @@ class Answer:
     """What an error of obstore means. Of its text nothing but a code, a status and a region is ever kept."""
 
     def __init__(self, error: BaseException) -> None:
-        text = str(error)
+        text = str(error).partition("Debug source")[0]
         code = re.search(r"<Code>([A-Za-z]{1,60})</Code>", text) or re.search(r'"code": ?"([A-Za-z]{1,60})"', text)
         status = re.search(r"non-2xx status code: (\d{3})", text)
         region = re.search(r"<Region>([a-z0-9-]{1,40})</Region>", text)
         self.code = code[1] if code else ""
         self.status = int(status[1]) if status else 0
         self.stale = self.code in STALE
+        lost = _ELSEWHERE.search(text)
+        redirect = "configured region" in text
         self.passing = self.status >= 500 or self.status == 429 or (not self.status and bool(_PASSING.search(text)))
-        found = _CODES.get(self.code) or _STATUSES.get(self.status)
+        self.passing = self.passing and not lost and not redirect
+        found = _CODES.get(self.code) or _STATUSES.get(301 if redirect else self.status)
+        if lost:
+            found = errno.EACCES, "no credentials were found: docs/elsewhere.md says where they are looked for"
         if found is not None:
             self.errno, self.words = found
             if region and self.errno == errno.EREMCHG:
                 self.words += f"={region[1]}"
         elif "builder error" in text:
             self.errno, self.words = errno.EINVAL, "its endpoint is not https: AWS_ALLOW_HTTP=true allows that"
-        elif re.search(r"credential|metadata|169\.254|token", text, re.I):
-            self.errno, self.words = errno.EACCES, "no credentials were found: see docs/elsewhere.md"
         elif self.passing and not self.status:
             self.errno, self.words = (
                 errno.ETIMEDOUT,
@@ -272,12 +279,14 @@ class Client:
 
     async def ask(self, work: Callable[[Any], Awaitable[T]], *, limit: float = LIMIT) -> T:
         """The same, within the loop."""
+        last: list[OSError] = []
         try:
-            return await asyncio.wait_for(self._tried(work), limit)
+            return await asyncio.wait_for(self._tried(work, last), limit)
         except TimeoutError:
-            raise OSError(errno.ETIMEDOUT, f"there was no answer within {limit:.0f} s") from None
+            found = last[-1] if last else OSError(errno.ETIMEDOUT, f"there was no answer within {limit:.0f} s")
+            raise found from None
 
-    async def _tried(self, work: Callable[[Any], Awaitable[T]]) -> T:
+    async def _tried(self, work: Callable[[Any], Awaitable[T]], last: list[OSError]) -> T:
         turn = 0
         while True:
             turn += 1
@@ -286,12 +295,13 @@ class Client:
             except Exception as error:
                 found = understood(error)
                 if isinstance(found, Answer):
+                    last.append(OSError(found.errno, found.words))
                     if turn < TRIES and (found.stale or found.passing):
                         if found.stale:
                             self.renew()
                         await asyncio.sleep(0.2 * 2**turn)
                         continue
-                    failure: Exception = OSError(found.errno, found.words)
+                    failure: Exception = last[-1]
                 else:
                     failure = found
             raise failure from None
@@ -332,17 +342,19 @@ def client_for(url: str) -> Client:
     def make(uploading: bool) -> Any:
         from datetime import timedelta
 
-        retry = {
-            "max_retries": 6,
+        retry: dict[str, Any] = {
+            "max_retries": RETRIES,
             "retry_timeout": timedelta(seconds=150 if uploading else 45),
             "backoff": {"init_backoff": timedelta(milliseconds=150), "max_backoff": timedelta(seconds=5), "base": 2},
         }
         options = {"timeout": PART if uploading else ANSWER, "connect_timeout": CONNECT, **_options(scheme)}
         more: dict[str, Any] = {}
         if scheme == "s3":
-            from nbsnap.credentials import for_s3
+            from nbsnap.credentials import asks_the_machine, for_s3
 
             more = for_s3()
+            if asks_the_machine():  # on most, nobody answers
+                retry["max_retries"] = 1
         try:
             return library.store.from_url(url, client_options=options, retry_config=retry, **more)
         except Exception as error:

@@ -19,7 +19,7 @@ import json
 import os
 import re
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
 from typing import NoReturn
 
@@ -57,7 +57,7 @@ from nbsnap.writer import Writer, held
 __all__ = ["Store", "Writer"]
 
 HEAD_GUESS = 4096  # nearly all first lines are shorter
-AT_ONCE = 500  # so many records are announced to a backend that fetches several at a time
+AT_ONCE, WHOLE_AT_ONCE = 500, 50  # so many records are announced to a backend that fetches several at a time
 
 _LATEST = re.compile(r"latest(?:~(\d{1,9}))?", re.ASCII)
 _SHORT = len(short_id("0" * 64))  # what people are shown of an id; shorter, a name is meant where there is one
@@ -252,6 +252,14 @@ class Store:
             raise self._named(entry, error) from None
         self._fitting(entry, head)
         return ids
+
+    def loading(self, entries: Iterable[Entry]) -> Iterator[Entry]:
+        """Yield manifests that will be loaded or asked what they need, all of them; they are fetched some at a time."""
+        rest = [*entries]
+        for number, entry in enumerate(rest):
+            if number % WHOLE_AT_ONCE == 0:
+                expect(self.backend, [each.file for each in rest[number : number + WHOLE_AT_ONCE]], whole=True)
+            yield entry
 
     def remove(self, id: str) -> None:
         """Remove the manifest of a snapshot, if it is there. Its pieces stay, for others and for the next writer."""

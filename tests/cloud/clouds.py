@@ -159,6 +159,7 @@ class Proxy:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
+            await asyncio.sleep(0.02)  # what was closed is let go of
 
         asyncio.run_coroutine_threadsafe(stop(), self.loop).result(5)
         self.loop.call_soon_threadsafe(self.loop.stop)
@@ -190,13 +191,17 @@ class Proxy:
         if harm.status:
             text = f"<?xml version='1.0'?><Error><Code>{harm.code}</Code><Message>no</Message></Error>".encode()
             text = b"" if method == "HEAD" else text
-            answer = f"HTTP/1.1 {harm.status} No\r\nContent-Length: {len(text)}\r\nContent-Type: application/xml\r\n\r\n"
+            answer = (
+                f"HTTP/1.1 {harm.status} No\r\nContent-Length: {len(text)}\r\nContent-Type: application/xml\r\n\r\n"
+            )
             writer.write(answer.encode() + text)
             await writer.drain()
             return True
         from_server, to_server = await asyncio.open_connection("127.0.0.1", self.behind)
         try:
-            to_server.write(re.sub(rb"(?i)\r\nconnection: [^\r]*", b"", head)[:-2] + b"Connection: close\r\n\r\n" + body)
+            to_server.write(
+                re.sub(rb"(?i)\r\nconnection: [^\r]*", b"", head)[:-2] + b"Connection: close\r\n\r\n" + body
+            )
             answer = await from_server.read(-1)
         finally:
             to_server.close()

@@ -11,11 +11,28 @@ pytest.importorskip("moto")
 
 from cloud.clouds import Proxy, Server, environment, prefix
 from storage.conftest import nothing_runs_on, store  # noqa: F401
+from storage.test_pruning import impatient  # noqa: F401
 
 from nbsnap.backends import Backend
 from nbsnap.bucket import BucketBackend
 from nbsnap.places import open_backend
 from nbsnap.remote import Client
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """By S3, the contract and a store's way are tested each day; the rest of the store's suites with the slow tests."""
+    for item in items:
+        test = getattr(item, "originalname", "")
+        module = getattr(getattr(item, "function", None), "__module__", "")
+        daily = module in ("storage.test_backends", "storage.test_store") and "changes_meanwhile" not in test
+        indifferent = "changes_meanwhile" in test or module == "storage.test_line"  # to where the bytes go
+        if (
+            "cloud/" in item.nodeid
+            and module.startswith("storage.")
+            and (indifferent or "[s3" in item.name)
+            and not daily
+        ):
+            item.add_marker(pytest.mark.slow)
 
 
 @pytest.fixture(scope="session")

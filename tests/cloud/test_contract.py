@@ -6,7 +6,7 @@ import inspect
 from types import ModuleType
 from typing import Any
 
-from storage import test_backends, test_store
+from storage import test_backends, test_crash, test_line, test_pruning, test_store
 
 
 def upon_a_bucket(module: ModuleType) -> dict[str, Any]:
@@ -20,5 +20,5 @@ def upon_a_bucket(module: ModuleType) -> dict[str, Any]:
     }
 
 
-globals().update(upon_a_bucket(test_backends))
-globals().update(upon_a_bucket(test_store))
+for module in (test_backends, test_store, test_crash, test_line, test_pruning):
+    globals().update(upon_a_bucket(module))
