@@ -39,8 +39,10 @@ __all__ = [
     "Hold",
     "MemoryBackend",
     "Sink",
+    "anew",
     "announce",
     "check_name",
+    "doubt",
     "expect",
     "sentence",
     "write_whole",
@@ -166,6 +168,20 @@ def announce(backend: Backend, parts: Callable[[], Iterable[tuple[str, int, int]
     ahead = getattr(backend, "ahead", None)
     if ahead is not None:
         ahead(parts())
+
+
+def anew(backend: Backend) -> None:
+    """Have everything be read from where it really is from now on, and nothing from a copy nearer by."""
+    bypass = getattr(backend, "bypass", None)
+    if bypass is not None:
+        bypass()
+
+
+def doubt(backend: Backend, name: str) -> None:
+    """Say that something in a pack is not what it should be: a copy of it nearer by is not asked again."""
+    drop = getattr(backend, "doubt", None)
+    if drop is not None:
+        drop(name)
 
 
 def write_whole(backend: Backend, name: str, data: Bytes) -> None:

@@ -36,6 +36,7 @@ from typing import Any
 
 from nbsnap.ahead import Ahead, Part
 from nbsnap.backends import OURS, File, Hold, Sink, check_name
+from nbsnap.cache import Cache
 from nbsnap.digest import Bytes
 from nbsnap.quiet import uninterrupted
 from nbsnap.remote import Answer, Client, Exists, Outdated, leave, obstore, soon, submit, understood, wait_for
@@ -68,8 +69,9 @@ class _Stop(Exception):
 class BucketBackend:
     """A store below a prefix in a bucket. `place` is the URL that a user gave; `client` talks to it."""
 
-    def __init__(self, place: str, client: Client) -> None:
+    def __init__(self, place: str, client: Client, cache: Cache | None = None) -> None:
         self.place = place
+        self.cache = cache
         self.client = client
         self._guard = threading.Lock()
         self._met: dict[str, tuple[int, str]] = {}  # lengths and tags, as they were listed last
@@ -127,7 +129,7 @@ class BucketBackend:
                 return bytes(memoryview(buffer)[: self.read_into(name, offset, memoryview(buffer))])
             return bytes(self._do(name, lambda store: _ranged(store, name, offset, end))[0])
         end = None if length is None else offset + length
-        held = self._kept.get(name)
+        held = self._kept.get(name) or self._from_cache(name)
         if held is None:
             held = self._keep(name, *self._do(name, lambda store: _ranged(store, name, 0, first)))
         data, size = held
@@ -141,7 +143,12 @@ class BucketBackend:
         done = self._ahead.take(name, offset, buffer)
         if done < len(buffer):
             end = offset + len(buffer)
-            data = memoryview(self._do(name, lambda store: _ranged(store, name, offset + done, end))[0])
+            near = None if self.cache is None else self.cache.cut(_pack(name), offset + done, end)
+            if near is None:
+                near = self._do(name, lambda store: _ranged(store, name, offset + done, end))[0]
+                if self.cache is not None:
+                    self.cache.keep(_pack(name), offset + done, near)
+            data = memoryview(near)
             buffer[done : done + len(data)] = data
             done += len(data)
         return done
@@ -151,7 +158,7 @@ class BucketBackend:
 
     def expect(self, names: Iterable[str], *, whole: bool = False) -> None:
         """Fetch records and indexes, or their beginnings, many at a time; what fails is asked for again by `read`."""
-        missing = [name for name in names if not self._has(name, whole)]
+        missing = [name for name in names if not (self._has(name, whole) or self._from_cache(name, whole))]
         if len(missing) < 2:
             return
         packs = [f"{name.removesuffix('.index')}.pack" for name in missing if name.endswith(".index")]
@@ -181,10 +188,45 @@ class BucketBackend:
         self._ahead.announce(parts)
 
     async def _fetch(self, name: str, start: int, end: int) -> Any:
-        return (await self.client.ask(lambda store: _ranged(store, name, start, end)))[0]
+        cache = self.cache
+        if cache is not None and (near := await asyncio.to_thread(cache.cut, _pack(name), start, end)) is not None:
+            return near
+        data = (await self.client.ask(lambda store: _ranged(store, name, start, end)))[0]
+        if cache is not None:
+            await asyncio.to_thread(cache.keep, _pack(name), start, data)
+        return data
 
-    def _keep(self, name: str, data: Bytes, size: int) -> tuple[bytes, int]:
+    def bypass(self) -> None:
+        """Read everything from the bucket from now on."""
+        self.cache = None
+        self._ahead.forget()
+        self._kept.clear()
+
+    def doubt(self, name: str) -> None:
+        """Read a pack from the bucket again."""
+        self._ahead.forget()
+        if self.cache is not None:
+            self.cache.doubt(_pack(name))
+
+    def _key(self, name: str) -> str:
+        """Return under which key a cache has a record or an index; "" if that cannot be told."""
+        if name.endswith(".index"):
+            return name
+        tag = self._met.get(name, (0, ""))[1]
+        return f"{name} {tag}" if tag else ""
+
+    def _from_cache(self, name: str, whole: bool = False) -> tuple[bytes, int] | None:
+        if self.cache is None or not (key := self._key(name)) or (near := self.cache.get(key)) is None:
+            return None
+        data, size = near[8:], int.from_bytes(near[:8], "little")
+        if len(near) < 8 or (whole and len(data) < size):
+            return None
+        return self._keep(name, data, size, fetched=False)
+
+    def _keep(self, name: str, data: Bytes, size: int, *, fetched: bool = True) -> tuple[bytes, int]:
         held = bytes(data), size
+        if fetched and self.cache is not None and (key := self._key(name)):
+            self.cache.put(key, size.to_bytes(8, "little") + held[0])
         with self._guard:
             self._kept[name] = held
             self._kept.move_to_end(name)
@@ -231,7 +273,12 @@ class BucketBackend:
             self._trusted()
         self._kept.pop(name, None)
         self._met.pop(name, None)
-        self.client.do(lambda store: _put(store, name, bytes(data)))
+        tag = self.client.do(lambda store: _put(store, name, bytes(data)))
+        if self.cache is not None and name.endswith((".snap", ".index")):
+            self._met[name] = len(data), tag
+            self._keep(name, data, len(data))
+        elif self.cache is not None and name.endswith(".pack"):
+            self.cache.keep(_pack(name), 0, data)
 
     # --- holding -----------------------------------------------------------------------------------------------------
 
@@ -310,28 +357,32 @@ def _beyond(error: Exception) -> bool:
     return found.status == 416 or found.code == "InvalidRange" or (not found.status and "range" in str(error).lower())
 
 
-async def _put(store: Any, name: str, data: bytes) -> None:
+def _pack(name: str) -> str:
+    """Return the id of a pack from the name of its file."""
+    return name[len("packs/") : -len(".pack")]
+
+
+async def _put(store: Any, name: str, data: bytes) -> str:
+    """Put an object; return its tag, "" where there is none."""
     library = obstore()
     try:
-        await library.put_async(store, name, data, mode="create")
-        return
+        return (await library.put_async(store, name, data, mode="create"))["e_tag"] or ""
     except Exception as error:
         found = understood(error)
         if isinstance(found, Answer) and (found.status == 501 or type(error).__name__ == "NotSupportedError"):
-            await library.put_async(store, name, data, use_multipart=False)  # the names alone have to do
-            return
+            done = await library.put_async(store, name, data, use_multipart=False)  # the names alone have to do
+            return done["e_tag"] or ""
         if not isinstance(found, Exists | Outdated):
             raise
     there = await library.get_async(store, name)
     if bytes(await there.bytes_async()) == data:
-        return  # by us: the answer was lost, and obstore asked again
-    tag = {"e_tag": there.meta["e_tag"], "version": there.meta["version"]}
+        return there.meta["e_tag"] or ""  # by us: the answer was lost, and obstore asked again
+    tag = {key: told for key in ("e_tag", "version") if (told := there.meta[key]) is not None}
     try:
-        await library.put_async(store, name, data, mode=tag)
+        return (await library.put_async(store, name, data, mode=tag))["e_tag"] or ""
     except Exception as error:
         if type(error).__name__ in ("NotSupportedError", "NotImplementedError"):
-            await library.put_async(store, name, data, use_multipart=False)
-            return
+            return (await library.put_async(store, name, data, use_multipart=False))["e_tag"] or ""
         if isinstance(understood(error), Outdated):
             raise OSError(errno.EBUSY, "somebody else changed it just now: try again") from None
         raise
@@ -418,6 +469,7 @@ class _BucketSink:
     def __init__(self, backend: BucketBackend, name: str) -> None:
         self.backend, self.name = backend, name
         self._held = bytearray()
+        self._sent = 0
         self._upload: _Upload | None = None
         self._over = False
 
@@ -428,8 +480,15 @@ class _BucketSink:
         while len(self._held) >= PART + (0 if self._upload else 1):  # exactly one part goes up as it is
             if self._upload is None:
                 self._upload = _Upload(self.backend, self.name)
-            self._upload.send(bytes(memoryview(self._held)[:PART]))
-            del self._held[:PART]
+            part, self._held = bytes(memoryview(self._held)[:PART]), self._held[PART:]
+            self._send(part)
+
+    def _send(self, part: bytes) -> None:
+        assert self._upload is not None
+        self._upload.send(part)
+        if self.backend.cache is not None and self.name.endswith(".pack"):
+            self.backend.cache.keep(_pack(self.name), self._sent, part)
+        self._sent += len(part)
 
     def settle(self) -> None:
         pass
@@ -440,7 +499,7 @@ class _BucketSink:
             self.backend.put(self.name, held)
         else:
             if held:
-                self._upload.send(bytes(held))
+                self._send(bytes(held))
             self._upload.finish()
         self._over = True
 

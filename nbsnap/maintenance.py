@@ -10,7 +10,7 @@ import contextlib
 from collections.abc import Iterator, Sequence
 
 from nbsnap import manifest
-from nbsnap.backends import announce, sentence
+from nbsnap.backends import anew, announce, sentence
 from nbsnap.errors import DamageError, SnapshotNotFound, StoreError
 from nbsnap.model import Snapshot
 from nbsnap.packs import TAIL_SIZE, Piece
@@ -33,6 +33,7 @@ def check(store: Store, *, read: bool = True) -> CheckReport:
 
 
 def _check(store: Store, read: bool) -> CheckReport:
+    anew(store.backend)
     store.pieces.look()
     problems: list[Problem] = []
     snapshots = list(_snapshots(store, problems))

@@ -17,7 +17,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Collection, Iterable
 
-from nbsnap.backends import Backend, expect, sentence
+from nbsnap.backends import Backend, doubt, expect, sentence
 from nbsnap.digest import PIECE_SIZE, digest
 from nbsnap.errors import DamageError, StoreError
 from nbsnap.model import Content
@@ -290,6 +290,7 @@ class Pieces:
                     return raw
         except (OSError, DamageError):
             pass
+        doubt(self.backend, pack_file(pack))
         try:
             return self.fetch(pack, piece)  # slower, and with words for what is wrong
         except DamageError:

@@ -45,10 +45,11 @@ def open_backend(place: str | os.PathLike[str]) -> Backend:
             _memories.setdefault(url, made)
         return _memories[url]
     from nbsnap.bucket import BucketBackend
+    from nbsnap.cache import for_place
     from nbsnap.remote import address, client_for
 
     known = address(url)
-    return BucketBackend(known, client_for(known))
+    return BucketBackend(known, client_for(known), for_place(known))
 
 
 def settled(place: str | os.PathLike[str]) -> str:

@@ -20,7 +20,7 @@ from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from nbsnap.backends import Hold, announce, sentence
+from nbsnap.backends import Hold, anew, announce, sentence
 from nbsnap.errors import DamageError, SnapshotNotFound, StoreError
 from nbsnap.keep import Rules, protected, staying, too_many
 from nbsnap.line import Pack, length_of
@@ -149,6 +149,7 @@ def _discard(store: Store, entries: Collection[Entry], dry_run: bool, share: flo
             store.pieces.look()
             _foresee(store, needed, share, freed)
         return freed
+    anew(store.backend)
     store.forget(entry.file for entry in entries)
     store.backend.remove(entry.file for entry in entries)
     needed.removed()

@@ -29,7 +29,7 @@ from typing import NamedTuple
 import zstandard
 
 from nbsnap import manifest
-from nbsnap.backends import Backend, sentence, write_whole
+from nbsnap.backends import Backend, anew, sentence, write_whole
 from nbsnap.digest import PIECE_SIZE, digest
 from nbsnap.errors import DamageError, SnapshotNotFound, StoreError, StoreVersionError
 from nbsnap.line import Pack
@@ -95,6 +95,7 @@ def repair(store: Store) -> RepairReport:
         if hold is None:
             raise StoreError(f"somebody is saving into {store.place} just now: try again later; nothing was changed")
         try:
+            anew(store.backend)
             work = _Repair(store)
             work.records()
             work.packs()

@@ -35,7 +35,7 @@ LAYERS = """
     pickling                     | reader places
     reducers definitions holes withheld | pieces folder line bucket
     memory paths flat plain incode | packs backends
-                                 | mapping ahead
+                                 | mapping ahead cache
     builders sharing refused structs beside | seen pages remote
     ordering namespace provenance placeholder cells abroad weight
     describe trusting

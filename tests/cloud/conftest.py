@@ -48,6 +48,7 @@ def s3(server: Server, monkeypatch: pytest.MonkeyPatch) -> str:
     """The URL of a place of its own, with the environment that leads to it."""
     for name, value in environment(server.port).items():
         monkeypatch.setenv(name, value)
+    monkeypatch.setenv("NBSNAP_CACHE_SIZE", "0")
     return prefix()
 
 
