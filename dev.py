@@ -37,7 +37,9 @@ RUNNING = f"{sys.version_info[0]}.{sys.version_info[1]}"
 
 #: The tests of every day: without those that take long, need libraries that nobody else needs, a browser, or a GPU.
 QUICK = "not slow and not soak and not heavy and not foreign and not browser and not cuda"
-CORE_SUITES = ("tests/core", "tests/storage", "tests/test_messy.py", "tests/endtoend/test_plain.py")
+CORE_SUITES = ("tests/core", "tests/test_messy.py", "tests/endtoend/test_plain.py")
+#: What knows no objects of the user's runs on the oldest and the newest Python, and not on those between.
+STORE_SUITES = ("tests/storage",)
 #: What depends on versions of IPython and ipykernel most; the whole of it runs on two Pythons.
 SHELL_SUITES = (
     "tests/fronts",
@@ -51,8 +53,8 @@ LANGUAGE_SUITES = tuple(
 )
 #: What depends on the versions of the libraries that nbsnap is made of.
 PART_SUITES = (
-    "tests/core",
-    *(f"tests/storage/test_{n}.py" for n in ("backends", "damage", "line", "manifest", "reader", "store")),
+    *(f"tests/core/test_{n}.py" for n in ("classes", "failures", "found", "objects", "skips", "standard")),
+    *(f"tests/storage/test_{n}.py" for n in ("backends", "line", "manifest")),
     "tests/endtoend/test_plain.py",
 )
 
@@ -83,8 +85,11 @@ class Failed(Exception):
 
 
 def say(text: str) -> None:
-    """Print one line of dev.py's own, apart from what the steps print."""
-    print(f"\n== {text}", flush=True)
+    """Print one line of dev.py's own, apart from what the steps print, with the minutes that have gone by."""
+    print(f"\n== {time.monotonic() - _STARTED:.0f} s: {text}", flush=True)
+
+
+_STARTED = time.monotonic()
 
 
 def environment() -> dict[str, str]:
@@ -220,7 +225,8 @@ def test() -> None:
 def test_on(version: str, python: Path) -> str:
     """Run the suites of the core and the store on another Python; return what pytest said, or raise with it."""
     say(f"pytest on Python {version}: started")
-    command = [str(python), "-m", "pytest", "-q", "-m", QUICK, *CORE_SUITES]
+    more = STORE_SUITES if version == SUPPORTED[-1] else ()
+    command = [str(python), "-m", "pytest", "-q", "-m", QUICK, *CORE_SUITES, *more]
     done = subprocess.run(command, cwd=ROOT, env=environment(), capture_output=True, text=True, check=False)
     told = f"\n== pytest on Python {version}\n{done.stdout}{done.stderr}"
     if done.returncode:

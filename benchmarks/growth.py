@@ -30,7 +30,8 @@ class Curve:
     title: str
     unit: str  # of the axis
     sizes: tuple[float, ...]  # in that unit, at scale 1
-    shows: tuple[tuple[str, str, str], ...]  # (tool, step, metric)
+    shows: tuple[tuple[str, str, str], ...]  # (tool, step, metric), drawn
+    told: tuple[tuple[str, str, str], ...] = ()  # in the table only: memory, and bytes on disk
 
 
 _SECONDS = ("seconds",)
@@ -39,6 +40,11 @@ _SECONDS = ("seconds",)
 def _lines(tools: tuple[str, ...], *steps: tuple[str, str]) -> tuple[tuple[str, str, str], ...]:
     return tuple((tool, step, metric) for step, metric in steps for tool in tools)
 
+
+_ROOM = (
+    *_lines(("nbsnap", "cloudpickle"), ("first", "memory"), ("first", "bytes"), ("restore", "memory")),
+    *_lines(("nbsnap",), ("unchanged", "bytes")),
+)
 
 CURVES = (
     Curve(
@@ -50,23 +56,26 @@ CURVES = (
             *_lines(("nbsnap", "cloudpickle"), ("first", "seconds"), ("restore", "seconds"), ("restore", "touched")),
             ("nbsnap", "unchanged", "seconds"),
         ),
+        _ROOM,
     ),
     Curve(
         "variables",
         "small variables",
         "variables",
-        (10, 100, 1000, 10_000, 50_000),
+        (10, 100, 1000, 10_000, 100_000),
         (
             *_lines(("nbsnap", "cloudpickle", "dill"), ("first", "seconds"), ("restore", "seconds")),
             ("nbsnap", "unchanged", "seconds"),
         ),
+        _ROOM,
     ),
     Curve(
         "history",
         "snapshots in the history",
         "snapshots",
-        (1, 10, 30, 100, 300),
+        (1, 10, 100, 500, 2000),
         _lines(("nbsnap",), ("snapshot", "seconds"), ("restore", "seconds"), ("listing", "seconds")),
+        _lines(("nbsnap",), ("snapshot", "memory"), ("restore", "memory"), ("snapshot", "total")),
     ),
 )
 
@@ -157,19 +166,35 @@ def write(results: Told, into: Path) -> None:
         if curve.name not in results["curves"]:
             continue
         found = results["curves"][curve.name]
-        names = [" ".join(_words(line)) for line in curve.shows]
-        lines += ["", f"## {curve.title}", "", f"| {curve.unit} | {' | '.join(names)} |"]
-        lines.append("|---|" + "---|" * len(curve.shows))
-        for point, told in zip(found["points"], found["told"], strict=True):
-            numbers = [figure({"": told}, "", *line) for line in curve.shows]
-            cells = [table.seconds(number) if number is not None else "–" for number in numbers]
-            lines.append(f"| {point:g} | {' | '.join(cells)} |")
+        for title, shows in ((f"{curve.title}: time", curve.shows), (f"{curve.title}: room", curve.told)):
+            lines += ["", f"### {title[0].upper()}{title[1:]}", ""]
+            lines.append(f"| {curve.unit} | {' | '.join(' '.join(_words(line)) for line in shows)} |")
+            lines.append("|---|" + "---|" * len(shows))
+            for point, told in zip(found["points"], found["told"], strict=True):
+                numbers = [figure({"": told}, "", *line) for line in shows]
+                cells = [
+                    table.shown(line[2], number) if number is not None else "–"
+                    for line, number in zip(shows, numbers, strict=True)
+                ]
+                lines.append(f"| {_number(point)} | {' | '.join(cells)} |")
         problems = [p for told in found["told"] for all_ in told["problems"].values() for p in all_]
         lines += [f"\nproblem: {problem}" for problem in dict.fromkeys(problems)]
     (into / "growth.md").write_text("\n".join(lines) + "\n")
     plot.curves(results, into)
 
 
+#: Where docs/growth.md has them.
+MARK = "<!-- growth: written by `python3 dev.py bench --growth --docs` -->"
+
+
 def _words(line: tuple[str, str, str]) -> tuple[str, str]:
     tool, step, metric = line
-    return tool, f"{step} and read" if metric == "touched" else step
+    return tool, step + _METRICS.get(metric, "")
+
+
+#: What is measured besides the time that a step takes.
+_METRICS = {"touched": " and read", "memory": ", memory", "bytes": ", written", "total": ", the store by then"}
+
+
+def _number(point: float) -> str:
+    return f"{point:,.0f}" if point == int(point) else f"{point:g}"

@@ -172,6 +172,7 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--scratch", type=Path, metavar="FOLDER", help="on the disk to be measured; by default INTO's")
     made.add_argument("--json", type=Path, metavar="FILE", help="write the results there, too")
     made.add_argument("--from", type=Path, metavar="FILE", dest="earlier", help="do not run: take these results")
+    made.add_argument("--docs", action="store_true", help="put the tables of --growth into docs/growth.md")
     made.add_argument("--readme", action="store_true", help="put the table into README.md, between its two marks")
     return made
 
@@ -184,7 +185,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if asked.growth:
             asked.into.mkdir(parents=True, exist_ok=True)
             growth.write(results, asked.into)
-            return 0
+            return _documented(asked)
         print(table.full(results))
     else:
         asked.into.mkdir(parents=True, exist_ok=True)
@@ -195,12 +196,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
             print(machine.sentence(results["machine"]), flush=True)
             if asked.growth:
                 growth.run(bench, results, asked.into, only=asked.only, json_file=asked.json)
-                return 0
+                return _documented(asked)
             run(bench, [find(name) for name in asked.only] or list(WORKLOADS), results, asked)
         finally:
             shutil.rmtree(scratch, ignore_errors=True)
     if asked.readme:
         table.put_into(ROOT / "README.md", table.short(results))
+    return 0
+
+
+def _documented(asked: argparse.Namespace) -> int:
+    if asked.docs:
+        table.put_into(ROOT / "docs" / "growth.md", (asked.into / "growth.md").read_text(), growth.MARK)
     return 0
 
 

@@ -115,10 +115,10 @@ def short(results: dict[str, Any]) -> str:
     return "\n".join(lines) + "\n\n" + heading(results) + "\n"
 
 
-def put_into(file: Path, text: str) -> None:
+def put_into(file: Path, text: str, mark: str = BEGIN) -> None:
     """Replace what is between the two marks of a file."""
-    before, begin, rest = file.read_text(encoding="utf-8").partition(BEGIN)
+    before, begin, rest = file.read_text(encoding="utf-8").partition(mark)
     _, end, after = rest.partition(END)
     if not begin or not end:
-        raise SystemExit(f"{file} does not have the two marks {BEGIN} and {END}")
+        raise SystemExit(f"{file} does not have the two marks {mark} and {END}")
     file.write_text(f"{before}{begin}\n{text.strip()}\n{end}{after}", encoding="utf-8")

@@ -41,7 +41,8 @@ if TYPE_CHECKING:
     )
     from nbsnap.placeholder import Placeholder, PlaceholderError
     from nbsnap.records import Change, DiffReport, Kept, ListReport, PruneReport
-    from nbsnap.session import rerun, restore, snapshot, undo, verify, wait
+    from nbsnap.rerunning import rerun
+    from nbsnap.session import restore, snapshot, undo, verify, wait
     from nbsnap.since import diff
     from nbsnap.store import Store
 
@@ -101,7 +102,7 @@ _HOME = {
     "explain": "explaining",
     "Explanation": "answers",
     "snapshot": "session",
-    "rerun": "session",
+    "rerun": "rerunning",
     "restore": "session",
     "undo": "session",
     "verify": "session",

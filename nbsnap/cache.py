@@ -37,9 +37,9 @@ _limit: int | None = None
 
 
 def set_limit(size: str | int) -> None:
-    """Let all caches together be no larger than that; 0: none is kept."""
+    """Let all caches together be no larger than that; 0: none is kept, "": as large as by default."""
     global _limit
-    _limit = parse_size(size) if size else 0
+    _limit = 0 if size in (0, "0") else parse_size(size) if size else None
 
 
 def limit() -> int:

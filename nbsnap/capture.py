@@ -13,28 +13,30 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import gc
 import io
 import pickle
 import types
 from collections import deque
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence, Set
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from dataclasses import replace
 from typing import Any
 
 from . import batches, beside, definitions, describe, plain, reducers
 from .cells import Cells, is_kept
+from .describe import is_changed_meanwhile
 from .errors import CannotSave
 from .flat import Queue
 from .losses import Losses
 from .memory import Memory
 from .model import Content, Definition, Skip, Variable
 from .origins import origin
-from .pickling import BUFFER_MINIMUM, Desk, Hole, Record, is_changed_meanwhile, pickler, reason, write_table
+from .pickling import BUFFER_MINIMUM, Desk, Hole, Record, pickler, reason, write_table
 from .progress import Progress
 from .quiet import unhurried
 from .sharing import LEAVES, Ownership, Team, Touch
+from .sieve import DEFAULT, Sieve
 from .taken import Pickled, Taken, TakenClass, batch_record, closure, group_record, reachable
+from .teams import together
 from .withheld import Withheld
 
 #: Returns the text of the cell and the line in it where a class is that is bound to a name; or `Variable.source`.
@@ -72,17 +74,18 @@ def take_apart(
     class_text: ClassText = lambda name: "",
     progress: Progress | None = None,
     withheld: Withheld | None = None,
+    sieve: Sieve = DEFAULT,
 ) -> Taken:
     """Pickle the variables `names` of a namespace, which is only read.
 
     `made` tells for a name the cell that bound it (execution count and first line), for the report. `classes` are
     taken besides, under the keys given, and so are the entries of `beside`, as variables of reserved names.
     `class_text` tells where the text of a class is that is bound to a name: a cell and a line in it. `progress` is told
-    what is being taken apart. What is a part of `withheld` is refused.
+    what is being taken apart. What is a part of `withheld` is refused; `sieve` masks the texts of cells.
     """
     with unhurried():
         capture = _Capture(
-            namespace, names, engine, made or {}, beside or {}, class_text, progress or Progress(), withheld
+            namespace, names, engine, made or {}, beside or {}, class_text, progress or Progress(), withheld, sieve
         )
         try:
             return capture.run(classes or {})
@@ -101,6 +104,7 @@ class _Capture:
         class_text: ClassText,
         progress: Progress,
         withheld: Withheld | None,
+        sieve: Sieve,
     ) -> None:
         self.progress = progress
         self.withheld = withheld
@@ -122,7 +126,7 @@ class _Capture:
         self.small = batches.take(self.values, apart) if self.engines[0] == "pickle" else {}
         self.values.update((reserved, entries[entry]) for reserved, entry in self.entries.items())
         self.order = {name: place for place, name in enumerate(self.values)}
-        self.queue: deque[Team] = deque(Team(names, []) for names in _together(self.values, self.small))
+        self.queue: deque[Team] = deque(Team(names, []) for names in together(self.values, self.small))
         self.done: dict[Team, Pickled] = {}
         self.touching: dict[Team, object] = {}  # those that have touched others, and what keeps their claims true
         self.met: dict[Team, Memory] = {}
@@ -132,7 +136,7 @@ class _Capture:
         self.asked: Set[str] = frozenset()
         self.skips: dict[str, Skip] = {}
         self.partly: list[Skip] = []
-        self.cells = Cells()
+        self.cells = Cells(sieve)
         self.losses = Losses(self.made, lambda holes: self.desk(Team([], []), None, holes=holes), self.secret)
         self.idle = self.desk(Team([], []), None)
         held = [name for name in self.small if type(self.values[name]) not in _UNSHARED]
@@ -522,59 +526,8 @@ class _Capture:
         return f"{file}:{line}:{describe.qualname_of(value)}"
 
 
-def _together(values: Mapping[str, Any], small: Collection[str]) -> Iterable[list[str]]:
-    """Return the names but the small ones, those together that are bound to one tuple, frozenset, or text.
-
-    Nothing else ties these. Those of objects that have each other as attributes come together too: a figure and its
-    axes would find that out by being pickled, and be pickled once more.
-    """
-    found: dict[object, list[str]] = {}
-    objects: dict[int, list[str]] = {}
-    for name, value in values.items():
-        if name in small:
-            continue
-        shortest = _ALIASED.get(type(value))
-        if _has_attributes(value):
-            objects.setdefault(id(value), []).append(name)
-        else:
-            found.setdefault(name if shortest is None or len(value) < shortest else id(value), []).append(name)
-    for key, names in list(objects.items()):
-        for other in map(id, _attributes(values[names[0]])):
-            into, more = objects[key], objects.get(other)
-            if more is not None and more is not into:
-                into += more
-                objects.update((id(values[name]), into) for name in more)
-    place = {name: place for place, name in enumerate(values)}
-    tied = {id(names): sorted(names, key=place.__getitem__) for names in objects.values()}
-    return sorted([*found.values(), *tied.values()], key=lambda names: place[names[0]])
-
-
-def _has_attributes(value: Any) -> bool:
-    cls = type(value)
-    return cls.__dictoffset__ != 0 and not issubclass(cls, _APART) and cls.__reduce_ex__ == _own_reduce
-
-
-_own_reduce: Any = object.__reduce_ex__
-#: What is saved by its name, or has the whole session as an attribute.
-_APART = (type, types.FunctionType, types.ModuleType, functools.partial, BaseException)
-
-
-def _attributes(value: Any) -> Iterable[Any]:
-    """Return the attributes of an object, without asking it."""
-    for part in gc.get_referents(value):
-        if type(part) is dict and len(part) <= _MANY:
-            yield from part.values()
-        else:
-            yield part  # from Python 3.12 on there may be no dict yet
-
-
-_MANY = 256
 #: Small variables of these types cannot be shared.
 _UNSHARED = LEAVES | plain.CALLED
-
-
-#: What cannot change and yet is worth being one object again, from what length on: short texts Python shares by itself.
-_ALIASED: dict[type, int] = {tuple: 1, frozenset: 1, str: 64, bytes: 64}
 
 
 def _worth_another(cause: BaseException) -> bool:

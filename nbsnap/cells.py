@@ -12,7 +12,7 @@ import re
 from collections.abc import Iterable
 
 from .masking import mask_code
-from .sieve import DEFAULT
+from .sieve import Sieve
 
 #: File names that IPython, ipykernel and Python's own prompt give to what is typed.
 _CELL_FILE = re.compile(r"<ipython-input-|ipykernel_\d+[/\\]|<python-input-|<stdin>")
@@ -22,7 +22,8 @@ _OURS = "<nbsnap-cell-"
 class Cells:
     """The cells that the code of one capture came from."""
 
-    def __init__(self) -> None:
+    def __init__(self, sieve: Sieve) -> None:
+        self._sieve = sieve
         self._names: dict[str, str] = {}
         self._texts: dict[str, str] = {}
 
@@ -37,15 +38,15 @@ class Cells:
         entry = linecache.cache.get(file)
         if entry is None or len(entry) != 4:
             return file
-        text = mask_code("".join(entry[2]), DEFAULT)
+        text = "".join(entry[2])
         if file.startswith(_OURS):
-            self._texts[file] = text
+            self._texts[file] = mask_code(text, self._sieve)
             return file
         return self.keep(text) if _CELL_FILE.search(file) else file
 
     def keep(self, text: str) -> str:
         """Keep the text of a cell, with its secrets masked; return the name that it goes by, which is made of that."""
-        text = mask_code(text, DEFAULT)
+        text = mask_code(text, self._sieve)
         name = f"{_OURS}{hashlib.sha256(text.encode('utf-8', 'surrogatepass')).hexdigest()[:16]}>"
         self._texts[name] = text
         return name

@@ -32,6 +32,14 @@ def is_a(value: object, *classes: type) -> bool:
     return issubclass(type(value), classes)
 
 
+def is_changed_meanwhile(error: BaseException) -> bool:
+    """Tell whether a container was changed while it was gone through, by another thread as a rule."""
+    return type(error) is RuntimeError and str(error).endswith(_CHANGED)
+
+
+_CHANGED = ("changed size during iteration", "keys changed during iteration", "mutated during iteration")
+
+
 def type_name(value: object) -> str:
     """Return the name of the type as a report shows it: "list", "sqlite3.Connection", "Point"."""
     return class_name(type(value))

@@ -74,7 +74,7 @@ def explain(
     if (obj is _NOTHING) == (name is None):
         raise NbSnapError("either an object is explained or the variable of a name")
     started = time.perf_counter()
-    names, mine, made = look_at(namespace)
+    names, mine, made = look_at(namespace, secrets)
     if name is not None:
         (name,) = select([name] if name in names else mine, [name])[:1]
         obj = names[name]
@@ -84,7 +84,7 @@ def explain(
     chosen = mine if name is None or name in mine else [*mine, name]
     secret = search({one: names[one] for one in chosen} | extra, secrets, {id(names)})
     withheld = None if include_secrets else secret
-    taken, own = apart(names, chosen, withheld, engine=engine, made=made, beside=extra)
+    taken, own = apart(names, chosen, withheld, engine=engine, made=made, beside=extra, sieve=secrets)
     taken = replace(taken, skips=own + taken.skips)
     return _Explaining(name, obj, names, taken, started, withheld).run()
 
@@ -480,5 +480,6 @@ def _hint(path: str, error: CannotSave, holders: tuple[tuple[str, str], ...], ho
 
 
 def _of_skip(skip: Skip, name: str) -> Culprit:
-    hint = skip.hint or (f"%snapshot --exclude {name} leaves it out" if skip.kind == "skipped" else "")
+    leaves = skip.kind == "skipped" and not skip.secret  # the reason of a secret says what to do
+    hint = skip.hint or (f"%snapshot --exclude {name} leaves it out" if leaves else "")
     return Culprit(skip.path, skip.type, skip.reason, (), (), hint)

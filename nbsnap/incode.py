@@ -32,11 +32,11 @@ def find(code: types.CodeType, sieve: Sieve, within: Callable[[str], Found | Non
 
 def as_text(value: Any) -> str | None:
     """Return a text, or bytes as a text of Latin-1; None for anything else."""
-    cls = type(value)
-    if cls is str:
-        return value  # type: ignore[no-any-return]
-    if cls is bytes or cls is bytearray:
-        return bytes(value[: LONGEST + 1]).decode("latin-1")
+    if type(value) is str:
+        return value
+    for kind in (bytes, bytearray):
+        if is_a(value, kind):  # past the methods of the user's class
+            return kind.__getitem__(value, slice(LONGEST + 1)).decode("latin-1")
     return str.__str__(value) if is_a(value, str) else None
 
 

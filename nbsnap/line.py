@@ -41,27 +41,24 @@ import queue
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
-from typing import NamedTuple, TypeVar
+from collections.abc import Callable, Iterator
+from typing import TypeVar
 
 from nbsnap import pages, seen
-from nbsnap.backends import Sink
+from nbsnap.appending import ALIGNED, Big, Pack, Row, Small
 from nbsnap.digest import PIECE_SIZE, Bytes, digest, quick
 from nbsnap.model import Content
-from nbsnap.packs import ARRAY_PAYS, RAW, STREAM_PAYS, ZSTD, Piece, compress
+from nbsnap.packs import ARRAY_PAYS, RAW, STREAM_PAYS, ZSTD, compress
 from nbsnap.progress import Progress
 from nbsnap.quiet import begin
 
-__all__ = ["ALIGNED", "Line", "Pack", "length_of"]
+__all__ = ["Line"]
 
-PAGE = 4096
-ALIGNED = 1 << 16  # raw pieces from this size on start on a page's edge
 WINDOW = 4 * PIECE_SIZE  # what a thread takes at a time; to write a GB by so much takes 0.37 s of CPU, 0.45 by the MiB
 PIECES = WINDOW // PIECE_SIZE
 SAMPLE = 1 << 16  # so much of a window is compressed to see whether it pays
 SMALLEST = 192  # shorter content is not worth compressing: of 5,000 pickles of 145 bytes, in 15 ms, none got smaller
 BUFFERS = 6
-_ZEROS = bytes(PAGE)
 
 T = TypeVar("T")
 
@@ -84,32 +81,6 @@ def _memory() -> mmap.mmap:
     return memory
 
 
-class _Small(NamedTuple):
-    """A small piece, coded already."""
-
-    id: bytes
-    stored: Bytes
-    raw: int
-    codec: int
-
-
-class _Big(NamedTuple):
-    """A piece of a window."""
-
-    id: bytes
-    start: int  # where in the window's memory
-    stop: int
-    stored: bytes | None  # it compressed, if that pays
-
-
-class _Row(NamedTuple):
-    """The new pieces of a window, on their way to be appended."""
-
-    pieces: list[_Big]
-    memory: memoryview  # of the buffer, or of `bytes`
-    buffer: mmap.mmap
-
-
 class _Task:
     """A big buffer that is being hashed."""
 
@@ -123,84 +94,8 @@ class _Task:
         self.count = len(self.windows)
         self.numbers: Iterator[int] = iter(range(self.count))  # `next` is one step for all threads
         self.arrived = 0
-        self.early: dict[int, _Row | None] = {}  # windows that are done before one in front of them
+        self.early: dict[int, Row | None] = {}  # windows that are done before one in front of them
         self.left: queue.SimpleQueue[None] = queue.SimpleQueue()
-
-
-class Pack:
-    """The pack being written: appends, and remembers where everything went. One thread at a time."""
-
-    def __init__(self, sink: Sink) -> None:
-        self.sink = sink
-        self.end = 0
-        self.pieces: list[Piece] = []
-        self._held = bytearray()  # short things on their way, so that they do not cost a system call each
-
-    def small(self, batch: list[_Small]) -> None:
-        """Append small pieces, tightly."""
-        for id, stored, raw, codec in batch:
-            self.pieces.append(Piece(id, self.end, len(stored), raw, codec))
-            self.bytes(stored)
-
-    def big(self, row: _Row) -> None:
-        """Append the pieces of a window; raw ones that lie one behind the other are written in one go."""
-        begin = end = -1
-        for id, start, stop, stored in row.pieces:
-            size = stop - start
-            if stored is not None:
-                self._run(row.memory, begin, end)
-                begin = end = -1
-                self.pieces.append(Piece(id, self.end, len(stored), size, ZSTD))
-                self.bytes(stored)
-                continue
-            if start != end:
-                self._run(row.memory, begin, end)
-                begin = start
-                if size >= ALIGNED and self.end % PAGE:
-                    self.bytes(_ZEROS[self.end % PAGE :])
-            end = stop
-            self.pieces.append(Piece(id, self.end + start - begin, size, size, RAW))
-        self._run(row.memory, begin, end)
-
-    def copy(self, piece: Piece, stored: Bytes) -> None:
-        """Append a piece of another pack, coded as it is there. What lies in a row there, and comes so, does here."""
-        if _is_aligned(piece) and self.end % PAGE:
-            self.bytes(_ZEROS[self.end % PAGE :])
-        self.pieces.append(piece._replace(offset=self.end))
-        self.bytes(stored)
-
-    def _run(self, memory: memoryview, begin: int, end: int) -> None:
-        if begin < end:
-            self.bytes(memory[begin:end])
-
-    def bytes(self, data: Bytes) -> None:
-        """Append bytes as they are."""
-        if len(data) < ALIGNED:
-            self._held += data
-            if len(self._held) >= PIECE_SIZE:
-                self.flush()
-        else:
-            self.flush()
-            self.sink.write(data)
-        self.end += len(data)
-
-    def flush(self) -> None:
-        """Hand over what is held back."""
-        if self._held:
-            held, self._held = self._held, bytearray()
-            self.sink.write(held)
-
-
-def _is_aligned(piece: Piece) -> bool:
-    return piece.codec == RAW and piece.raw >= ALIGNED
-
-
-def length_of(pieces: Iterable[Piece]) -> int:
-    """Return where the pieces of a pack end into which these are copied."""
-    end = 0
-    for piece in pieces:
-        end += (-end % PAGE if _is_aligned(piece) else 0) + piece.stored
-    return end
 
 
 class Line:
@@ -224,7 +119,7 @@ class Line:
         self._all_stored = all_stored  # the same of many, and much faster; False may be wrong
         self._compressing = compressing
         self._live = seen.anything()  # the last piece was known by its quick hash: the next may be too, so no copy yet
-        self._batch: list[_Small] = []
+        self._batch: list[Small] = []
         self._batched = 0
         self._look = look or pages.Look()
         self._order = threading.Lock()
@@ -232,7 +127,7 @@ class Line:
         self._appenders: set[threading.Thread] = set()  # one, or none yet
         self._ended: queue.SimpleQueue[None] = queue.SimpleQueue()
         self._tasks: queue.SimpleQueue[_Task | None] = queue.SimpleQueue()
-        self._jobs: queue.SimpleQueue[list[_Small] | _Row | None] = queue.SimpleQueue()
+        self._jobs: queue.SimpleQueue[list[Small] | Row | None] = queue.SimpleQueue()
         self._free: queue.SimpleQueue[mmap.mmap] = queue.SimpleQueue()
         self._made = 0
 
@@ -264,7 +159,7 @@ class Line:
         id = digest(raw)
         if id not in self.new and not self._stored(id):
             stored = compress(raw) if self._compressing and len(raw) >= SMALLEST else None
-            small = _Small(id, raw, len(raw), RAW) if stored is None else _Small(id, stored, len(raw), ZSTD)
+            small = Small(id, raw, len(raw), RAW) if stored is None else Small(id, stored, len(raw), ZSTD)
             self._batch.append(small)
             self.new.add(id)
             self._batched += len(small.stored)
@@ -427,10 +322,10 @@ class Line:
                     fresh.setdefault(id, (start, stop))
             pays = bool(fresh) and self._compressing and _pays(window, task.most)
         pieces = [
-            _Big(id, start, stop, compress(memory[start:stop], task.most) if pays else None)
+            Big(id, start, stop, compress(memory[start:stop], task.most) if pays else None)
             for id, (start, stop) in fresh.items()
         ]
-        return self._arrive(task, number, _Row(pieces, memory, buffer) if pieces else None)
+        return self._arrive(task, number, Row(pieces, memory, buffer) if pieces else None)
 
     def _name(self, live: memoryview, copy: memoryview, fixed: bool) -> bytes:
         """Return the id of a piece of memory. If it is new, `copy` holds what it is the id of."""
@@ -453,7 +348,7 @@ class Line:
     def _known(self, id: bytes) -> bool:
         return id in self.new or self._stored(id)
 
-    def _arrive(self, task: _Task, number: int, row: _Row | None) -> bool:
+    def _arrive(self, task: _Task, number: int, row: Row | None) -> bool:
         """Let windows go on in their order: to the appending thread, or nowhere if nothing is new. Rule 2."""
         with self._order:
             task.early[number] = row
@@ -484,13 +379,13 @@ class Line:
         while (job := self._next(self._jobs)) is not None:
             try:
                 if self.error is None:
-                    if isinstance(job, _Row):
+                    if isinstance(job, Row):
                         self.pack.big(job)
                     else:
                         self.pack.small(job)
             except BaseException as error:
                 self.fail(error)
-            if isinstance(job, _Row):
+            if isinstance(job, Row):
                 self._free.put(job.buffer)
             del job
 

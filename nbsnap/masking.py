@@ -19,8 +19,9 @@ import functools
 import re
 from collections.abc import Iterable, Iterator, Sequence
 
+from .called import degree, holds_secrets, may_name, words_of
 from .model import MASK
-from .sieve import Sieve, degree, holds_secrets, may_name, words_of
+from .sieve import Sieve
 
 __all__ = ["is_masked", "mask_cells", "mask_code"]
 
@@ -40,15 +41,22 @@ def mask_cells(
     return tuple((count, mask_code(source, sieve, known)) for count, source in cells)
 
 
-@functools.lru_cache(maxsize=8192)
 def mask_code(source: str, sieve: Sieve, known: tuple[str, ...] = ()) -> str:
     """Return the text of a cell with its secrets masked; `known` are values that are secrets."""
+    masked = _mask_code(source, sieve)
+    return sieve.mask(masked, known) if known else masked
+
+
+@functools.lru_cache(maxsize=8192)
+def _mask_code(source: str, sieve: Sieve) -> str:
     if sieve.names or "-u" in source or may_name(source):
         source = _mask_named(source, sieve)
-    return sieve.mask(source, known)
+    return sieve.mask(source)
 
 
 def _mask_named(source: str, sieve: Sieve) -> str:
+    if "\r" in source.replace("\r\n", "\n"):  # a line ends there for Python, too
+        return _mask_shell(source, sieve)
     lines = source.split("\n")
     first = next((line for line in lines if line.strip()), "")
     if first.startswith("%%") and first[2:].split(" ")[0].strip() not in _PYTHON_MAGICS:
@@ -244,7 +252,7 @@ class _Finder(ast.NodeVisitor):
                 masked = mask_code(text, self.sieve)
             else:
                 line = f"%{magic} {text}" if magic in ("env", "set_env") else text
-                masked = _mask_shell(line, self.sieve)[len(line) - len(text) :]
+                masked = _mask_shell(_mask_env(line, self.sieve), self.sieve)[len(line) - len(text) :]
             if masked != text:
                 self.mask(argument, repr(masked))
 
@@ -344,15 +352,21 @@ _PAIR = re.compile(
 _USER = re.compile(r"(?<=\s)(?:-u|--user)[ =]+[\"']?[^\s:\"']+:(?P<value>[^\s\"']+)")
 
 
-_ENV = re.compile(r"(?P<before>\s*%(?:set_)?env\s+(?P<name>\w+)(?:=|[ ]+))(?P<value>.*)", re.DOTALL)
+_ENV = re.compile(r"(?P<before>\s*%(?:set_)?env\s+(?P<name>\w+)(?:=|[ ]+))(?P<value>.+)", re.DOTALL)
+
+
+def _mask_env(text: str, sieve: Sieve) -> str:
+    """Mask the value of a `%env` of a secret's name: all that stands behind it."""
+    if (match := _ENV.fullmatch(text)) is None:
+        return text
+    name = match["name"] if sieve.allows(match["name"]) or not degree(match["name"]) else "password"
+    return match["before"] + MASK if sieve.by_name(name, match["value"]) else text
 
 
 def _mask_shell(text: str, sieve: Sieve) -> str:
     """Mask what stands behind the name of a secret in a text that is no Python."""
     text = sieve.mask(text)
-    if (match := _ENV.fullmatch(text)) is not None:
-        name = match["name"] if sieve.allows(match["name"]) or not degree(match["name"]) else "password"
-        return match["before"] + MASK if sieve.by_name(name, match["value"]) else text
+    text = "\n".join([_mask_env(line, sieve) for line in text.split("\n")])
     out, at = [], 0
     while (match := _PAIR.search(text, at)) is not None:
         name, value = match["name"].lstrip("-"), match["value"]

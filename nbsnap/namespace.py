@@ -10,6 +10,7 @@ from __future__ import annotations
 import difflib
 import fnmatch
 import re
+import unicodedata
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
@@ -105,20 +106,27 @@ def wanted(
 def _matches(names: Sequence[str], patterns: Iterable[str]) -> set[str]:
     known = set(names)
     found: set[str] = set()
-    for pattern in patterns:
-        if pattern in known:
-            found.add(pattern)
-            continue
-        hits = [name for name in names if fnmatch.fnmatchcase(name, pattern)] if re.search(r"[*?\[]", pattern) else []
-        if not hits:
-            raise VariableNotFound(unknown(pattern, names))
-        found.update(hits)
+    for given in patterns:
+        for pattern in _spellings(given):
+            globbed = pattern not in known and re.search(r"[*?\[]", pattern) is not None
+            hits = {name for name in names if fnmatch.fnmatchcase(name, pattern)} if globbed else known & {pattern}
+            if hits:
+                found |= hits
+                break
+        else:
+            raise VariableNotFound(unknown(given, names))
     return found
+
+
+def _spellings(name: str) -> tuple[str, ...]:
+    """Return a name as it was given, and as Python takes it: `é` may be typed as two characters, and is one."""
+    return (name,) if name.isascii() else tuple(dict.fromkeys((name, unicodedata.normalize("NFKC", name))))
 
 
 def matches_any(name: str, patterns: Iterable[str]) -> bool:
     """Tell whether a name is, or is matched by, one of the patterns."""
-    return any(name == pattern or fnmatch.fnmatchcase(name, pattern) for pattern in patterns)
+    spelled = (spelling for pattern in patterns for spelling in _spellings(pattern))
+    return any(name == pattern or fnmatch.fnmatchcase(name, pattern) for pattern in spelled)
 
 
 def unknown(name: str, names: Sequence[str]) -> str:

@@ -5,8 +5,9 @@ last, but as if the store had all of it already. So it takes as long as a second
 
 from __future__ import annotations
 
+from nbsnap.appending import Pack
 from nbsnap.digest import Bytes
-from nbsnap.line import Line, Pack
+from nbsnap.line import Line
 from nbsnap.model import Content
 from nbsnap.progress import Progress
 

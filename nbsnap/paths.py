@@ -163,21 +163,41 @@ _OWN = (types.FunctionType, types.MethodType, types.MappingProxyType, *VIEWS)
 
 def attributes(value: object) -> Iterator[tuple[str, object]]:
     """Yield the attributes of an object, those in slots too, without asking it."""
-    try:
-        names = object.__getattribute__(value, "__dict__")
-    except AttributeError:
-        names = None
+    names = _own_names(value)
     if type(names) is dict:
         yield from ((key, child) for key, child in list(names.items()) if type(key) is str)
-    for base in type(value).__mro__:
+    for base in _bases(type(value)):
         if not made_in_python(base):  # the slots of built-in types are not the user's
             continue
-        for key, slot in vars(base).items():
+        for key, slot in list(_held_by_class(base).items()):
             if type(slot) is types.MemberDescriptorType:
                 try:
                     yield key, slot.__get__(value, base)
                 except (AttributeError, TypeError):
                     continue
+
+
+_bases: Any = type.__dict__["__mro__"].__get__
+_held_by_class: Any = type.__dict__["__dict__"].__get__
+
+
+def _own_names(value: object) -> object:
+    """Return the dict of an object, past what its class may have put in the place of `__dict__`."""
+    cls = type(value)
+    replaced = False
+    for base in _bases(cls):
+        slot = _held_by_class(base).get("__dict__")
+        if type(slot) in (types.GetSetDescriptorType, types.MemberDescriptorType):  # the latter in C only
+            try:
+                return slot.__get__(value, cls)
+            except (AttributeError, TypeError):
+                return None
+        replaced = replaced or slot is not None
+    if not replaced or type(cls) is not type or not cls.__dictoffset__:
+        return None
+    if any("__slots__" in _held_by_class(base) or "__slotnames__" in _held_by_class(base) for base in _bases(cls)):
+        return None  # these would be asked for
+    return object.__getstate__(value)
 
 
 def _is_object_array(value: Any) -> bool:

@@ -40,6 +40,7 @@ from typing import Any
 import cloudpickle
 
 from . import flat
+from .describe import is_changed_meanwhile
 from .errors import CannotSave
 from .memory import Memory
 from .ordering import Unordered, ordered
@@ -369,12 +370,6 @@ def reason(error: BaseException) -> str:
     return f"{type(error).__name__}: {text}" if text else type(error).__name__
 
 
-def is_changed_meanwhile(error: BaseException) -> bool:
-    """Tell whether a container was changed while it was gone through, by another thread as a rule."""
-    return type(error) is RuntimeError and str(error).endswith(_CHANGED)
-
-
-_CHANGED = ("changed size during iteration", "keys changed during iteration", "mutated during iteration")
 #: What compiled classes say that have no way of being pickled.
 _CYTHON = ("no default __reduce__ due to non-trivial __cinit__", "cannot be converted to a Python object for pickling")
 

@@ -30,9 +30,10 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from . import beside
+from .called import names_secret
 from .describe import module_of, type_name
 from .model import TABLE, Preview
-from .sieve import DEFAULT, Sieve, names_secret
+from .sieve import DEFAULT, Sieve
 from .taken import Taken
 from .thumbnail import figure_of, thumbnail
 

@@ -20,10 +20,10 @@ from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
+from nbsnap.appending import Pack, length_of
 from nbsnap.backends import Hold, anew, announce, sentence
 from nbsnap.errors import DamageError, SnapshotNotFound, StoreError
 from nbsnap.keep import Rules, protected, staying, too_many
-from nbsnap.line import Pack, length_of
 from nbsnap.model import Head
 from nbsnap.packs import Index, Piece, index_length
 from nbsnap.records import Kept

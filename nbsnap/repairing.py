@@ -29,10 +29,10 @@ from typing import NamedTuple
 import zstandard
 
 from nbsnap import manifest
+from nbsnap.appending import PAGE, Pack
 from nbsnap.backends import Backend, anew, sentence, write_whole
 from nbsnap.digest import PIECE_SIZE, digest
 from nbsnap.errors import DamageError, SnapshotNotFound, StoreError, StoreVersionError
-from nbsnap.line import Pack
 from nbsnap.maintenance import Users, users_of
 from nbsnap.model import Snapshot
 from nbsnap.packs import RAW, ZSTD, Index, Piece, decompress
@@ -60,7 +60,6 @@ __all__ = ["DAMAGED", "opened", "repair"]
 
 DAMAGED = "damaged"
 _MAGIC = b"\x28\xb5\x2f\xfd"  # how a zstd frame begins
-_PAGE = 4096
 _WINDOW = 2 * PIECE_SIZE
 
 
@@ -193,7 +192,7 @@ class _Repair:
         """Copy an altered record to where nobody takes it for a snapshot."""
         head = self.store.head_or_stub(entry)
         long = self.backend.size(entry.file) > manifest.MAX_FILE  # that was never a record
-        name = self._copied(entry, self.backend.read(entry.file, 0, _PAGE if long else manifest.MAX_FILE))
+        name = self._copied(entry, self.backend.read(entry.file, 0, PAGE if long else manifest.MAX_FILE))
         self.aside.append(self.backend.describe(name))
         self.gone.append(Lost(entry.id, head.name, head.notebook, (), whole=True))
 
@@ -289,7 +288,7 @@ class _Repair:
                     yield piece
                 at += piece.stored
                 continue
-            page = (at // _PAGE + 1) * _PAGE
+            page = (at // PAGE + 1) * PAGE
             frame = window.find(_MAGIC, at - start + 1, page - start)
             at = start + frame if frame >= 0 else page
 

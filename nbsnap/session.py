@@ -7,7 +7,6 @@ A snapshot only reads the namespace. A restore changes it through a journal: wha
 from __future__ import annotations
 
 import contextlib
-import os
 import sys
 import time
 from collections import deque
@@ -18,7 +17,6 @@ from typing import Any, Literal
 from . import background as jobs
 from . import beside as state
 from . import (
-    calls,
     cells,
     fleeting,
     host,
@@ -33,36 +31,25 @@ from . import (
     wording,
 )
 from .backends import MemoryBackend
-from .errors import MemoryShort, NbSnapError, NothingNew, SnapshotNotFound, StoreNotFound, StrictError, TrustError
+from .errors import MemoryShort, NbSnapError, NothingNew, StrictError
 from .folder import FolderBackend
 from .keep import AUTOMATIC, Rules
-from .masking import is_masked, mask_cells
-from .model import (
-    MASK,
-    NOTHING_RUN,
-    Head,
-    RerunReport,
-    RestoreReport,
-    Snapshot,
-    SnapshotReport,
-    Step,
-    VerifyReport,
-)
+from .masking import mask_cells
+from .model import Head, RestoreReport, Snapshot, SnapshotReport, VerifyReport
 from .namespace import Journal, matches_any, user_names
+from .opening import Place, checked, opened_store, store_place
 from .pages import Look
 from .places import open_backend
 from .preview import of_taken
 from .progress import Progress
 from .quiet import unhurried, uninterrupted
 from .rebuild import Rebuilt, rebuild
-from .remake import plan
+from .refilling import refill
 from .seen import learn, mark, since
 from .sieve import DEFAULT, Sieve
 from .store import Store
 from .taken import Taken
 from .taking import parts_of, patterns, selected, session_names, take, without
-
-Place = str | os.PathLike[str] | Store | None
 
 
 @contextlib.contextmanager
@@ -256,7 +243,7 @@ def left_behind(report: SnapshotReport) -> Head | None:
 
     None too where that cannot be told.
     """
-    if _came_back:
+    if came_back:
         return None
     try:
         with Store.open(report.store) as opened:
@@ -268,7 +255,7 @@ def left_behind(report: SnapshotReport) -> Head | None:
 
 
 #: The ids of the snapshots from which something was restored in this process, the last one last.
-_came_back: list[str] = []
+came_back: list[str] = []
 
 
 def _latest(opened: Store, book: str) -> Snapshot | None:
@@ -309,7 +296,7 @@ def verify(
     _check_folder(place)
     with opened_store(place, create=False, reading=book) as opened:
         record, where = opened.find(snapshot, book), opened.place
-        _checked(record, opened, trust)
+        checked(record, opened, trust)
     return verifying.in_fresh_process(record, where, None, engine, verify_timeout)
 
 
@@ -486,7 +473,7 @@ def restore(
                 notes=said,
             )  # fmt: skip
             return replace(report, trust=trusted)
-        trusted = _checked(record, opened, trust)
+        trusted = checked(record, opened, trust)
         loading = [*wanted, *(state.name_of(entry) for entry in entries)]
         progress.begin("loading", _size(record, loading, streams=True))
         opened.progress = progress
@@ -494,6 +481,7 @@ def restore(
         source.expect(record, loading)
         journal, order, made = Journal(names), list(names), provenance.known()
         turn = state.Turn(record.head.id, reload_extensions=reload_extensions, in_session=host.is_session(names))
+        former = {skip.name: names[skip.name] for skip in not_saved if skip.secret and skip.name in names}
         try:
             state.begin({state.part_of(entry) for entry in entries}, turn)
             early, late = _stages(entries)
@@ -511,6 +499,8 @@ def restore(
                 known=known,
                 progress=progress,
             )
+            filled = refill(not_saved, former, built.values)
+            not_saved = tuple(skip for skip in not_saved if skip not in filled)
             progress.what = "putting back what lies beside the variables"
             classes = living.remember(record, built.classes)
             turn.undoing.append(lambda: living.exchange(classes))
@@ -523,6 +513,8 @@ def restore(
             turn.restored = {name: built.values[name] for name in here}
             state.put(parts, _entries(built, turn), turn)
             notes += (*_remarks(first), *_remarks(built), *turn.notes, *_parted(record, set(here), names))
+            if filled:
+                notes += (f"{wording.listed([skip.path for skip in filled])}: a secret, kept from the session",)
             report = reports.restored(
                 record, opened.place, here, failed, not_saved, others, exact, started, notes=notes, beside=turn.done
             )
@@ -531,7 +523,7 @@ def restore(
             if (seen := host.look(names)).hidden is not None:
                 provenance.restored(report.restored, seen.code)
             later.verify(opened.pieces, source.unverified, _tell_damage)
-            _came_back.append(record.head.id)
+            came_back.append(record.head.id)
             return undoing.keep(names, report, journal, turn, order, classes, made, partly=bool(only or exclude))
         except BaseException:
             with uninterrupted():
@@ -569,99 +561,10 @@ def undo(
 def _take_back(names: dict[str, Any], only: tuple[str, ...], exclude: tuple[str, ...], dry_run: bool) -> RestoreReport:
     report = undoing.undo(names, only=only, exclude=exclude, dry_run=dry_run)
     if report.undo == "redone" and not dry_run:
-        _came_back.append(report.id)
-    elif report.id in _came_back and not (dry_run or only or exclude):
-        _came_back.remove(report.id)
+        came_back.append(report.id)
+    elif report.id in came_back and not (dry_run or only or exclude):
+        came_back.remove(report.id)
     return report
-
-
-def rerun(
-    wanted: Iterable[str],
-    snapshot: str = "",
-    namespace: dict[str, Any] | None = None,
-    *,
-    dry_run: bool = False,
-    store: Place = None,
-    notebook: str | None = None,
-    show: Callable[[Step], None] | None = None,
-    run: Callable[[str], str] | None = None,
-    python: Callable[[str], str] = str,
-    trust: bool = False,
-) -> RerunReport:
-    """Make variables again that a snapshot does not hold, by running the statements of the cells that had made them.
-
-    **This runs code that the snapshot holds.** What it is, `dry_run` tells.
-
-    Args:
-        wanted: their names, which are names of the session.
-        snapshot: of which the cells are; by default the last one that was restored here, or the latest.
-        namespace: the dict to run them in; the session's own by default.
-        dry_run: say what would be run, and run nothing.
-        store, notebook: as for `snapshot`.
-        show: called with each step before it is run.
-        run: runs Python source in the namespace, and returns what went wrong, or "".
-        python: makes Python of the text of a cell, in which magics may stand.
-        trust: as for `restore`; a dry run needs none.
-
-    Raises:
-        SnapshotNotFound: there is no such snapshot.
-        TrustError: this user did not make it, as far as can be told.
-        NbSnapError: it knows no cells, as it was not taken in IPython.
-    """
-    started = time.perf_counter()
-    names = session_names(namespace)
-    book = notebook or host.default_notebook()
-    place, _ = store_place(store, reading=True)
-    with opened_store(place, create=False, reading=book) as opened:
-        record = opened.find(snapshot or (_came_back[-1] if _came_back else "latest"), book)
-        if not dry_run:
-            _checked(record, opened, trust)
-    if not record.history:
-        raise NbSnapError("the snapshot knows no cells: it was not taken in IPython")
-    wanted = patterns(wanted)
-    there = {name for name in names if name not in wanted}
-    found = plan([(count, python(text)) for count, text in record.history], wanted, there)
-    failed = _why_not(found.steps)
-    made: list[str] = []
-    for step in () if dry_run or failed else found.steps:
-        if show is not None:
-            show(step)
-        kept = {name: names[name] for name in step.rebinds if name in names}
-        failed = (run or (lambda code: _run(code, names)))(step.code)
-        names.update(kept)
-        made += [name for name in step.makes if name in names]
-        if failed:
-            break
-    return RerunReport(
-        id=record.head.id,
-        name=record.head.name,
-        time=record.head.time,
-        steps=found.steps,
-        made=tuple(dict.fromkeys(made)),
-        unknown=found.unknown,
-        failed=failed,
-        seconds=time.perf_counter() - started,
-        dry_run=dry_run,
-    )
-
-
-def _why_not(steps: Iterable[Step]) -> str:
-    """Return why steps cannot be run again: a secret stood in one, and was masked. Then none is run."""
-    masked = next((step for step in steps if is_masked(step.code)), None)
-    if masked is None:
-        return ""
-    return (
-        f"{NOTHING_RUN}: a secret that stood in In [{masked.cell}] was not kept, {MASK} stands in its place;"
-        f" make {wording.listed(masked.makes)} by hand, then rerun the rest"
-    )
-
-
-def _run(code: str, names: dict[str, Any]) -> str:
-    try:
-        exec(compile(code, "<rerun>", "exec"), names)
-    except (Exception, SystemExit) as error:
-        return f"{type(error).__name__}: {error}"
-    return ""
 
 
 def is_here(snapshot: str, *, store: Place = None, notebook: str | None = None) -> bool:
@@ -670,17 +573,19 @@ def is_here(snapshot: str, *, store: Place = None, notebook: str | None = None) 
     place, _ = store_place(store, reading=True)
     with opened_store(place, create=False, reading=book) as opened:
         head = opened.find(snapshot, book).head
-    return head.id in _came_back or head.session == host.SESSION
+    return head.id in came_back or head.session == host.SESSION
 
 
 # --- the namespace ----------------------------------------------------------------------------------------------------
 
 
-def look_at(namespace: dict[str, Any] | None) -> tuple[dict[str, Any], list[str], dict[str, tuple[int, str]]]:
+def look_at(
+    namespace: dict[str, Any] | None, sieve: Sieve = DEFAULT
+) -> tuple[dict[str, Any], list[str], dict[str, tuple[int, str]]]:
     """Return a namespace, by default the session's, with the names of its variables and the cells that bound them."""
     names = session_names(namespace)
     seen = host.look(names)
-    made = provenance.binders(mask_cells(seen.code, DEFAULT)) if seen.hidden is not None else {}
+    made = provenance.binders(mask_cells(seen.code, sieve)) if seen.hidden is not None else {}
     return names, user_names(names, seen.hidden)[0], made
 
 
@@ -748,34 +653,9 @@ def _others(
 # --- the store --------------------------------------------------------------------------------------------------------
 
 
-def store_place(given: Place, *, reading: bool = False) -> tuple[str | os.PathLike[str] | Store, tuple[str, ...]]:
-    return (given, ()) if given is not None else host.default_store(reading=reading)
-
-
-@contextlib.contextmanager
-def opened_store(place: str | os.PathLike[str] | Store, *, create: bool, reading: str = "") -> Iterator[Store]:
-    if isinstance(place, Store):
-        yield place
-        return
-    try:
-        opened = Store.open(place, create=create)
-    except StoreNotFound as error:
-        raise SnapshotNotFound(f"no snapshot of {reading} in {place} yet: %snapshot makes one") from error
-    with opened:
-        yield opened
-
-
-def _checked(record: Snapshot, opened: Store, given: bool) -> str:
-    """Return who has made a snapshot that is about to be loaded; TrustError tells what is in it."""
-    try:
-        return trusting.check(record, given=given, stranger=opened.stranger())
-    except TrustError as error:
-        error.refers = calls.summary(calls.read(record, opened.read))
-        raise
-
-
-def _check_folder(place: str | os.PathLike[str] | Store) -> None:
-    if isinstance(place.backend if isinstance(place, Store) else open_backend(place), MemoryBackend):
+def _check_folder(place: Place) -> None:
+    backend = place.backend if isinstance(place, Store) else open_backend(place or "")
+    if isinstance(backend, MemoryBackend):
         raise NbSnapError("what is in memory cannot be verified by another process")
 
 

@@ -6,9 +6,7 @@ and what else stands in a manifest. It knows texts only; nothing is imported for
 **By the text alone** (`KINDS`): keys that their makers gave a prefix of their own, private keys, JSON web tokens, URLs
 with a password, headers of HTTP. These are told wherever they stand in a text.
 
-**By name and text together.** A name is taken as its words: `OPENAI_API_KEY`, `apiKey` and `api-key` end in the words
-"api key". What counts are the last words, so a `token_count`, a `password_hasher`, a `secret_santa` and a `tokenizer`
-are none; words like `old`, `prod` or a number may follow. There are two degrees:
+**By name and text together.** What a name says is told by `called`, in two degrees:
 
 - *strong* names (password, api_key, client_secret, …) make a secret of every text, but for one that is only a stand-in
   (`""`, `"changeme"`, `"${TOKEN}"`, `"<your key>"`, `"****"`);
@@ -22,18 +20,22 @@ from __future__ import annotations
 
 import functools
 import re
-from collections.abc import Iterable, Set
+from collections.abc import Iterable, Iterator, Set
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import NamedTuple
 
+from .called import degree, degree_of_path, meant_in
+from .digest import quick
 from .errors import NbSnapError
 from .model import MASK
 
-__all__ = ["DEFAULT", "KINDS", "MASK", "NAMED", "SHOWN_NAMES", "Found", "Sieve", "names_secret"]
+__all__ = ["DEFAULT", "HOLDS_KNOWN", "KINDS", "KNOWN", "LONGEST", "NAMED", "UNSEARCHED", "Found", "Sieve"]
 
 #: The kind of what is told by its name.
 NAMED = "named-secret"
+#: The kind of what could not be looked at, and is left out for that.
+UNSEARCHED = "not-searched"
 LONGEST = 65_536  # characters of a text that is looked through
 
 
@@ -45,6 +47,8 @@ class Kind(NamedTuple):
     pattern: str  # where it has a group, the group is the secret, and the rest may be shown
     signs: tuple[str, ...]  # one of these stands in each such text
 
+
+_GITLAB = ("pat", "ptt", "oas", "rt", "cbt", "dt", "ft", "soat", "imt", "agent")
 
 #: All that is known by its text.
 KINDS: tuple[Kind, ...] = (
@@ -58,7 +62,8 @@ KINDS: tuple[Kind, ...] = (
     Kind("api-key", "an API key", r"\bsk-or-v1-[0-9a-f]{32,}", ("sk-or-v1-",)),
     Kind("github-token", "a GitHub token", r"\bgh[pousr]_[0-9A-Za-z]{36,}|\bgithub_pat_\w{36,}",
          ("ghp_", "gho_", "ghu_", "ghs_", "ghr_", "github_pat_")),
-    Kind("gitlab-token", "a GitLab token", r"\bgl(?:pat|ptt|oas|rt|cbt|dt|ft|soat|imt|agent)-[\w-]{20,}", ("gl",)),
+    Kind("gitlab-token", "a GitLab token", rf"\bgl(?:{'|'.join(_GITLAB)})-[\w-]{{20,}}",
+         tuple(f"gl{name}-" for name in _GITLAB)),
     Kind("aws-key", "an AWS key", r"\b(?:AKIA|ASIA|ABIA|ACCA)[A-Z2-7]{16}\b", ("AKIA", "ASIA", "ABIA", "ACCA")),
     Kind("google-key", "a Google key", r"\bAIza[\w-]{35}|\bGOCSPX-[\w-]{28}|\bya29\.[\w-]{20,}",
          ("AIza", "GOCSPX-", "ya29.")),
@@ -92,217 +97,6 @@ _WORD_LENGTH = 15
 _EXAMPLES = frozenset({"AKIAIOSFODNN7EXAMPLE", "ASIAIOSFODNN7EXAMPLE", "AKIAI44QH8DHBEXAMPLE"})
 
 
-# ---- names -----------------------------------------------------------------------------------------------------------
-
-_STRONG = frozenset(
-    [
-        "password",
-        "passwd",
-        "passphrase",
-        "passcode",
-        "pwd",
-        "passwort",
-        "apikey",
-        "apitoken",
-        "authtoken",
-        "accesstoken",
-        "refreshtoken",
-        "accesskey",
-        "secretkey",
-        "privatekey",
-        "clientsecret",
-        "api_key",
-        "api_token",
-        "api_secret",
-        "secret_key",
-        "secret_access_key",
-        "access_key",
-        "private_key",
-        "access_token",
-        "refresh_token",
-        "auth_token",
-        "bearer_token",
-        "session_token",
-        "id_token",
-        "oauth_token",
-        "bot_token",
-        "sas_token",
-        "personal_access_token",
-        "client_secret",
-        "app_secret",
-        "app_key",
-        "consumer_secret",
-        "consumer_key",
-        "shared_secret",
-        "webhook_secret",
-        "signing_key",
-        "encryption_key",
-        "master_key",
-        "account_key",
-        "storage_key",
-        "subscription_key",
-        "service_key",
-        "connection_string",
-        "auth_key",
-        "jwt_secret",
-        "token_secret",
-        "oauth_secret",
-        "hf_token",
-        "gh_token",
-        "github_token",
-        "gitlab_token",
-        "slack_token",
-        "huggingface_token",
-        "openai_token",
-        "authorization",
-        "set_cookie",
-        "db_pass",
-        "user_pass",
-        "smtp_pass",
-        "mysql_pwd",
-        "license_key",
-    ]
-)
-#: Tokens that tell which thing or which page is meant, and open nothing; Dask gives one to each of its objects.
-_TELLING = frozenset(
-    f"{word}_token"
-    for word in ("determ", "deterministic", "dask", "page", "next", "continuation", "cursor", "sync", "cancel", "eos",
-                 "bos", "pad", "unk", "sep", "cls", "mask")
-)  # fmt: skip
-_WEAK = frozenset(
-    [
-        "token",
-        "secret",
-        "auth",
-        "jwt",
-        "cookie",
-        "credential",
-        "pass",
-        "otp",
-        "session_key",
-        "key_secret",
-        "aws_key",
-        "azure_key",
-        "gcp_key",
-        "google_key",
-        "openai_key",
-        "anthropic_key",
-        "github_key",
-        "hf_key",
-        "stripe_key",
-        "slack_key",
-        "twilio_key",
-        "sendgrid_key",
-        "mapbox_key",
-        "tavily_key",
-        "pinecone_key",
-        "cohere_key",
-        "groq_key",
-        "mistral_key",
-        "kaggle_key",
-        "wandb_key",
-        "comet_key",
-        "deepl_key",
-        "serp_key",
-        "ssh_key",
-        "gpg_key",
-        "fernet_key",
-        "secret_id",
-        "webhook_url",
-    ]
-)
-#: May follow the words that count.
-_AFTER = frozenset(
-    [
-        "value",
-        "text",
-        "str",
-        "string",
-        "raw",
-        "plain",
-        "old",
-        "new",
-        "prod",
-        "production",
-        "dev",
-        "test",
-        "staging",
-        "default",
-        "main",
-        "env",
-        "b64",
-        "hex",
-        "bytes",
-    ]
-)
-_WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
-#: One of these stands in every name that means something here: asked first, of many names at once.
-_HINTS = ("pass", "pwd", "secret", "token", "key", "auth", "cred", "cookie", "jwt", "otp", "connection", "webhook")
-
-
-def words_of(name: str) -> tuple[str, ...]:
-    """Return the words of a name, in small letters: `OPENAI_API_KEY2` is openai, api, key, 2."""
-    return tuple(word.lower() for word in _WORD.findall(name))
-
-
-@functools.lru_cache(maxsize=16_384)
-def degree(name: str) -> str:
-    """Return what a name says: "strong", "weak", or "" for nothing. A plural says the same."""
-    if len(name) > 120:
-        return ""
-    words = list(words_of(name))
-    while words:
-        found = _meaning(words)
-        if found or not (words[-1] in _AFTER or words[-1].isdigit()):
-            return found
-        words.pop()
-    return ""
-
-
-def _meaning(words: list[str]) -> str:
-    """Return what the last of some words say."""
-    last = words[-1]
-    if last.endswith("s") and last[:-1] in _PLURALS:
-        words = [*words[:-1], last[:-1]]
-    if "_".join(words[-2:]) in _TELLING:
-        return ""
-    for table, found in ((_STRONG, "strong"), (_WEAK, "weak")):
-        if any("_".join(words[-number:]) in table for number in (1, 2, 3) if number <= len(words)):
-            return found
-    return ""
-
-
-def holds_secrets(name: str) -> bool:
-    """Tell whether texts that look drawn by lot are secrets for standing in what goes by a name.
-
-    Tokens are words as a rule, where there are several.
-    """
-    return degree(name) == "strong" or words_of(name)[-1:] in _HOLDERS
-
-
-_HOLDERS = (("secret",), ("secrets",), ("credential",), ("credentials",), ("auth",))
-_PLURALS = {word for name in _STRONG | _WEAK for word in name.split("_")}
-
-
-def may_name(text: str) -> bool:
-    """Tell whether a text has a name in it that may say anything."""
-    text = text.lower()
-    return any(hint in text for hint in _HINTS)
-
-
-#: Nothing is shown of what goes by such names, whatever it is: a column of tokens may be one of words.
-SHOWN_NAMES = re.compile(
-    r"passw(?:or)?d|passphrase|passcode|pwd|secret|token|api[_-]?key|access[_-]?key|credential|private[_-]?key|cookie"
-    r"|auth(?!ors?(?![a-z]))",
-    re.IGNORECASE,
-)
-
-
-def names_secret(name: str) -> bool:
-    """Tell whether nothing should be shown of what goes by a name."""
-    return SHOWN_NAMES.search(name) is not None or degree(name) == "strong"
-
-
 # ---- texts -----------------------------------------------------------------------------------------------------------
 
 _STAND_IN = re.compile(
@@ -320,7 +114,10 @@ _DRAWN = re.compile(r"[\x21-\x7e]{8,4096}")
 
 
 def _is_stand_in(text: str) -> bool:
-    return len(text) < 3 or _STAND_IN.fullmatch(text) is not None or MASK in text
+    return len(text) < 3 or MASK in text or (len(text) <= _LONGEST_STAND_IN and _STAND_IN.fullmatch(text) is not None)
+
+
+_LONGEST_STAND_IN = 256  # characters; the pattern takes the square of their number
 
 
 def _is_drawn(text: str) -> bool:
@@ -344,10 +141,15 @@ class Found(NamedTuple):
     @property
     def reason(self) -> str:
         """The line about it."""
+        if self.kind == UNSEARCHED:
+            return f"could not be looked through for secrets ({self.words}); --include-secrets saves it"
         return f"looks like a secret ({self.words}); --include-secrets saves it"
 
 
 BY_NAME = "by its name"
+#: What holds the value of another secret: to be told apart, or not.
+KNOWN = Found("known-secret", "the value of another one", "")
+HOLDS_KNOWN = Found("known-secret", "holds the value of another one", "")
 
 
 @dataclass(frozen=True)
@@ -383,7 +185,7 @@ class Sieve:
 
     def meant(self, names: Iterable[str]) -> Set[str]:
         """Return those of many names that are of secrets, whatever they hold."""
-        found = _meant("\n".join(names))
+        found = meant_in("\n".join(names))
         return found.union(name for name in names if self.is_named(name)) if self.names else found
 
     def by_name(self, name: str, text: str) -> Found | None:
@@ -417,21 +219,14 @@ class Sieve:
             return None
         return next((found for found, _ in self._all(text)), None)
 
-    def judge(self, name: str, text: str) -> Found | None:
-        """Judge a text by itself and by its name."""
-        if self.allows(name):
-            return None
-        return self.in_text(text) or self.by_name(name, text)
-
     def mask(self, text: str, known: Iterable[str] = ()) -> str:
         """Return a text with the secrets in it masked: those known by their kind, and the `known` ones."""
-        if self.may_hold(text):
-            spots = sorted(span for _, span in self._all(text))
-            for start, end in reversed(_apart(spots)):
-                text = text[:start] + MASK + _lines(text[start:end]) + text[end:]
+        spots = [span for _, span in self._all(text)] if self.may_hold(text) else []
         for one in known:
             if one in text:
-                text = text.replace(one, MASK + _lines(one))
+                spots += _places(one, text)
+        for start, end in reversed(_apart(sorted(spots))):
+            text = text[:start] + MASK + _lines(text[start:end]) + text[end:]
         return text
 
     def _all(self, text: str) -> list[tuple[Found, tuple[int, int]]]:
@@ -441,14 +236,17 @@ class Sieve:
                 continue
             for match in pattern.finditer(text):
                 group = 1 if pattern.groups and match[1] is not None else 0
-                if match[group] and match[group] not in _EXAMPLES and _STAND_IN.fullmatch(match[group]) is None:
+                if match[group] not in _EXAMPLES and not _is_stand_in(match[group]):
                     found.append((Found(kind, words, match[group]), match.span(group)))
         return found
 
 
-def degree_of_path(name: str) -> bool:
-    """Tell whether a strong name is one of files and folders, too: `pwd`, `private_key`."""
-    return words_of(name)[-1:] in (("pwd",), ("key",))
+def _places(one: str, text: str) -> Iterator[tuple[int, int]]:
+    """Yield where a text stands in another, also where it overlaps itself."""
+    at = text.find(one)
+    while at >= 0:
+        yield at, at + len(one)
+        at = text.find(one, at + 1)
 
 
 def _lines(text: str) -> str:
@@ -477,9 +275,7 @@ def _compiled(
     """Return the signs, the patterns of the settings, and all patterns with their kinds."""
     own = [re.compile(value) for value in values]
     kinds = [kind for kind in KINDS if kind.name not in allowed]
-    signs = sorted({sign for kind in kinds for sign in kind.signs} - {"gl"})
-    if any(kind.name == "gitlab-token" for kind in kinds):
-        signs += [f"gl{name}-" for name in ["pat", "ptt", "oas", "rt", "cbt", "dt", "ft", "soat", "imt", "agent"]]
+    signs = sorted({sign for kind in kinds for sign in kind.signs})
     patterns: _Patterns = [("custom-secret", "by a pattern of the settings", pattern, ()) for pattern in own]
     patterns += [(kind.name, kind.words, re.compile(kind.pattern), kind.signs) for kind in kinds]
     return re.compile("|".join(map(re.escape, signs)) or r"(?!)"), own, patterns
@@ -491,27 +287,21 @@ DEFAULT = Sieve()
 # ---- many at once: most are those of the snapshot before -------------------------------------------------------------
 
 
-@functools.lru_cache(maxsize=256)
-def _meant(names: str) -> frozenset[str]:
-    """Return which of the names in these lines mean something."""
-    small = names.lower()
-    if len(small) != len(names):  # there are letters of which the small ones are two
-        return frozenset(filter(degree, names.split("\n")))
-    found = set()
-    for hint in _HINTS:
-        at = small.find(hint)
-        while at >= 0:
-            end = names.find("\n", at)
-            end = len(names) if end < 0 else end
-            name = names[names.rfind("\n", 0, at) + 1 : end]
-            if degree(name):
-                found.add(name)
-            at = small.find(hint, end)
-    return frozenset(found)
-
-
-@functools.lru_cache(maxsize=512)
 def _may_hold(text: str, values: tuple[str, ...], allowed: tuple[str, ...]) -> bool:
+    key = quick(text.encode("utf-8", "surrogatepass")), values, allowed  # not the text, which would live on
+    known = _answers.get(key)
+    if known is None:
+        if len(_answers) >= _MOST_ANSWERS:
+            _answers.clear()
+        known = _answers[key] = _look_for_signs(text, values, allowed)
+    return known
+
+
+_answers: dict[tuple[bytes, tuple[str, ...], tuple[str, ...]], bool] = {}
+_MOST_ANSWERS = 4096
+
+
+def _look_for_signs(text: str, values: tuple[str, ...], allowed: tuple[str, ...]) -> bool:
     signs, own, _ = _compiled(values, allowed)
     if any(sign in text for sign in _WITH_SPACES) or any(pattern.search(text) for pattern in own):
         return True

@@ -15,9 +15,9 @@ from . import host
 from .differences import names_of
 from .namespace import wanted
 from .naming import Namer
+from .opening import Place, opened_store, store_place
 from .progress import Progress
 from .records import DiffReport
-from .session import Place, opened_store, store_place
 from .sieve import DEFAULT, Sieve
 from .taking import patterns, take
 

@@ -7,7 +7,7 @@ handed to a store: streams and buffers first, then the records that name them.
 from __future__ import annotations
 
 import pickle
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -86,6 +86,11 @@ class Taken:
             if any(needle in stream for needle in needles):
                 found.add(definition.key)
         return found
+
+    def leading_to(self, some: Collection[str]) -> set[str]:
+        """Return the variables and entries beside them among `some`, and those that need the classes among them."""
+        groups = [group for group, *_ in self._groups if not self.classes_of(group).isdisjoint(some)]
+        return set(some).union(*(group.variables for group in groups))
 
     def classes_of(self, group: Group) -> set[str]:
         """Return the keys of the session's classes that a group needs, directly or by way of others."""

@@ -17,13 +17,13 @@ from . import environment, host, provenance, reports, wording
 from .capture import take_apart
 from .describe import type_name
 from .errors import NbSnapError
-from .masking import mask_cells, mask_code
+from .masking import mask_cells
 from .model import Skip, Snapshot
 from .namespace import matches_any, select, user_names
 from .parts import BESIDE
 from .pickling import ENGINES
 from .progress import Progress
-from .sieve import DEFAULT, Found, Sieve
+from .sieve import DEFAULT, HOLDS_KNOWN, Found, Sieve
 from .taken import Taken
 from .withheld import Withheld, inside, search
 
@@ -72,9 +72,10 @@ def take(
     kept, lost_beside = state.take(parts, state.Scene({name: names[name] for name in chosen}, host.cells(seen)))
     taken, own = apart(
         names, chosen, None if include_secrets else secret, engine=engine, made=made, beside=kept, progress=progress,
-        class_text=lambda name: provenance.class_text(name, code),
+        sieve=secrets, class_text=lambda name: provenance.class_text(name, code),
     )  # fmt: skip
-    notes = tuple(f"{' '.join(wording.beside([skip.name]))}: not kept: {skip.reason}" for skip in taken.lost)
+    gone = tuple(_masked(skip, secrets, secret.known) for skip in taken.lost)
+    notes = tuple(f"{' '.join(wording.beside([skip.name]))}: not kept: {skip.reason}" for skip in gone)
     skips = own + taken.skips + tuple(_shell_name(name, names, made) for name in _asked(lost, only))
     skips = tuple(_masked(skip, secrets, secret.known) for skip in skips)
     message = secrets.mask(message, secret.known)
@@ -87,7 +88,7 @@ def take(
         skips=skips,
         packages=environment.packages(),
         history=mask_cells(seen.history, secrets, secret.known),
-        sources=tuple((file, mask_code(text, secrets, secret.known)) for file, text in taken.sources),
+        sources=tuple((file, secrets.mask(text, secret.known)) for file, text in taken.sources),
         cwd=_cwd(),
         beside=taken.beside,
     )
@@ -103,27 +104,31 @@ def apart(
     secret: Withheld | None,
     *,
     made: Mapping[str, tuple[int, str]],
+    beside: Mapping[str, Any],
     **more: Any,
 ) -> tuple[Taken, tuple[Skip, ...]]:
     """Take variables apart, without what is a secret; return lines, too, about those that are left out as a whole."""
     if secret is None:
-        return take_apart(names, chosen, made=made, **more), ()
+        return take_apart(names, chosen, made=made, beside=beside, **more), ()
     needles = [form for text in secret.known for form in _forms(text)]
     tried: set[str] = set()
+    lost: tuple[Skip, ...] = ()
     while True:
         rest = [name for name in chosen if name not in secret.whole]
-        taken = take_apart(names, rest, made=made, withheld=secret, **more)
+        taken = take_apart(names, rest, made=made, withheld=secret, beside=beside, **more)
         leaking = taken.holding(needles) if needles else set()
         if not leaking:
-            return taken, tuple(
-                _secret_skip(name, names, secret.whole[name], made) for name in chosen if name in secret.whole
-            )
-        found = inside(secret, {**taken.classes, **names}, leaking)
-        if not found or leaking <= tried:  # it stands where no placeholder can: inside of something else
-            why = Found("known-secret", "holds the value of another one", "")
-            secret.whole.update((name, why) for name in leaking if name in names)
-            if leaking.isdisjoint(rest):
-                return taken, tuple(_secret_skip(n, names, secret.whole[n], made) for n in chosen if n in secret.whole)
+            told = [_secret_skip(name, names, secret.whole[name], made) for name in chosen if name in secret.whole]
+            return replace(taken, lost=lost + taken.lost), tuple(told)
+        if not inside(secret, {**taken.classes, **names}, leaking) or leaking <= tried:
+            # it stands where no placeholder can: inside of something else. So what leads there stays behind
+            holders = taken.leading_to(leaking)
+            entries = {entry for name in holders if (entry := state.item_of(name)) is not None and entry in beside}
+            secret.whole.update((name, HOLDS_KNOWN) for name in rest if name in holders)
+            lost += tuple(Skip(entry, "", entry, HOLDS_KNOWN.reason, secret=HOLDS_KNOWN.kind) for entry in entries)
+            beside = {entry: value for entry, value in beside.items() if entry not in entries}
+            if not entries and holders.isdisjoint(rest):
+                raise NbSnapError("a secret would come along, and what holds it cannot be told: nothing was saved")
         tried |= leaking
 
 

@@ -8,8 +8,8 @@ level, and only where it says "perhaps", one by one.
 What is found is told to the capture by identity: a pickler that meets one of these objects refuses it, wherever it
 sits, so it costs a placeholder or its variable, as any other part that cannot be saved (`holes`).
 
-What the look has missed is found afterwards, if it is a value that was found anywhere: `leaks` asks the streams for the
-very bytes, and `inside` finds the objects, for the variables in question to be taken apart once more.
+What the look has missed is found afterwards, if it is a value that was found anywhere: `taking` asks the streams for
+the very bytes, and `inside` finds the objects, for the variables in question to be taken apart once more.
 """
 
 from __future__ import annotations
@@ -24,15 +24,36 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from . import incode, paths
-from .describe import is_a, made_in_python, module_of
+from .called import holds_secrets, words_of
+from .describe import is_a, is_changed_meanwhile, module_of
 from .incode import as_text
-from .refused import qualified
-from .sieve import DEFAULT, LONGEST, Found, Sieve, holds_secrets, words_of
+from .sieve import DEFAULT, KNOWN, LONGEST, NAMED, UNSEARCHED, Found, Sieve
+from .surface import (
+    CLASS,
+    CODE,
+    DEEPER,
+    EXACT,
+    FLAT,
+    INNER,
+    KINDS,
+    OBJECT,
+    OTHER_TEXTS,
+    PLAIN,
+    ROW,
+    SECRET,
+    TEXT,
+    WIDTH,
+    forget,
+    held_by,
+    name_in,
+    object_words,
+    row_of,
+)
 
 __all__ = ["Withheld", "inside", "search"]
 
 DEPTH = 4
-WIDTH, LENGTH = 1_000, 100
+LENGTH = 100
 OBJECTS = 10_000
 TEXTS = 500_000  # characters
 SHORTEST = 8  # characters of a text that may be a secret by itself
@@ -40,34 +61,6 @@ LONG_KEY = 16  # characters of a key that may be one
 #: More secrets by name in one variable, and it is a table of them: data.
 MANY = 20
 _LOOKED_INSIDE = 200_000  # objects, where a value is known to be in there
-
-#: Objects that are secrets as a whole, with their subclasses.
-OBJECTS_KNOWN: dict[str, str] = {
-    "pydantic.types.SecretStr": "a SecretStr",
-    "pydantic.types.SecretBytes": "a SecretBytes",
-    "pydantic.types.Secret": "a Secret of pydantic",
-    "pydantic.v1.types.SecretStr": "a SecretStr",
-    "pydantic.v1.types.SecretBytes": "a SecretBytes",
-    "starlette.datastructures.Secret": "a Secret of starlette",
-    "google.auth.credentials.Credentials": "Google credentials",
-    "botocore.credentials.Credentials": "AWS credentials",
-    "botocore.credentials.ReadOnlyCredentials": "AWS credentials",
-    "azure.core.credentials.AzureKeyCredential": "an Azure key",
-    "azure.core.credentials.AzureSasCredential": "an Azure key",
-    "azure.core.credentials.AccessToken": "an Azure token",
-    "cryptography.fernet.Fernet": "a private key",
-    "cryptography.fernet.MultiFernet": "a private key",
-    "Crypto.PublicKey.RSA.RsaKey": "a private key",
-    "paramiko.pkey.PKey": "a private key",
-    "requests.auth.HTTPBasicAuth": "a user's password",
-    "httpx._auth.BasicAuth": "a user's password",
-    "aiohttp.helpers.BasicAuth": "a user's password",
-}
-_KEY_PACKAGES = frozenset({"cryptography", "nacl", "ecdsa", "rsa", "Crypto", "Cryptodome"})
-
-
-#: What holds the value of another secret.
-KNOWN = Found("known-secret", "the value of another one", "")
 
 
 @dataclass
@@ -114,87 +107,87 @@ class Withheld:
 
 # ---- the look --------------------------------------------------------------------------------------------------------
 
-_NOTHING, _TEXT, _ROW, _DICT, _OBJECT, _FUNCTION, _CLASS, _SECRET = range(8)
-_ATOMS = frozenset({int, float, bool, complex, type(None), types.ModuleType, types.CodeType, types.BuiltinFunctionType})
-
-
-class _Kinds(dict[type, int]):
-    """How objects of a class are looked into."""
-
-    def __missing__(self, cls: type) -> int:
-        self[cls] = kind = _kind(cls)
-        return kind
-
-
-def _kind(cls: type) -> int:
-    if cls in _ATOMS:
-        return _NOTHING
-    if issubclass(cls, str | bytes | bytearray):
-        return _TEXT
-    if _object_words(cls):
-        return _SECRET
-    if issubclass(cls, dict):
-        return _DICT
-    if issubclass(cls, list | tuple | set | frozenset | collections.deque):
-        return _ROW
-    if cls is types.FunctionType:
-        return _FUNCTION
-    if issubclass(cls, type):
-        return _CLASS
-    return _OBJECT if made_in_python(cls) else _NOTHING
-
-
-def _object_words(cls: type) -> str:
-    for base in cls.__mro__:
-        if base is object:
-            break
-        if words := OBJECTS_KNOWN.get(qualified(base)):
-            return words
-        package = module_of(base).partition(".")[0]
-        if package in _KEY_PACKAGES and base.__name__.endswith(("PrivateKey", "SigningKey")):
-            return "a private key"
-    return ""
-
-
-_kinds = _Kinds()
-_INNER = frozenset({_DICT, _ROW})
-
-
-class _Deeper(dict[type, bool]):
-    """Whether objects of a class are looked into, or are secrets as a whole."""
-
-    def __missing__(self, cls: type) -> bool:
-        self[cls] = found = _kinds[cls] > _TEXT
-        return found
-
-
-_deeper = _Deeper()
-
 
 def search(values: Mapping[str, Any], sieve: Sieve, closed: Collection[int] = ()) -> Withheld:
     """Return what of these variables is a secret. Objects whose ids are in `closed` are not looked into."""
+    try:
+        look = _looked_through(values, sieve, closed)
+    finally:
+        forget()
+    found = Withheld(whole=look.whole, sieve=sieve)
+    parts = look.parts()
+    for root, part, what in parts:
+        found.add(root, part, what)
+    if found.watched:  # and all that goes by another name, too
+        objects = {id(values[name]) for name in found.watched}
+        found.watched.update(name for name, value in values.items() if id(value) in objects)
+    texts = [what.text for what in (*look.whole.values(), *(what for _, _, what in parts))]
+    # the longest first: one may be the beginning of another
+    found.known = tuple(sorted(dict.fromkeys(filter(_tells, texts)), key=len, reverse=True))
+    for name, value in values.items() if found.known else ():
+        if name not in found.whole and (why := _in_long(value, found)) is not None:
+            found.whole[name] = why
+    return found
+
+
+def _looked_through(values: Mapping[str, Any], sieve: Sieve, closed: Collection[int]) -> _Look:
+    """Return what the look has found: in all of the variables at once or, where that fails, in each by itself.
+
+    What can still not be looked through is left out as a whole. None of the user's code runs in here; so what fails is
+    odd, or is changed by another thread all the time.
+    """
+    found, failure = _attempt(values, sieve, closed)
+    if found is None:
+        found = _Look(sieve, set(), careful=True)
+        for name, value in values.items():
+            one, failure = _attempt({name: value}, sieve, closed)
+            if one is not None:
+                found.whole.update(one.whole)
+                found.found += one.found
+            elif not sieve.allows(name):
+                found.whole[name] = unsearched(failure)
+    return found
+
+
+def _attempt(
+    values: Mapping[str, Any], sieve: Sieve, closed: Collection[int]
+) -> tuple[_Look | None, BaseException | None]:
+    """Return what a look has found, or why there was none; what is changed meanwhile is looked at again."""
+    failure: BaseException | None = None
     for careful in (False, True, True, True):
-        found = Withheld(sieve=sieve)
-        look = _Look(found, sieve, set(closed), careful=careful)
+        look = _Look(sieve, set(closed), careful=careful)
         try:
             look.top(values)
             for _ in range(DEPTH):
                 if not look.level or look.left <= 0:
                     break
                 look.down()
-            break
-        except (RuntimeError, ValueError):  # another thread has changed a container while it was looked through
-            continue
-    for root in look.crowded():
-        found.watched.discard(root)
-    if found.watched:  # and all that goes by another name, too
-        objects = {id(values[name]) for name in found.watched}
-        found.watched.update(name for name, value in values.items() if id(value) in objects)
-    found.known = tuple(dict.fromkeys(text for text in look.texts if _tells(text)))
-    for name, value in values.items() if found.known else ():
-        if _kinds[type(value)] == _TEXT and len(value) > LONGEST and (why := _in_long(value, found)) is not None:
-            found.whole[name] = why
-    return found
+        except Exception as error:  # of whatever kind: see above
+            failure = error
+            if not (type(error) is _ChangedMeanwhile or is_changed_meanwhile(error)):
+                break
+        else:
+            return look, None
+    return None, failure
+
+
+def unsearched(failure: BaseException | None) -> Found:
+    """Return what is said of a variable that could not be looked through."""
+    changed = failure is not None and (type(failure) is _ChangedMeanwhile or is_changed_meanwhile(failure))
+    why = "another thread changes it all the time" if changed else type(failure).__name__
+    return Found(UNSEARCHED, why, "")
+
+
+class _ChangedMeanwhile(Exception):
+    """Names and values of a container do not go together."""
+
+
+def _side_by_side(*columns: Iterable[Any]) -> Iterator[tuple[Any, ...]]:
+    """Yield what stands side by side in columns that another thread may make longer or shorter."""
+    try:
+        yield from zip(*columns, strict=True)
+    except ValueError:
+        raise _ChangedMeanwhile from None
 
 
 _Entry = TypeVar("_Entry", bound=tuple[Any, ...])
@@ -202,9 +195,17 @@ _Entry = TypeVar("_Entry", bound=tuple[Any, ...])
 
 def _in_long(value: Any, withheld: Withheld) -> Found | None:
     """Return the known secret that a text holds which was too long to be looked through."""
-    if isinstance(value, str):
-        return withheld.within(str(value))
-    return next((KNOWN._replace(text=one) for one in withheld.known if one.encode("utf-8", "replace") in value), None)
+    if is_a(value, str):
+        text = str.__str__(value)
+        return withheld.within(text) if len(text) > LONGEST else None
+    for kind in (bytes, bytearray):
+        if is_a(value, kind) and kind.__len__(value) > LONGEST:
+            return next((KNOWN._replace(text=one) for one in withheld.known if _stands_in(one, value, kind)), None)
+    return None
+
+
+def _stands_in(text: str, value: Any, kind: Any) -> bool:
+    return any(kind.__contains__(value, text.encode(how, "replace")) for how in ("utf-8", "latin-1"))
 
 
 _CHUNK = 512  # texts that are looked at as one
@@ -212,18 +213,19 @@ _TOGETHER = 64  # texts that the sieve is asked for at once
 
 
 class _Look:
-    def __init__(self, found: Withheld, sieve: Sieve, seen: set[int], *, careful: bool) -> None:
-        self.found = found
+    """One look; `whole` and `found` are what it finds, variables and parts of variables."""
+
+    def __init__(self, sieve: Sieve, seen: set[int], *, careful: bool) -> None:
+        self.whole: dict[str, Found] = {}
+        self.found: list[tuple[str, object, Found]] = []
+        self.noted: set[tuple[str, int]] = set()
         self.careful = careful  # containers are copied, each in one step
         self.sieve = sieve
         self.seen = seen
         #: An object, its kind, the variable that leads to it, what it is called.
         self.level: list[tuple[Any, int, str, str]] = []
-        self.texts: list[str] = []
         self.left = OBJECTS
         self.room = TEXTS
-        self.named: collections.Counter[str] = collections.Counter()
-        self.of: dict[str, list[int]] = {}
 
     def top(self, values: Mapping[str, Any]) -> None:
         """Look at the variables themselves."""
@@ -231,35 +233,34 @@ class _Look:
             values = {name: value for name, value in values.items() if not self.sieve.allows(name)}
         meant = self.sieve.meant(values)
         types = list(map(type, values.values()))
-        kinds = list(map(_kinds.__getitem__, types))
+        kinds = list(map(KINDS.__getitem__, types))
         for name in sorted(meant):
-            text = as_text(values[name]) if _kinds[type(values[name])] == _TEXT else None
+            text = as_text(values[name])
             if text is not None and (found := self.by_name(name, text)) is not None:
-                self.whole(name, found)
-        whole = self.found.whole
+                self.whole[name] = found
+        whole = self.whole
         rest = [None if name in whole else value for name, value in values.items()] if whole else values.values()
         if self.perhaps(rest, list(map(type, rest)) if whole else types):
             texts = [(name, text) for name, value in values.items() if (text := _long_text(value)) is not None]
             for (name, _), found in self.by_text(texts):
-                if name not in self.found.whole:
-                    self.whole(name, found)
-        rows = list(itertools.compress(values.values(), map(operator.eq, kinds, itertools.repeat(_ROW))))
+                self.whole.setdefault(name, found)
+        rows = list(itertools.compress(values.values(), map(operator.eq, kinds, itertools.repeat(ROW))))
         if self.careful:
-            rows = list(map(_row, rows))
-        deeper = map(_deeper.__getitem__, types)
-        if self.are_harmless(rows) and not any(_kinds[type(values[name])] == _ROW for name in meant):
-            deeper = map(operator.gt, kinds, itertools.repeat(_ROW))
+            rows = list(map(row_of, rows))
+        deeper = map(DEEPER.__getitem__, types)
+        if self.are_harmless(rows) and not any(KINDS[type(values[name])] == ROW for name in meant):
+            deeper = map(operator.gt, kinds, itertools.repeat(ROW))
         self.level = [
             (value, kind, name, name if name in meant and holds_secrets(name) else "")
             for name, value, kind in itertools.compress(zip(values, values.values(), kinds, strict=True), deeper)
         ]
         for value, kind, name, _ in self.level:
-            if kind == _SECRET:
-                self.whole(name, self.known_object(value))
+            if kind == SECRET:
+                self.whole[name] = self.known_object(value)
 
     def are_harmless(self, rows: list[Any]) -> bool:
         """Tell whether lists and the like hold nothing but atoms and texts that are no secrets."""
-        if not set(map(type, rows)) <= _EXACT:
+        if not set(map(type, rows)) <= EXACT:
             return False
         if max(map(len, rows), default=0) > LENGTH:
             rows = [row for row in rows if len(row) <= LENGTH]
@@ -267,11 +268,11 @@ class _Look:
             return False
         items = list(itertools.chain.from_iterable(rows))
         types = list(map(type, items))
-        return set(types) <= _FLAT and not self.perhaps(items, types)
+        return set(types) <= FLAT and not self.perhaps(items, types)
 
     def perhaps(self, values: Iterable[Any], types: list[type]) -> bool:
         """Tell whether one of many values may be a text that is a secret; quick, and right when it says no."""
-        if not _OTHER_TEXTS.isdisjoint(kinds := set(types)) or any(_kinds[kind] == _TEXT for kind in kinds - _PLAIN):
+        if not OTHER_TEXTS.isdisjoint(kinds := set(types)) or any(KINDS[kind] == TEXT for kind in kinds - PLAIN):
             return True
         texts = list(itertools.compress(values, map(operator.is_, types, itertools.repeat(str))))
         chunks = ["\n".join(texts[start : start + _CHUNK]) for start in range(0, len(texts), _CHUNK)]
@@ -283,20 +284,18 @@ class _Look:
         kind = self.sieve.in_text(text) if found is not None else None
         return found if kind is None or found is None else found._replace(kind=kind.kind, words=kind.words)
 
-    def whole(self, name: str, found: Found) -> None:
-        self.found.whole[name] = found
-        self.texts.append(found.text)
-
     def part(self, root: str, part: object, found: Found) -> None:
-        self.found.add(root, part, found)
-        self.texts.append(found.text)
-        self.of.setdefault(root, []).append(id(part))
-        if found.kind == "named-secret":
-            self.named[root] += 1
+        self.found.append((root, part, found))
+        self.noted.add((root, id(part)))
+
+    def parts(self) -> list[tuple[str, object, Found]]:
+        """Return the parts, but for those that are many by name in one variable: a table of passwords is data."""
+        named = collections.Counter(root for root, _, found in self.found if found.kind == NAMED)
+        return [one for one in self.found if one[2].kind != NAMED or named[one[0]] <= MANY]
 
     def known_object(self, value: Any) -> Found:
         text = next((held for key, held in paths.attributes(value) if key == "_secret_value"), "")
-        return Found("secret-object", _object_words(type(value)), as_text(text) or "")
+        return Found("secret-object", object_words(type(value)), as_text(text) or "")
 
     def by_text(self, texts: list[tuple[Any, str]]) -> Iterator[tuple[tuple[Any, str], Found]]:
         """Yield those texts that hold a secret, and what it is."""
@@ -318,20 +317,6 @@ class _Look:
                     if (found := self.sieve.in_text(one[1])) is not None:
                         yield one, found
 
-    def crowded(self) -> list[str]:
-        """Let those variables be that hold many secrets by name, and return them: a table of passwords is data."""
-        roots = [root for root, number in self.named.items() if number > MANY]
-        for root in roots:
-            known = False
-            for key in self.of[root]:
-                if self.found.parts.get(key, _NO).kind == "named-secret":
-                    del self.found.parts[key]
-                else:
-                    known = known or key in self.found.parts
-            if known:
-                roots.remove(root)
-        return roots
-
     # --- one step down --------------------------------------------------------------------------------------------
 
     def down(self) -> None:
@@ -339,25 +324,29 @@ class _Look:
         level, self.level = self.level, []
         seen = self.seen
         pairs: list[tuple[Iterable[Any], Iterable[Any], str, str]] = []
-        rows = [(self.row(value), root, called) for value, kind, root, called in level if kind == _ROW]
+        rows = [(self.row(value), root, called) for value, kind, root, called in level if kind == ROW]
         rows = [row for row in rows if len(row[0]) <= LENGTH]
         for value, kind, root, called in level:
-            if kind in (_ROW, _SECRET) or id(value) in seen:
+            if kind in (ROW, SECRET) or id(value) in seen:
                 continue
             seen.add(id(value))
-            if kind == _OBJECT and module_of(type(value)) == "__main__":
-                self.level.append((type(value), _CLASS, root, ""))
+            if kind == CODE:
+                if (found := incode.find(value, self.sieve, _unknown)) is not None:
+                    self.part(root, value, found)
+                continue
+            if kind == OBJECT and module_of(type(value)) == "__main__":
+                self.level.append((type(value), CLASS, root, ""))
             if type(value) is dict and not self.careful:
                 if len(value) <= WIDTH:
                     pairs.append((value, value.values(), root, called))
-            elif (held := _held(value, kind)) is not None and len(held[0]) <= WIDTH:
+            elif (held := held_by(value, kind)) is not None and len(held[0]) <= WIDTH:
                 pairs.append((*held, root, called))
         self.pairs(self.affordable(pairs))
         self.rows(self.affordable(rows))
 
     def row(self, value: Any) -> Any:
         """Return what may be gone through of a list and the like, past the methods of the user's class."""
-        return value if type(value) in _EXACT and not self.careful else _row(value)
+        return value if type(value) in EXACT and not self.careful else row_of(value)
 
     def affordable(self, found: list[_Entry]) -> list[_Entry]:
         """Return as many of these, the shortest first, as the budget allows."""
@@ -385,19 +374,21 @@ class _Look:
         """Look at what stands in dicts, and at attributes."""
         keys = list(itertools.chain.from_iterable([keys for keys, _, _, _ in pairs]))
         values = list(itertools.chain.from_iterable([values for _, values, _, _ in pairs]))
-        every = set(keys) if set(map(type, keys)) <= {str} else {key for key in map(_key, keys) if key}
+        every = set(keys) if set(map(type, keys)) <= {str} else {key for key in map(name_in, keys) if key}
         if self.sieve.allowed and any(map(self.sieve.allows, every)):
-            values = [None if self.sieve.allows(_key(key)) else value for key, value in zip(keys, values, strict=True)]
+            both = _side_by_side(keys, values)
+            values = [None if self.sieve.allows(name_in(key)) else value for key, value in both]
         if meant := self.sieve.meant(every):
             origins = self.origins(pairs)
-            for key, value, (_, _, root, _) in zip(keys, values, origins, strict=True):
-                if (name := _key(key)) in meant:
-                    self.of_name(value, root, name)
-                    if _kinds[type(value)] in _INNER and holds_secrets(name):
-                        self.level.append((value, _kinds[type(value)], root, name))
+            for key, value, (its_keys, its_values, root, _) in _side_by_side(keys, values, origins):
+                if (name := name_in(key)) in meant:
+                    beside = zip(its_keys, its_values, strict=False)
+                    self.of_name(value, root, name, (held for key, held in beside if name_in(key) not in meant))
+                    if KINDS[type(value)] in INNER and holds_secrets(name):
+                        self.level.append((value, KINDS[type(value)], root, name))
         self.items(values, pairs)
         if self.perhaps(long := [key for key in every if len(key) >= LONG_KEY], [str] * len(long)):
-            self.settle([((one[-2], key), key) for one in pairs for key in one[0] if len(_key(key)) >= LONG_KEY])
+            self.settle([((one[-2], key), key) for one in pairs for key in one[0] if len(name_in(key)) >= LONG_KEY])
         for _, held, root, called in pairs:
             if called:
                 for value in held:
@@ -410,24 +401,30 @@ class _Look:
     def items(self, items: list[Any], holders: Sequence[tuple[Any, ...]]) -> None:
         """Look at what stands in containers, whatever its name."""
         types = list(map(type, items))
-        if not set(types) <= _FLAT:
-            deeper = map(_deeper.__getitem__, types)
-            for item, (*_, root, called) in itertools.compress(zip(items, self.origins(holders), strict=True), deeper):
-                if (kind := _kinds[type(item)]) == _SECRET:
+        if not set(types) <= FLAT:
+            deeper = map(DEEPER.__getitem__, types)
+            for item, (*_, root, called) in itertools.compress(_side_by_side(items, self.origins(holders)), deeper):
+                if (kind := KINDS[type(item)]) == SECRET:
                     self.part(root, item, self.known_object(item))
                 else:
-                    self.level.append((item, kind, root, called if kind in _INNER else ""))
+                    self.level.append((item, kind, root, called if kind in INNER else ""))
         if self.perhaps(items, types):
-            held = zip(items, self.origins(holders), strict=True)
+            held = _side_by_side(items, self.origins(holders))
             self.settle(
                 [((root, item), text) for item, (*_, root, _) in held if (text := _long_text(item)) is not None]
             )
 
-    def of_name(self, value: Any, root: str, name: str) -> None:
-        """Look at what goes by the name of a secret."""
-        text = as_text(value) if _kinds[type(value)] == _TEXT else None
+    def of_name(self, value: Any, root: str, name: str, others: Iterable[Any] = ()) -> None:
+        """Look at what goes by the name of a secret, and what stands beside it by other names.
+
+        A plain word that stands there too (`user="postgres", password="postgres"`) is nobody's secret, and would be one
+        object with the other one.
+        """
+        text = as_text(value)
         if text is not None and (found := self.by_name(name, text)) is not None:
-            self.part(root, value, found)
+            alike = not _tells(text) and any(type(other) is str and other == text for other in others)
+            if not alike or self.sieve.is_named(name):
+                self.part(root, value, found)
 
     def shaped(self, value: Any, root: str) -> None:
         """Look at what stands in something of a secret's name."""
@@ -437,75 +434,18 @@ class _Look:
     def settle(self, texts: list[tuple[tuple[str, object], str]]) -> None:
         """Judge texts by themselves."""
         for ((root, value), _), found in self.by_text(texts):
-            if id(value) not in self.found.parts or root not in self.found.watched:
+            if (root, id(value)) not in self.noted:
                 self.part(root, value, found)
-
-
-_NO = Found("", "", "")
-
-
-def _key(key: Any) -> str:
-    """Return the name that a key of a dict is."""
-    return key if type(key) is str else (as_text(key) or "") if type(key) is bytes else ""
-
-
-_EXACT = frozenset({list, tuple, set, frozenset})
-_FLAT = _ATOMS | {str}
-_PLAIN = _FLAT | _EXACT | {dict}
-_OTHER_TEXTS = frozenset({bytes, bytearray})
 
 
 def _long_text(value: Any) -> str | None:
     """Return a text that may be a secret by itself."""
-    if _kinds[type(value)] != _TEXT or len(value) < SHORTEST:
-        return None
-    return as_text(value)
+    text = as_text(value) if KINDS[type(value)] == TEXT else None  # the kind first: it is asked of thousands
+    return text if text is not None and len(text) >= SHORTEST else None
 
 
-def _row(value: Any) -> Any:
-    """Return the items of a list, a tuple, a set or a deque, past the methods of the user's class."""
-    kinds: tuple[Any, ...] = (list, tuple, set, frozenset, collections.deque)
-    for kind in kinds:
-        if is_a(value, kind):
-            return list(kind.__iter__(value))
-    return ()
-
-
-def _held(value: Any, kind: int) -> tuple[list[Any], list[Any]] | None:
-    """Return names and values of what an object holds, without asking it."""
-    if kind == _DICT:
-        if dict.__len__(value) > WIDTH:
-            return None
-        items = list(dict.items(value))
-        return [key for key, _ in items], [held for _, held in items]
-    if kind == _FUNCTION:
-        code = value.__code__
-        defaults = value.__defaults__ or ()
-        names = ["" for _ in defaults] + list(code.co_varnames[: code.co_argcount])  # there may be more defaults
-        more = list((value.__kwdefaults__ or {}).items())
-        free = [
-            (name, cell.cell_contents)
-            for name, cell in zip(code.co_freevars, value.__closure__ or (), strict=False)
-            if not _is_empty(cell)
-        ]
-        pairs = [*zip(names[len(names) - len(defaults) :], defaults, strict=True), *more, *free]
-        return [key for key, _ in pairs], [held for _, held in pairs]
-    if kind == _CLASS:
-        if module_of(value) != "__main__":
-            return None
-        own = type.__dict__["__dict__"].__get__(value)
-        pairs = [(key, held) for key, held in list(own.items()) if not key.startswith("__")]
-        return [key for key, _ in pairs], [held for _, held in pairs]
-    pairs = list(paths.attributes(value))
-    return [key for key, _ in pairs], [held for _, held in pairs]
-
-
-def _is_empty(cell: types.CellType) -> bool:
-    try:
-        cell.cell_contents  # noqa: B018
-    except ValueError:
-        return True
-    return False
+def _unknown(text: str) -> None:
+    """Know no text that is a secret: so far there is none."""
 
 
 def _tells(text: str) -> bool:
@@ -523,18 +463,21 @@ def inside(withheld: Withheld, values: Mapping[str, Any], names: Iterable[str]) 
     before = len(withheld.parts), len(withheld.whole), len(withheld.watched)
     for name in names:
         value = values.get(name)
-        text = as_text(value) if _kinds[type(value)] == _TEXT else None
+        text = as_text(value)
         if text is not None:
             if (found := withheld.within(text)) is not None:
                 withheld.whole[name] = found
             continue
-        for part, found in _texts_in(value, withheld.within):
-            withheld.add(name, part, withheld.parts.get(id(part), found))
+        try:
+            for part, found in _texts_in(value, withheld.within):
+                withheld.add(name, part, withheld.parts.get(id(part), found))
+        except Exception as failure:  # as in `_looked_through`
+            withheld.whole[name] = unsearched(failure)
     return (len(withheld.parts), len(withheld.whole), len(withheld.watched)) != before
 
 
 def _texts_in(value: object, within: Callable[[str], Found | None]) -> Iterator[tuple[object, Found]]:
     for _, _, child in paths.walk(value, leaves=True, limit=_LOOKED_INSIDE):
-        text = as_text(child) if _kinds[type(child)] == _TEXT else None
+        text = as_text(child)
         if text is not None and (found := within(text)) is not None:
             yield child, found

@@ -20,10 +20,11 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from nbsnap import manifest
+from nbsnap.appending import Pack
 from nbsnap.backends import Backend, Hold, Sink, sentence, write_whole
 from nbsnap.digest import Bytes
 from nbsnap.errors import StoreError
-from nbsnap.line import Line, Pack
+from nbsnap.line import Line
 from nbsnap.model import Content, Snapshot
 from nbsnap.packs import decode_index, encode_index
 from nbsnap.pages import Look

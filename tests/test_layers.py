@@ -22,18 +22,19 @@ PACKAGE = Path(nbsnap.__file__).parent
 LAYERS = """
     __init__ __main__
     magics
-    cli attempt automatic explaining fresh since
+    cli attempt automatic explaining fresh rerunning since
     history session
     taking
-    reports undoing verifying vouching
+    opening refilling reports undoing verifying vouching
     environment living portrait preview | repairing
                                  | maintenance
     looking                      |
     capture rebuild remake       | store
                                  | pruning
-    losses taken batches origins | writer later naming
-    pickling                     | reader places
-    reducers definitions holes withheld | pieces folder line bucket
+    losses taken teams batches origins | writer later naming
+    pickling                     | reader line places
+    reducers definitions holes withheld | pieces folder appending bucket
+    surface                      |
     memory paths flat plain incode | packs backends
                                  | mapping ahead cache
     builders sharing refused structs beside | seen pages remote
@@ -46,7 +47,7 @@ LAYERS = """
     wording manifest background answers keep masking signing
     keyline credentials
     quiet outfile pagemap theme remarks records thumbnail sieve keys
-    model digest progress arguments owners
+    model digest progress arguments owners called
     errors parts
 """
 

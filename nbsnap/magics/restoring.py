@@ -87,7 +87,7 @@ def _rerun(magics: NbSnap, args: Any) -> RerunReport | None:
     """Run again what had made the names; after a restore, if the session does not have the snapshot yet."""
     named = None if args.snapshot == "latest" else args.snapshot
     with errors("nothing more was run", named, []), _shown(magics):
-        from nbsnap import render, session
+        from nbsnap import render, rerunning, session
 
         if not (args.dry_run or session.is_here(args.snapshot, **magics.where())):
             more = f"{' -q' if args.quiet else ''}{' --trust' if args.trust else ''}"
@@ -97,7 +97,7 @@ def _rerun(magics: NbSnap, args: Any) -> RerunReport | None:
             error = magics.ip.run_cell(code, store_history=False).error_in_exec
             return "" if error is None else f"{type(error).__name__}: {error}"
 
-        report: RerunReport = session.rerun(
+        report: RerunReport = rerunning.rerun(
             split(args.rerun),
             named or "",
             magics.ip.user_ns,

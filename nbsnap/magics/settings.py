@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from IPython.core.magic import Magics
-from traitlets import Bool, Dict, Enum, Float, List, TraitError, Unicode, validate
+from traitlets import Bool, Dict, Enum, Float, List, TraitError, Unicode, observe, validate
 
 from nbsnap import host
 from nbsnap.arguments import split
@@ -86,6 +86,19 @@ class Settings(Magics):
     max_size = Unicode("", help="How large the history of a notebook may grow: '10 GB'; empty: any size.").tag(
         config=True
     )
+
+    cache_size = Unicode(
+        "", help="How much of what was fetched from buckets is kept on this machine: '4 GB', which is the default; '0'."
+    ).tag(config=True)
+
+    @observe("cache_size")
+    def _new_cache_size(self, change: Any) -> None:
+        from nbsnap.cache import set_limit
+
+        try:
+            set_limit(change["new"])
+        except NbSnapError as error:
+            raise TraitError(f"NbSnap.cache_size: {error}") from None
 
     @validate("keep", "max_size")
     def _valid_rules(self, proposal: Any) -> Any:

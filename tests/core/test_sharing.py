@@ -17,6 +17,7 @@ from nbsnap import sharing
 from nbsnap.capture import take_apart
 from nbsnap.model import Content
 from nbsnap.plain import survey
+from nbsnap.teams import together
 
 
 def partition(**names: Any) -> set[frozenset[str]]:
@@ -177,12 +178,10 @@ def test_a_tree_that_something_else_looks_into_is_none() -> None:
 
 def test_objects_that_have_each_other_as_attributes_start_together() -> None:
     """They are pickled once, not once alone and once more together; a name is never lost on the way."""
-    import nbsnap.capture
-
     first, second = Thing(None), Thing(None)
     first.v, second.v = second, {"back": first}
     third, lonely = Thing(second), Thing(1)
     names = {"lonely": lonely, "third": third, "first": first, "again": first, "second": second, "n": 1}
-    found = list(nbsnap.capture._together(names, {"n"}))
+    found = list(together(names, {"n"}))
     assert found == [["lonely"], ["third", "first", "again", "second"]]
     assert partition(**names) == {frozenset(found[1]), *apart("lonely", "n")}

@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
+import functools
+import gc
 import string
 import sys
 import threading
+import time
+import types
+import weakref
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from nbsnap.called import degree, words_of
 from nbsnap.errors import NbSnapError
 from nbsnap.masking import is_masked, mask_code
-from nbsnap.sieve import DEFAULT, MASK, Sieve, degree, words_of
+from nbsnap.model import MASK
+from nbsnap.sieve import DEFAULT, Sieve
 from nbsnap.withheld import search
 
 LETTERS = string.ascii_letters + string.digits
@@ -232,9 +240,163 @@ def test_what_another_thread_changes_is_looked_at_all_the_same() -> None:
         sys.setswitchinterval(before)
 
 
+def with_attributes(**given: object) -> Callable[[], None]:
+    def function() -> None: ...
+
+    for name, value in given.items():
+        setattr(function, name, value)
+    return function
+
+
+def login() -> str:
+    password = "hunter2-abc"
+    return password
+
+
+def class_of(**names: object) -> type:
+    return type("Made", (), {"__module__": "__main__", **names})
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        with_attributes(api_key="hunter2-abc"),
+        with_attributes(__doc__=TEXTS["github-token"][0]),
+        with_attributes(__defaults__=(TEXTS["github-token"][0],)),
+        class_of(__doc__=TEXTS["github-token"][0]),
+        class_of(connect=staticmethod(with_attributes(__defaults__=(TEXTS["github-token"][0],)))),
+        class_of(connect=classmethod(with_attributes(__kwdefaults__={"password": "hunter2-abc"}))),
+        class_of(__init__=with_attributes(__kwdefaults__={"password": "hunter2-abc"})),
+        class_of(secret=property(with_attributes(__kwdefaults__={"password": "hunter2-abc"}))),
+        class_of(open=functools.partial(print, password="hunter2-abc")),
+        functools.partial(print, password="hunter2-abc"),
+        types.MethodType(with_attributes(__kwdefaults__={"password": "hunter2-abc"}), 1),
+        login.__code__,
+        {"code": [login.__code__]},
+    ],
+)
+def test_places_in_functions_and_classes(value: object) -> None:
+    """Attributes, defaults and texts of functions, also of those with something around them, and code by itself."""
+    assert search({"x": value, "y": 1}, DEFAULT).watched == {"x"}
+
+
 class Holder:
     def __init__(self, held: object) -> None:
         self.held = held
+
+
+def fails(*_: object) -> Any:
+    raise RuntimeError("outside of context")
+
+
+class Blocked(Holder):
+    """Refuses to be asked for its attributes."""
+
+    __dict__ = property(fails)  # type: ignore[assignment]
+
+
+class Secretive:
+    """The same, with no other class to tell them."""
+
+    __dict__ = property(fails)  # type: ignore[assignment]
+
+    def __init__(self) -> None:
+        self.password = "hunter2-abc"
+
+
+class Words(str):
+    __slots__ = ()
+    __len__ = __str__ = __contains__ = __getitem__ = fails
+
+
+class Raw(bytes):
+    __slots__ = ()
+    __len__ = __contains__ = __getitem__ = fails
+
+
+class Unequal(type):
+    """Classes of it cannot stand in a table."""
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __eq__(self, other: object) -> bool:
+        return fails()
+
+
+class Odd(metaclass=Unequal):
+    pass
+
+
+def test_nothing_of_the_users_is_run_in_the_look() -> None:
+    """Classes with a `__dict__`, a `__len__` or a `__str__` of their own are read past these."""
+    found = search({"app": Blocked(1), "secretive": Secretive(), "cfg": {"password": "hunter2-abc", "n": 1}}, DEFAULT)
+    assert found.watched == {"secretive", "cfg"}
+    assert not found.whole
+    token = TEXTS["github-token"][0]
+    long = "a line of a log\n" * 5000 + token
+    found = search(
+        {"a": Words("hello, all"), "b": [Words(token)], "password": Words("hunter2-abc"), "c": Words(token)}
+        | {"d": Raw(token.encode()), "e": {"api_key": Raw(b"hunter2-abc")}, "f": bytearray(token.encode())}
+        | {"long": Words(long), "raw": Raw(long.encode()), "short": Raw(b"hello, all")},
+        DEFAULT,
+    )
+    assert set(found.whole) == {"password", "c", "d", "f", "long", "raw"}
+    assert found.watched == {"b", "e"}
+
+
+def test_what_cannot_be_looked_through_costs_itself_alone() -> None:
+    """It is left out with a line, for a secret may be in it; all others are looked at as ever."""
+    found = search({"odd": Odd(), "cfg": {"password": "hunter2-abc"}, "x": 1}, DEFAULT)
+    assert [(name, one.reason) for name, one in found.whole.items()] == [
+        ("odd", "could not be looked through for secrets (TypeError); --include-secrets saves it")
+    ]
+    assert found.watched == {"cfg"}
+
+
+def test_many_passwords_in_one_variable_are_data_and_touch_no_other() -> None:
+    """Texts of a table are no known secrets, whatever is in another table; what another variable holds stays one."""
+    users, others = (
+        [{"name": "x", "password": f"{word}pass{n:02}word"} for n in range(50)] for word in ("long", "lang")
+    )
+    table = search({"users": users, "others": others, "n": 1}, DEFAULT)
+    assert (table.parts, table.watched, table.known) == ({}, set(), ())
+    shared = users[3]["password"]
+    table = search({"users": users, "cfg": {"password": shared}, "others": others}, DEFAULT)
+    assert (set(table.parts), table.watched, table.known) == ({id(shared)}, {"cfg"}, (shared,))
+
+
+def test_a_plain_word_that_is_the_users_name_too_is_no_secret() -> None:
+    """Both are one object as a rule, and the name is wanted; not where it is drawn by lot, or the settings say so."""
+    word, drawn = "postgres", "hunter2-abc"
+    assert not search({"cfg": {"user": word, "password": word}}, DEFAULT).watched
+    assert search({"cfg": {"user": "me", "password": word}}, DEFAULT).watched == {"cfg"}
+    assert search({"cfg": {"user": drawn, "password": drawn}}, DEFAULT).watched == {"cfg"}
+    assert search({"cfg": {"user": word, "password": word}}, Sieve(names=("password",))).watched == {"cfg"}
+
+
+def test_a_look_keeps_nothing_alive() -> None:
+    """Neither classes that were met, nor what was found."""
+    made = type("Made", (), {"__module__": "__main__"})
+    search({"value": made(), "made": made, "rows": [made()]}, DEFAULT)
+    gone = weakref.ref(made)
+    del made
+    gc.collect()
+    assert gone() is None
+
+
+def test_long_texts_by_the_name_of_a_secret_are_judged_quickly() -> None:
+    """What a stand-in looks like is asked of short ones only: it takes the square of the length."""
+    started = time.perf_counter()
+    for text in ("[" * 60_000, "x" * 60_000 + "y", "." * 30_000 + "a", "your " + "a" * 60_000 + "\0"):
+        DEFAULT.by_name("password", text)
+    assert time.perf_counter() - started < 1
+
+
+def test_one_known_value_is_the_beginning_of_another() -> None:
+    """Nothing of the longer one stays."""
+    known = search({"a": {"password": "hunter2-abc"}, "b": {"password": "hunter2-abc-and-more"}}, DEFAULT).known
+    assert mask_code('print("hunter2-abc-and-more", "hunter2-abc")', DEFAULT, known) == f'print("{MASK}", "{MASK}")'
+    assert DEFAULT.mask("hunter2-abcdefgh", ("hunter2-abc", "abcdefgh")) == MASK
 
 
 SOURCES = [
@@ -303,6 +465,40 @@ def test_known_values_are_masked_wherever_they_stand() -> None:
     """A value that is a secret by now is masked where it has another name, or none."""
     assert mask_code('x = "hunter2"\nlogin("hunter2")', DEFAULT, ("hunter2",)) == f'x = "{MASK}"\nlogin("{MASK}")'
     assert search({"db_password": "pandas"}, DEFAULT).known == ()  # a word may stand anywhere
+
+
+#: What a cell may be made of, whoever has written it: other ends of lines, halves of letters, open quotes.
+PIECES = [
+    *["password", "token", " = ", "(", ")", ",", "[", "]", "{", "}", ":", "é", "𝔸", "'", '"', '"""', "f'", "b'", "\\"],
+    *["\n", "\r", "\r\n", "\f", "\x0b", "\x1c", "\x85", "\u2028", "\ud800", "\ufeff", "\0", "\t", "!"],
+    *["#", "%env ", "%%bash", "?", " ", "if", "x", "hunter2abc", "=='", "-u a:b ", "=", "lambda "],
+    *["system", "run_cell_magic('time', '', "],
+]  # fmt: skip
+
+
+@settings(max_examples=100)
+@example(parts=["x = 1", "\r", 'password = "hunter2"'])
+@example(parts=["\f", 'password = "é" "', "\u2028", '"; token = "hunter2abc"'])
+@given(parts=st.lists(st.one_of(st.sampled_from(PIECES), st.text(max_size=3)), max_size=25))
+def test_any_text_can_be_masked(parts: list[str]) -> None:
+    """No text is a reason to fail, Python or not; and it keeps its lines."""
+    source = "".join(parts)
+    assert mask_code(source, DEFAULT, ("hunter2",)).count("\n") == source.count("\n")
+    assert "hunter2" not in mask_code(source, DEFAULT, ("hunter2",))
+
+
+@pytest.mark.parametrize("end", ["\r", "\f", "\x0b", "\x1c", "\x85", "\u2028", "\r\n"])
+def test_other_ends_of_lines(end: str) -> None:
+    """What Python takes for the end of a line, or only others do, shifts no mask."""
+    for source in (f'x = "é{end}"\npassword = "hunter2-abc"\n', f'x = 1{end}password = "hunter2-abc"; y = 1'):
+        assert "hunter2" not in mask_code(source, DEFAULT)
+        assert "password = " in mask_code(source, DEFAULT)
+
+
+def test_lines_behind_a_magic_in_what_is_no_python() -> None:
+    """They keep their numbers, and their secrets are masked, too."""
+    masked = mask_code("%env PLACE=here\n%env TOKEN=hunter2-abc def\nif\nexport PASSWORD=hunter3", DEFAULT)
+    assert masked == f"%env PLACE=here\n%env TOKEN={MASK}\nif\nexport PASSWORD={MASK}"
 
 
 def test_many_lines_keep_their_numbers() -> None:

@@ -286,3 +286,70 @@ def test_what_another_thread_changes_all_the_time(two_shells: Any) -> None:
     assert len(lines) == 15
     for line in map(json.loads, lines):
         assert line == [[], True, [True, True], [True, True]]
+
+
+# --- a small control group --------------------------------------------------------------------------------------------
+
+#: Limits a group of processes to so many MB in all, page cache included, and runs the session in it.
+CONFINED = """
+set -e
+mkdir -p group
+mount -t cgroup -o memory none group 2>/dev/null || mount -t cgroup2 none group
+here=group/nbsnap-$$
+mkdir $here
+if [ -e $here/memory.max ]; then limit=memory.max; else limit=memory.limit_in_bytes; fi
+echo {limit}M > $here/$limit
+code=0
+sh -c "echo \\$\\$ > $here/cgroup.procs && exec {python} session.py" || code=$?
+rmdir $here
+exit $code
+"""
+
+CROWDED = """
+import gc, json, sys
+import numpy as np
+import nbsnap
+from nbsnap.maintenance import check
+
+rng = np.random.default_rng(1)
+big = rng.random(20_000_000)  # 160 MB of the 320
+rows = [{"at": at, "text": f"row {at}"} for at in range(100_000)]
+told = []
+def same(): return (float(big.sum()), big[5], len(rows), rows[-1]["text"])
+for call in ({}, {"background": True}, {}, {"background": True}):
+    big[len(told) * 1_000_000] = -1.0
+    rows.append({"at": len(rows), "text": f"row {len(rows)}"})
+    report = nbsnap.snapshot(only=["big", "rows"], **call)
+    for ended in nbsnap.wait() if call and report.background else [report]:
+        told.append([ended.ok, bool(ended.id)])
+before = same()
+for kept in ({}, {"map": False}):
+    del big, rows
+    gc.collect()
+    assert nbsnap.restore(**kept).ok
+    told.append(same() == before)
+with nbsnap.Store.open(".nbsnap") as store:
+    told.append(check(store).ok)
+print(json.dumps(told))
+"""
+
+
+@LINUX
+def test_a_small_control_group(own_folder: Path) -> None:
+    """Session, store and page cache have 320 MB, as in a container: all is saved and restored, nobody is killed."""
+    words = ["unshare", "-m", "sh", "-c", CONFINED.format(limit=320, python=sys.executable)]
+
+    def confined(source: str) -> subprocess.CompletedProcess[str]:
+        (own_folder / "session.py").write_text(source)
+        return subprocess.run(words, cwd=own_folder, capture_output=True, text=True, check=False, timeout=200)
+
+    try:
+        may = confined("").returncode == 0
+    except OSError:
+        may = False
+    if not may:
+        pytest.skip("no control group can be made here")
+    assert confined("b'x' * (400 << 20)").returncode == 137  # the limit holds
+    done = confined(CROWDED)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert json.loads(done.stdout) == [[True, True]] * 4 + [True] * 3

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import signal
 import subprocess
 import sys
@@ -291,3 +292,57 @@ def test_ctrl_c_is_answered_at_once_whatever_it_is_at(own_folder, kind, call):
     assert len(late) >= 5 or whole < 0.1
     assert sorted(late)[len(late) // 2] < 0.2
     assert max(late) < 1.0
+
+
+def stopped_at_random(kernel, rounds: int) -> tuple[int, list[str]]:
+    """Press stop at random moments of snapshots and restores; return how many were stopped, and what was wrong then."""
+    kernel.run(
+        "import random, threading\nwords = [{'at': n, 'text': f'word {n}'} for n in range(20_000)]\n"
+        "table = {f'row {n}': [n, n / 3] for n in range(5_000)}; both = [words, table]\n"
+        "def same(): return both[0] is words and both[1] is table and len(words) == 20_000 and table['row 7'][0] == 7"
+    )
+    kernel.run("%snapshot good -q")
+    kernel.run("turn = 0; mine = words")
+    stopped, wrong = 0, []
+    moments = random.Random(1)
+    for number in range(rounds):
+        magic = ("%snapshot -q", "%restore good -q")[number % 2]
+        message = kernel.send(magic)
+        time.sleep(moments.uniform(0.0, 0.25))
+        kernel.interrupt()
+        output = kernel.collect(message, timeout=30)
+        came = "KeyboardInterrupt" in (output.error or "") + output.text
+        stopped += came
+        if output.error and not came:
+            wrong.append(f"{magic}: {output.error}")
+        if number % 2 and not came:
+            kernel.run("mine = words")  # it was restored: they are others now
+        elif kernel.value("mine is words, same()") != (True, True):
+            wrong.append(f"{magic}: the namespace has changed")
+    kernel.run("%snapshot last -q")
+    kernel.run("%restore good -q")
+    if kernel.value("same(), threading.active_count() < 20") != (True, True):
+        wrong.append("afterwards")
+    checked = kernel.run("from nbsnap.cli import main; print(main(['check']))").text
+    if not checked.rstrip().endswith("0"):
+        wrong.append(checked)
+    return stopped, wrong
+
+
+@pytest.mark.kernel
+def test_the_stop_button_at_random_moments(kernel_pair):
+    """Twenty times: what is stopped leaves the session as it was, and the store is sound."""
+    stopped, wrong = stopped_at_random(kernel_pair.start(), 20)
+    assert wrong == []
+    assert stopped >= 5
+
+
+@pytest.mark.kernel
+@pytest.mark.soak
+@pytest.mark.timeout(7200)
+def test_the_stop_button_thousands_of_times(kernel_pair):
+    """The same three thousand times."""
+    stopped, wrong = stopped_at_random(kernel_pair.start(), 3000)
+    print(f"stopped {stopped} of 3000")
+    assert wrong == []
+    assert stopped >= 1000

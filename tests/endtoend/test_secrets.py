@@ -130,6 +130,43 @@ def test_settings_of_a_program(two_shells: Any) -> None:
     assert [skip["name"] for skip in report["skipped"]] == ["badge", "code"]
 
 
+def test_a_secret_that_no_placeholder_can_stand_for(two_shells: Any) -> None:
+    """What makes its own text of it stays behind, and with it what needs that; the rest is saved."""
+    report = two_shells.save(
+        f"""
+import random
+password = {PASSWORD!r}
+class Odd:
+    def __reduce__(self): return (str, ("it is " + password,))
+class Holder:
+    odd = Odd()
+class Told:
+    "Says nothing."
+holder, told, odd, rest = Holder(), Told(), Odd(), [1, 2]
+Told.__doc__ = "Use " + password
+"""
+    )
+    assert PASSWORD.encode() not in everything(two_shells.folder / ".nbsnap")
+    assert PASSWORD not in json.dumps(report)
+    told = {(skip["name"], skip["kind"]) for skip in report["skipped"]}
+    assert told == {("password", "skipped"), ("odd", "skipped"), ("holder", "skipped"), ("Holder", "skipped"),
+                    ("Told", "partly")}  # fmt: skip
+    restored, wrong = two_shells.restore({"the rest": "rest == [1, 2] and type(told) is Told"})
+    assert (restored["failed"], wrong) == ([], {})
+
+
+@pytest.mark.kernel
+def test_what_the_settings_allow_is_not_masked_in_the_text_of_a_function(kernel_pair: Any) -> None:
+    """The same sieve is asked everywhere."""
+    kernel = kernel_pair.start()
+    kernel.run("%config NbSnap.not_secret = ['password']")
+    kernel.run("def login(password='joshua-1'): return password")
+    kernel.run("%snapshot")
+    kernel = kernel_pair.restart()
+    kernel.run("%restore")
+    assert "'joshua-1'" in kernel.run("import inspect; print(inspect.getsource(login))").text
+
+
 @pytest.mark.kernel
 def test_a_notebook(kernel_pair: Any) -> None:
     """History, code, previews, HTML, diffs and output hold none; --rerun refuses what was masked, and says why."""
@@ -178,6 +215,38 @@ def test_rollback_and_restore_leave_the_live_secret(kernel_pair: Any) -> None:
     assert kernel.value("id(token) == before[0], x") == (True, [1])
     kernel.run("%restore --undo")
     assert kernel.value("config['api_key'] is token, id(config) == before[1], x") == (True, True, [1, 3])
+
+
+@pytest.mark.kernel
+def test_a_secret_inside_is_kept_from_the_session(kernel_pair: Any) -> None:
+    """What is replaced hands it over, at the very place, and the report says so; elsewhere the placeholder stays."""
+    kernel = kernel_pair.start()
+    kernel.run(
+        f"token = {TOKEN!r}\nclass Client: pass\n"
+        "client = Client(); client.password = 'hunter-2'; client.auths = [{'api_key': token}, 1]\n"
+        "config = {'api_key': token, 'n': 1, 'client': client, 'pair': ('auth', 1)}; alias = config\n"
+        "class Odd(dict):\n    def get(self, *_): 1 / 0\n    __getitem__ = __setitem__ = get\n"
+        "odd = Odd(password='hunter-2')"
+    )
+    kernel.run("%snapshot")
+    kernel.run("config['n'] = 2; client.auths.append(2); former = config; token = dict.__getitem__(odd, 'password')")
+    kernel.run(f"token = {TOKEN!r} + 'x'; config['api_key'] = token")
+    said = kernel.run("%restore").text
+    assert "config['api_key']" in said
+    assert "a secret, kept from the session" in said
+    assert TOKEN not in said
+    assert "not saved: config" not in said
+    found = (
+        "config is alias, config is former, config['n'], config['api_key'] is token, client.auths[0]['api_key'][:3],"
+    )
+    assert kernel.value(found + "config['client'] is client, client.password, len(client.auths)") == (
+        True, False, 1, True, "ghp", True, "hunter-2", 2,
+    )  # fmt: skip
+    assert kernel.value("dict.__getitem__(odd, 'password')") == "hunter-2"
+    kernel = kernel_pair.restart()
+    said = kernel.run("%restore").text
+    assert "kept from the session" not in said
+    assert "placeholder" in kernel.run("config['api_key']").text
 
 
 @pytest.mark.kernel

@@ -1,0 +1,92 @@
+"""Secrets that a snapshot does not hold, and the session has: a restore in the same session leaves them where they are.
+
+Where a variable comes back with a placeholder for a secret, and the variable that it replaces has a text (or one of the
+objects that are secrets as a whole) at the very same place, that is put in. So `config` of before the risky cell is
+whole again, and no secret was ever written. The places are told by the snapshot, as `config['api_key']` or
+`client.auth[1]`; they are followed by items and attributes alone, and none of the user's code is run."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from .describe import is_a
+from .model import Skip
+from .paths import attributes
+from .placeholder import Placeholder
+from .surface import KINDS, SECRET, TEXT, forget
+
+__all__ = ["refill"]
+
+_Step = tuple[bool, Any]  # an item (True) or an attribute, and its key
+
+
+def refill(holes: Iterable[Skip], former: Mapping[str, Any], values: Mapping[str, Any]) -> tuple[Skip, ...]:
+    """Put into restored `values` what stood in their place; return those of the `holes` that are filled now."""
+    filled = tuple(
+        hole
+        for hole in holes
+        if hole.secret and hole.name in former and hole.name in values
+        if (way := _steps(hole.path, hole.name)) and _fill(values[hole.name], former[hole.name], way)
+    )
+    forget()
+    return filled
+
+
+def _steps(path: str, name: str) -> list[_Step]:
+    """Return the steps that lead from a variable to a place in it; none, if they cannot be told."""
+    try:
+        node: ast.expr = ast.parse(path, mode="eval").body
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return []
+    steps: list[_Step] = []
+    while True:
+        match node:
+            case ast.Subscript(value=inner, slice=ast.Constant(value=key)) if type(key) in (str, int):
+                steps.append((True, key))
+            case ast.Attribute(value=inner, attr=key):
+                steps.append((False, key))
+            case ast.Name(id=root):
+                return steps[::-1] if root == name else []
+            case _:
+                return []
+        node = inner
+
+
+def _fill(value: Any, former: Any, way: list[_Step]) -> bool:
+    for step in way[:-1]:
+        value, former = _held(value, step), _held(former, step)
+    held, secret = _held(value, way[-1]), _held(former, way[-1])
+    if KINDS[type(secret)] not in (TEXT, SECRET):
+        return False
+    if held is secret:  # by way of another name of the same object
+        return True
+    return type(held) is Placeholder and _put(value, way[-1], secret)
+
+
+def _held(value: Any, step: _Step) -> Any:
+    """Return what is held at a step; None where there is nothing."""
+    is_item, key = step
+    if not is_item:
+        return dict(attributes(value)).get(key)
+    if is_a(value, dict):
+        return dict.get(value, key)
+    kind: Any = list if is_a(value, list) else tuple if is_a(value, tuple) else None
+    return kind.__getitem__(value, key) if kind and type(key) is int and -1 < key < kind.__len__(value) else None
+
+
+def _put(value: Any, step: _Step, secret: Any) -> bool:
+    is_item, key = step
+    if is_item and is_a(value, dict):
+        dict.__setitem__(value, key, secret)
+    elif is_item and is_a(value, list):
+        list.__setitem__(value, key, secret)
+    elif not is_item:
+        try:
+            object.__setattr__(value, key, secret)  # past what a frozen class says
+        except (AttributeError, TypeError):
+            return False
+    else:
+        return False
+    return True
