@@ -19,6 +19,7 @@ from . import beside as state
 from . import (
     cells,
     fleeting,
+    going,
     host,
     later,
     living,
@@ -155,8 +156,8 @@ def snapshot(
     if background:
         with opened_store(place, create=True) as opened:
             where = opened.place
-            in_folder = isinstance(opened.backend, FolderBackend)
-            why = jobs.refusal() if in_folder else "only a store in a folder can be written by another process"
+            possible = isinstance(opened.backend, FolderBackend) or going.is_possible(where)
+            why = jobs.refusal() if possible else "what is in memory cannot be written by another process"
         if not why:
             left, needs = taken.left_behind()
             why = jobs.refusal(needs)
@@ -311,22 +312,31 @@ def _in_background(
 ) -> bool:
     """Let a child write it all; tell whether that has begun."""
     place, classes = report.store, taken.classes
+    try:
+        spool = going.spool(place) if going.is_possible(place) else ""
+    except OSError:
+        return False
     look = Look()
     look.ahead(taken.buffers(), forking=True)
 
     def work() -> dict[str, Any]:
         written: list[Snapshot] = []
-        with _in_memory("it could not be written"), Store.open(place, create=True) as opened:
+        with (
+            _in_memory("it could not be written"),
+            Store.open(going.store_in(spool) if spool else place, create=True) as opened,
+        ):
             before = mark()
             try:
                 _write(opened, record, taken, look, started, Progress(), keep, written)
                 came = {"id": written[-1].head.id}
             except NothingNew as nothing:
                 came = {"nothing new since": nothing.id}
-            return {**came, "seen": since(before), "named": look.named}
+            told = {**came, "seen": since(before), "named": look.named}
+        return going.hand_over(place, spool, told, keep) if spool else told
 
     def over(told: Mapping[str, Any]) -> None:
         came: SnapshotReport | NbSnapError
+        going.clean(spool)
         try:
             came = _came(told, place, classes, kept, report)
         except NbSnapError as error:
@@ -338,7 +348,10 @@ def _in_background(
         look.afterwards(told.get("named", ()))
 
     name = f"snapshot {report.name}".strip()
-    return jobs.start(name, work, over)
+    if jobs.start(name, work, over):
+        return True
+    going.clean(spool)
+    return False
 
 
 def _came(

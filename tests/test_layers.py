@@ -24,7 +24,7 @@ LAYERS = """
     magics
     cli attempt automatic explaining fresh rerunning since
     history session
-    taking
+    taking going
     opening refilling reports undoing verifying vouching
     environment living portrait preview | repairing
                                  | maintenance

@@ -8,16 +8,15 @@ from __future__ import annotations
 
 import asyncio
 import http.client
-import os
 import re
 import secrets
 import subprocess
 import sys
 import threading
-import time
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 SERVER = """
 import logging, sys
@@ -232,11 +231,10 @@ def failing(*kinds: str, times: int = 1, where: str = "", **harm: object) -> Rul
     return rule
 
 
-def within(seconds: float) -> Callable[[], float]:
-    """A clock for tests: what it returns is how much of the time is left."""
-    until = time.monotonic() + seconds
-    return lambda: until - time.monotonic()
+def denied(*kinds: str, status: int = 403, code: str = "AccessDenied", **more: Any) -> Rule:
+    """Refuse every request of some kinds."""
 
+    def rule(asked: Asked) -> Harm | None:
+        return Harm(status=status, code=code, **more) if asked.kind in kinds else None
 
-def child_environment(port: int) -> dict[str, str]:
-    return {**os.environ, **environment(port)}
+    return rule

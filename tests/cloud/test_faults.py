@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from cloud.clouds import Asked, Harm, Proxy, Rule, Server, failing
+from cloud.clouds import Harm, Proxy, Server, denied, failing
 from storage.making import assert_clean
 
 import nbsnap
@@ -71,13 +71,6 @@ def test_an_answer_that_is_cut_is_asked_for_again(proxy: Proxy, s3: str, after: 
     save(s3, BIG)
     proxy.rule = failing("GET", times=2, where=".pack", cut_after=after)
     assert back(s3) == BIG
-
-
-def denied(*kinds: str, status: int = 403, code: str = "AccessDenied", **more: Any) -> Rule:
-    def rule(asked: Asked) -> Harm | None:
-        return Harm(status=status, code=code, **more) if asked.kind in kinds else None
-
-    return rule
 
 
 ALL = ("GET", "PUT", "LIST", "HEAD", "DELETE", "BEGIN", "PART", "COMPLETE")
