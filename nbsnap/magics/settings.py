@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from IPython.core.magic import Magics
-from traitlets import Bool, Dict, Enum, Float, List, TraitError, Unicode, observe, validate
+from traitlets import Bool, Dict, Enum, Float, List, TraitError, Unicode, validate
 
 from nbsnap import host
 from nbsnap.arguments import split
@@ -91,14 +91,15 @@ class Settings(Magics):
         "", help="How much of what was fetched from buckets is kept on this machine: '4 GB', which is the default; '0'."
     ).tag(config=True)
 
-    @observe("cache_size")
-    def _new_cache_size(self, change: Any) -> None:
+    @validate("cache_size")
+    def _valid_size(self, proposal: Any) -> Any:
         from nbsnap.cache import set_limit
 
         try:
-            set_limit(change["new"])
+            set_limit(proposal["value"])
         except NbSnapError as error:
             raise TraitError(f"NbSnap.cache_size: {error}") from None
+        return proposal["value"]
 
     @validate("keep", "max_size")
     def _valid_rules(self, proposal: Any) -> Any:

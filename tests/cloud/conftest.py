@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
+from importlib.util import find_spec
 
 import pytest
-
-pytest.importorskip("obstore")
-pytest.importorskip("moto")
-
 from cloud.clouds import Proxy, Server, environment, prefix
 from storage.conftest import nothing_runs_on, store  # noqa: F401
 from storage.test_pruning import impatient  # noqa: F401
@@ -18,20 +16,16 @@ from nbsnap.bucket import BucketBackend
 from nbsnap.places import open_backend
 from nbsnap.remote import Client
 
+if find_spec("obstore") is None or find_spec("moto") is None:  # they come with the extra `cloud-test`
+    collect_ignore_glob = ["test_*.py"]
+
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """By S3, the contract and a store's way are tested each day; the rest of the store's suites with the slow tests."""
+    """By S3, the contract is tested each day; the suites of stores with the slow tests, and each day in memory."""
     for item in items:
-        test = getattr(item, "originalname", "")
         module = getattr(getattr(item, "function", None), "__module__", "")
-        daily = module in ("storage.test_backends", "storage.test_store") and "changes_meanwhile" not in test
-        indifferent = "changes_meanwhile" in test or module == "storage.test_line"  # to where the bytes go
-        if (
-            "cloud/" in item.nodeid
-            and module.startswith("storage.")
-            and (indifferent or "[s3" in item.name)
-            and not daily
-        ):
+        daily = module == "storage.test_backends"
+        if "cloud/" in item.nodeid and module.startswith("storage.") and "[s3" in item.name and not daily:
             item.add_marker(pytest.mark.slow)
 
 
@@ -46,6 +40,8 @@ def server() -> Iterator[Server]:
 @pytest.fixture
 def s3(server: Server, monkeypatch: pytest.MonkeyPatch) -> str:
     """The URL of a place of its own, with the environment that leads to it."""
+    for name in [name for name in os.environ if name.startswith("AWS_")]:
+        monkeypatch.delenv(name)
     for name, value in environment(server.port).items():
         monkeypatch.setenv(name, value)
     monkeypatch.setenv("NBSNAP_CACHE_SIZE", "0")

@@ -20,7 +20,7 @@ from nbsnap.maintenance import check
 from nbsnap.store import Store
 
 NAMES: dict[str, Any] = {f"small{number}": list(range(number)) for number in range(40)} | {
-    "big": bytearray(random.Random(1).randbytes(20 << 20))
+    "big": bytearray(random.Random(1).randbytes(18 << 20))
 }
 
 
@@ -83,7 +83,12 @@ def test_it_is_for_its_owner_alone(s3: str, folder: Path) -> None:
         assert not path.name.startswith(".")
 
 
-@pytest.mark.parametrize("harm", ["cut", "altered", "gone", "exchanged"])
+SLOW = pytest.mark.slow
+
+
+@pytest.mark.parametrize(
+    "harm", ["altered", *(pytest.param(each, marks=SLOW) for each in ("cut", "gone", "exchanged"))]
+)
 def test_what_is_damaged_is_fetched_again(proxy: Proxy, s3: str, folder: Path, harm: str) -> None:
     """A restore takes nothing from the cache on trust, and says nothing of it: the bucket has it."""
     save(s3, NAMES)
@@ -117,11 +122,11 @@ def test_check_looks_into_the_bucket(proxy: Proxy, s3: str, folder: Path) -> Non
 def test_it_stays_within_its_limit(s3: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What was used last stays; over all places together."""
     monkeypatch.setenv("NBSNAP_CACHE_SIZE", "24 MB")
-    for number in range(8):
+    for number in range(6):
         save(f"{s3}/{number % 2}", {"x": random.Random(number).randbytes(5 << 20)})
         assert size(folder) < 32_000_000
     assert size(folder) > 10_000_000
-    assert back(f"{s3}/1")["x"] == random.Random(7).randbytes(5 << 20)
+    assert back(f"{s3}/1")["x"] == random.Random(5).randbytes(5 << 20)
 
 
 @pytest.mark.parametrize("setting", ["0", "folder"])
@@ -150,6 +155,7 @@ def test_a_full_disk_only_means_no_cache(s3: str, folder: Path, monkeypatch: pyt
     assert not [path for path in files(folder) if path.name.startswith(".")]
 
 
+@SLOW
 def test_several_processes_at_once(s3: str, folder: Path) -> None:
     """They fill and empty one cache, and all get what they asked for."""
     save(s3, NAMES)

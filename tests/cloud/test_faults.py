@@ -20,6 +20,7 @@ from nbsnap import remote
 from nbsnap.errors import NbSnapError, SnapshotNotFound, StoreError
 from nbsnap.store import Store
 
+SLOW = pytest.mark.slow
 SMALL = {"x": [1, 2, 3], "text": "t" * 2000, "numbers": list(range(3000))}
 BIG = {"big": bytearray(random.Random(1).randbytes(40 << 20)), "rows": [[1], [2]]}
 
@@ -50,7 +51,9 @@ TROUBLE: dict[str, dict[str, Any]] = {
 }
 
 
-@pytest.mark.parametrize("kind", TROUBLE)
+@pytest.mark.parametrize(
+    "kind", ["slow down", "answer lost", *(pytest.param(each, marks=SLOW) for each in ("failed within", "cut before"))]
+)
 def test_what_passes_is_tried_again(proxy: Proxy, s3: str, kind: str) -> None:
     """Every kind of request fails once: the snapshot is made, once, and comes back."""
     kinds = ("GET", "PUT", "LIST", "HEAD", "DELETE", "BEGIN", "PART", "COMPLETE")
@@ -65,7 +68,7 @@ def test_what_passes_is_tried_again(proxy: Proxy, s3: str, kind: str) -> None:
         assert_clean(store)
 
 
-@pytest.mark.parametrize("after", [0, 1000, 3_000_000])
+@pytest.mark.parametrize("after", [1000, *(pytest.param(each, marks=SLOW) for each in (0, 3_000_000))])
 def test_an_answer_that_is_cut_is_asked_for_again(proxy: Proxy, s3: str, after: int) -> None:
     """The connection breaks while a pack is read: the rest is fetched, and all of it is verified as ever."""
     save(s3, BIG)
@@ -189,7 +192,9 @@ def interrupted(seconds: float) -> Iterator[Callable[[], float]]:
     times.append(time.monotonic())
 
 
-@pytest.mark.parametrize("kind", ["PUT", "LIST", "PART", "COMPLETE", "GET"])
+@pytest.mark.parametrize(
+    "kind", ["PART", "GET", *(pytest.param(each, marks=SLOW) for each in ("PUT", "LIST", "COMPLETE"))]
+)
 def test_ctrl_c_waits_for_nobody(proxy: Proxy, server: Server, s3: str, kind: str) -> None:
     """A server that does not answer keeps nobody: the prompt is back at once, and no snapshot is left."""
     save(s3, SMALL, name="before")

@@ -40,7 +40,9 @@ def count(proxy: Proxy) -> Callable[[Callable[[], Any]], Counter[str]]:
 
 def rows() -> dict[str, str]:
     """The table of the docs."""
-    found = re.findall(r"^\| ([^|]+?) +\| ([^|]+?) +\|", DOCS.read_text().partition("### Requests")[2], re.M)
+    found = re.findall(
+        r"^\| ([^|]+?) +\| ([^|]+?) +\|", DOCS.read_text().partition("### Requests")[2].partition("\n### ")[0], re.M
+    )
     return {what: told for what, told in found if what not in ("", "what") and "-" * 3 not in what}
 
 
@@ -73,7 +75,7 @@ def test_the_table_of_requests(proxy: Proxy, s3: str, count: Callable[[Callable[
     names["big"] = random.Random(2).randbytes(40 << 20)
     found["its restore"] = told(count(restore))
     found["nbsnap list, 4 snapshots"] = told(count(lambda: Store.open(s3).list()))
-    found["nbsnap check --fast"] = told(count(lambda: check(Store.open(s3), read=False)))
+    found["nbsnap check --quick"] = told(count(lambda: check(Store.open(s3), read=False)))
     found["nbsnap check"] = told(count(lambda: check(Store.open(s3))))
     found["nbsnap prune --last 1"] = told(count(lambda: Store.open(s3).prune(last=1)))
     assert found == rows()
