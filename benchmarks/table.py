@@ -104,12 +104,13 @@ def full(results: dict[str, Any]) -> str:
 
 def short(results: dict[str, Any]) -> str:
     """What a README has room for."""
-    lines = ["| work | " + " | ".join(TOOLS) + " | goal | reached |", "|---|" + "---|" * len(TOOLS) + "---|---|"]
     workloads = results["workloads"]
+    tools = [tool for tool in TOOLS if any(tool in told["tools"] for told in workloads.values())]
+    lines = ["| work | " + " | ".join(tools) + " | goal | reached |", "|---|" + "---|" * len(tools) + "---|---|"]
     for row in ROWS:
         if row.workload in workloads and row.goal:
             verdict, _ = judge(workloads, row)
-            cells = [row.work, *(figures(workloads, row, tool) for tool in TOOLS), row.goal]
+            cells = [row.work, *(figures(workloads, row, tool) for tool in tools), row.goal]
             reached = {"met": "yes", "not met": "**no**", "worse than allowed": "**no**"}.get(verdict, verdict)
             lines.append(f"| {' | '.join(cells)} | {reached} |")
     return "\n".join(lines) + "\n\n" + heading(results) + "\n"
