@@ -44,7 +44,9 @@ __all__ = [
     "check_name",
     "doubt",
     "expect",
+    "is_far",
     "sentence",
+    "withdraw",
     "write_whole",
 ]
 
@@ -175,6 +177,16 @@ def anew(backend: Backend) -> None:
     bypass = getattr(backend, "bypass", None)
     if bypass is not None:
         bypass()
+
+
+def is_far(backend: Backend) -> bool:
+    """Tell whether a verb of this backend may take much longer than a moment, as one that goes over a network does."""
+    return hasattr(backend, "withdraw")
+
+
+def withdraw(backend: Backend, name: str) -> None:
+    """Remove what was published a moment ago, or would be a moment later; nobody is made to wait for a network."""
+    getattr(backend, "withdraw", backend.delete)(name)
 
 
 def doubt(backend: Backend, name: str) -> None:

@@ -78,6 +78,7 @@ class BucketBackend:
         self._kept: OrderedDict[str, tuple[bytes, int]] = OrderedDict()  # beginnings of files, and how long these are
         self._holds: list[_BucketHold] = []
         self._refused = 0.0
+        self._unconditional = False  # once it is known that the server knows no conditions
         self._ahead = Ahead(self._fetch)
 
     def describe(self, name: str) -> str:
@@ -89,7 +90,8 @@ class BucketBackend:
     def foreign(self) -> bool:
         found = self.client.do(lambda store: obstore().list_with_delimiter_async(store))
         names = {*found["common_prefixes"], *(meta["path"] for meta in found["objects"])}
-        return not OURS.issuperset(name.strip("/").split("/")[0] for name in names)
+        tops = {name.strip("/").split("/")[0] for name in names}
+        return not OURS.issuperset(tops - {""})  # an object of the prefix's own name is what a console calls a folder
 
     # --- reading -----------------------------------------------------------------------------------------------------
 
@@ -264,6 +266,18 @@ class BucketBackend:
                     self._met.pop(name, None)
                     self._kept.pop(name, None)
 
+    def withdraw(self, name: str) -> None:
+        """Remove what was put just now. The answer to that may be missing yet: it is removed again for a while."""
+        self._met.pop(name, None)
+        self._kept.pop(name, None)
+
+        async def again() -> None:
+            for wait in (0.0, 1.0, 2.0, 8.0):
+                await asyncio.sleep(wait)
+                await self.client.ask(lambda store: _deleted(store, [check_name(name)]))
+
+        leave(submit(again()), 0.1)
+
     def usage(self) -> int:
         return sum(meta["size"] for meta in self.client.do(lambda store: _listed(store, "")))
 
@@ -273,12 +287,36 @@ class BucketBackend:
             self._trusted()
         self._kept.pop(name, None)
         self._met.pop(name, None)
-        tag = self.client.do(lambda store: _put(store, name, bytes(data)))
+        tag = self.client.do(lambda store: self._put(store, name, bytes(data)))
         if self.cache is not None and name.endswith((".snap", ".index")):
             self._met[name] = len(data), tag
             self._keep(name, data, len(data))
         elif self.cache is not None and name.endswith(".pack"):
             self.cache.keep(_pack(name), 0, data)
+
+    async def _put(self, store: Any, name: str, data: bytes) -> str:
+        """Put an object; return its tag, "" where there is none."""
+        library = obstore()
+        mode: Any = "create"
+        for _ in range(2):
+            try:
+                if self._unconditional:  # the names alone have to do
+                    mode = "overwrite"
+                return (await library.put_async(store, name, data, mode=mode, use_multipart=False))["e_tag"] or ""
+            except Exception as error:
+                found = understood(error)
+                if isinstance(found, Answer) and (found.status == 501 or type(error).__name__ == "NotSupportedError"):
+                    self._unconditional = True
+                    continue
+                if mode != "create" and isinstance(found, Outdated):
+                    break
+                if not isinstance(found, Exists | Outdated):
+                    raise
+            there = await library.get_async(store, name)
+            if bytes(await there.bytes_async()) == data:
+                return there.meta["e_tag"] or ""  # by us: the answer was lost, and it was asked again
+            mode = {key: told for key in ("e_tag", "version") if (told := there.meta[key]) is not None}
+        raise OSError(errno.EBUSY, "somebody else changed it just now: try again")
 
     # --- holding -----------------------------------------------------------------------------------------------------
 
@@ -360,32 +398,6 @@ def _beyond(error: Exception) -> bool:
 def _pack(name: str) -> str:
     """Return the id of a pack from the name of its file."""
     return name[len("packs/") : -len(".pack")]
-
-
-async def _put(store: Any, name: str, data: bytes) -> str:
-    """Put an object; return its tag, "" where there is none."""
-    library = obstore()
-    try:
-        return (await library.put_async(store, name, data, mode="create"))["e_tag"] or ""
-    except Exception as error:
-        found = understood(error)
-        if isinstance(found, Answer) and (found.status == 501 or type(error).__name__ == "NotSupportedError"):
-            done = await library.put_async(store, name, data, use_multipart=False)  # the names alone have to do
-            return done["e_tag"] or ""
-        if not isinstance(found, Exists | Outdated):
-            raise
-    there = await library.get_async(store, name)
-    if bytes(await there.bytes_async()) == data:
-        return there.meta["e_tag"] or ""  # by us: the answer was lost, and obstore asked again
-    tag = {key: told for key in ("e_tag", "version") if (told := there.meta[key]) is not None}
-    try:
-        return (await library.put_async(store, name, data, mode=tag))["e_tag"] or ""
-    except Exception as error:
-        if type(error).__name__ in ("NotSupportedError", "NotImplementedError"):
-            return (await library.put_async(store, name, data, use_multipart=False))["e_tag"] or ""
-        if isinstance(understood(error), Outdated):
-            raise OSError(errno.EBUSY, "somebody else changed it just now: try again") from None
-        raise
 
 
 async def _deleted(store: Any, names: Sequence[str]) -> None:

@@ -42,7 +42,7 @@ OLD = 86400.0  # seconds after which a spool without an order is a dead child's
 
 def is_possible(place: str) -> bool:
     """Tell whether snapshots go to a place in this way."""
-    return is_url(place) and not place.startswith(("file:", "memory:"))
+    return is_url(place) and not place.startswith(("file:", "memory:")) and bool(sys.executable)
 
 
 def _root(place: str) -> Path:

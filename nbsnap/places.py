@@ -10,24 +10,22 @@ from __future__ import annotations
 
 import os
 import re
-import urllib.parse
-import urllib.request
 
 from nbsnap.backends import Backend, MemoryBackend
 from nbsnap.errors import StoreError
 from nbsnap.folder import FolderBackend
 
-__all__ = ["is_url", "open_backend", "settled"]
+__all__ = ["backend_at", "is_url", "settled", "shown"]
 
 _memories: dict[str, MemoryBackend] = {}
 
 
-def is_url(place: str | os.PathLike[str]) -> bool:
+def is_url(place: object) -> bool:
     """Tell whether a place is a URL, and not a path. One letter in front of a colon is a disk."""
     return isinstance(place, str) and re.match(r"[A-Za-z][A-Za-z0-9+.-]+://", place) is not None
 
 
-def open_backend(place: str | os.PathLike[str]) -> Backend:
+def backend_at(place: str | os.PathLike[str]) -> Backend:
     """Return the backend for a place. Nothing is made there, and nothing is asked of a bucket yet.
 
     Raises StoreError where the place makes no sense, or what talks to a bucket is not installed.
@@ -52,12 +50,20 @@ def open_backend(place: str | os.PathLike[str]) -> Backend:
     return BucketBackend(known, client_for(known), for_place(known))
 
 
+def shown(place: object) -> str:
+    """Return a place as it is shown before it was opened; StoreError where it is a URL that holds a secret."""
+    return backend_at(place).place if is_url(place) else str(place)  # type: ignore[arg-type]
+
+
 def settled(place: str | os.PathLike[str]) -> str:
     """Return a place that means the same in another process and from another folder."""
     return os.fspath(place) if is_url(place) else os.path.abspath(place)
 
 
 def _path(url: str) -> str:
+    import urllib.parse  # slow to import, and rarely needed
+    import urllib.request
+
     found = urllib.parse.urlsplit(url)
     if found.netloc not in ("", "localhost") or found.query or found.fragment or not found.path.startswith("/"):
         raise StoreError("a folder is given as file:///PATH, with three slashes and nothing behind it")

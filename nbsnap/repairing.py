@@ -36,7 +36,7 @@ from nbsnap.errors import DamageError, SnapshotNotFound, StoreError, StoreVersio
 from nbsnap.maintenance import Users, users_of
 from nbsnap.model import Snapshot
 from nbsnap.packs import RAW, ZSTD, Index, Piece, decompress
-from nbsnap.places import open_backend
+from nbsnap.places import backend_at
 from nbsnap.pruning import alone
 from nbsnap.records import Lost, RepairReport
 from nbsnap.store import Store
@@ -68,7 +68,7 @@ def opened(place: str | os.PathLike[str]) -> Store:
     try:
         return Store.open(place)
     except DamageError as error:
-        backend = open_backend(place)
+        backend = backend_at(place)
         try:
             if not any(_is_ours(backend, file) for file in backend.list(SNAPSHOTS)):
                 raise error from None

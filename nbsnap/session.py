@@ -31,7 +31,7 @@ from . import (
     verifying,
     wording,
 )
-from .backends import MemoryBackend
+from .backends import MemoryBackend, is_far
 from .errors import MemoryShort, NbSnapError, NothingNew, StrictError
 from .folder import FolderBackend
 from .keep import AUTOMATIC, Rules
@@ -40,7 +40,7 @@ from .model import Head, RestoreReport, Snapshot, SnapshotReport, VerifyReport
 from .namespace import Journal, matches_any, user_names
 from .opening import Place, checked, opened_store, store_place
 from .pages import Look
-from .places import open_backend
+from .places import backend_at, shown
 from .preview import of_taken
 from .progress import Progress
 from .quiet import unhurried, uninterrupted
@@ -150,7 +150,7 @@ def snapshot(
         _check_folder(place)
         pictured = verifying.picture(taken.variables, session_names(namespace))
     if dry_run:
-        return reports.saved(head, str(place), taken, skips, 0, started, dry_run=True, notes=notes)
+        return reports.saved(head, shown(place), taken, skips, 0, started, dry_run=True, notes=notes)
     if previews:
         record = replace(record, previews=of_taken(session_names(namespace), taken, kept, secrets, known))
     if background:
@@ -224,7 +224,7 @@ def _write(
         latest = _latest(opened, record.head.notebook) if record.head.kind == "auto" else None
         if latest is not None and reports.same(latest, record):
             raise NothingNew(latest.head.id)
-        progress.begin("flushing to the disk")
+        progress.begin("sending the rest" if is_far(opened.backend) else "flushing to the disk")
         head = replace(record.head, seconds=round(time.perf_counter() - started, 6))
         written.append(writer.commit(replace(record, head=head)))
     saved = written[-1]
@@ -667,7 +667,7 @@ def _others(
 
 
 def _check_folder(place: Place) -> None:
-    backend = place.backend if isinstance(place, Store) else open_backend(place or "")
+    backend = place.backend if isinstance(place, Store) else backend_at(place or "")
     if isinstance(backend, MemoryBackend):
         raise NbSnapError("what is in memory cannot be verified by another process")
 

@@ -32,7 +32,7 @@ from nbsnap.keep import Rules, parse_size
 from nbsnap.model import Content, Head, Snapshot
 from nbsnap.pages import Look
 from nbsnap.pieces import Pieces
-from nbsnap.places import open_backend
+from nbsnap.places import backend_at
 from nbsnap.progress import Progress
 from nbsnap.pruning import Choice, choose, discard, spare
 from nbsnap.reader import Reader
@@ -71,7 +71,7 @@ class Store:
     """A place where snapshots are kept. Reading writes nothing; all writing goes through `writer()`."""
 
     def __init__(self, place: str | os.PathLike[str] | Backend, *, create: bool = False) -> None:
-        self.backend: Backend = open_backend(place) if isinstance(place, str | os.PathLike) else place
+        self.backend: Backend = backend_at(place) if isinstance(place, str | os.PathLike) else place
         self.place = self.backend.place
         self.problems: list[str] = []  # a line for each manifest that the last heads() could not read
         self.pieces = Pieces(self.backend)

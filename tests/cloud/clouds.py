@@ -90,6 +90,7 @@ class Asked:
     method: str
     path: str
     number: int  # of its kind
+    head: bytes = b""
 
     @property
     def kind(self) -> str:
@@ -154,11 +155,12 @@ class Proxy:
     def close(self) -> None:
         async def stop() -> None:
             self.server.close()
-            tasks = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
-            await asyncio.sleep(0.02)  # what was closed is let go of
+            for _ in range(3):  # those who came just then, too
+                tasks = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
+                for task in tasks:
+                    task.cancel()
+                await asyncio.gather(*tasks, return_exceptions=True)
+                await asyncio.sleep(0.02)  # what was closed is let go of
 
         asyncio.run_coroutine_threadsafe(stop(), self.loop).result(5)
         self.loop.call_soon_threadsafe(self.loop.stop)
@@ -179,7 +181,7 @@ class Proxy:
         method, path, _ = head.split(b"\r\n")[0].decode().split(" ")
         length = re.search(rb"(?i)\r\ncontent-length: *(\d+)", head)
         body = await reader.readexactly(int(length[1])) if length else b""
-        asked = Asked(method, path, 0)
+        asked = Asked(method, path, 0, head.lower())
         asked.number = self.counts[asked.kind]
         self.counts[asked.kind] += 1
         self.asked.append(asked)

@@ -13,7 +13,7 @@ from storage.test_pruning import impatient  # noqa: F401
 
 from nbsnap.backends import Backend
 from nbsnap.bucket import BucketBackend
-from nbsnap.places import open_backend
+from nbsnap.places import backend_at
 from nbsnap.remote import Client
 
 if find_spec("obstore") is None or find_spec("moto") is None:  # they come with the extra `cloud-test`
@@ -68,6 +68,6 @@ def in_memory() -> BucketBackend:
 @pytest.fixture(params=["memory", "s3"])
 def backend(request: pytest.FixtureRequest) -> Iterator[Backend]:
     """A new bucket of each kind."""
-    made = in_memory() if request.param == "memory" else open_backend(request.getfixturevalue("s3"))
+    made = in_memory() if request.param == "memory" else backend_at(request.getfixturevalue("s3"))
     yield made
     made.close()

@@ -208,6 +208,42 @@ def test_ctrl_c_waits_for_nobody(proxy: Proxy, server: Server, s3: str, kind: st
         assert_clean(store)
 
 
+def test_ctrl_c_while_the_last_request_is_under_way(proxy: Proxy, s3: str) -> None:
+    """The answer to the record's own request is missing: the prompt is back at once, and the snapshot is taken back."""
+    save(s3, SMALL, name="before")
+    proxy.rule = lambda asked: Harm(wait=2) if asked.kind == "PUT" and ".snap" in asked.path else None
+    with interrupted(1.0) as took:
+        save(s3, {"x": 2}, name="after")
+    assert took() < 0.5
+    proxy.rule = None
+    with Store.open(s3) as store:
+        until = time.monotonic() + 8
+        while proxy.counts["DELETE"] < 5 and time.monotonic() < until:  # two of holds, three of the record
+            time.sleep(0.1)
+        assert proxy.counts["DELETE"] >= 5
+        time.sleep(0.3)
+        assert [head.name for head in store.heads()] == ["before"]
+        assert_clean(store)
+
+
+def test_a_server_that_knows_no_conditions(proxy: Proxy, s3: str) -> None:
+    """It is asked once whether it does; the names, which nobody else gives, have to do."""
+    refused = Harm(status=501, code="NotImplemented")
+    proxy.rule = lambda asked: refused if b"if-none-match" in asked.head or b"if-match" in asked.head else None
+    with Store.open(s3, create=True) as store:
+        before = proxy.counts["PUT"]
+        save(store, SMALL)  # type: ignore[arg-type]
+        assert proxy.counts["PUT"] - before == 4
+    assert back(s3) == SMALL
+
+
+def test_a_folder_made_by_a_console(server: Server, s3: str) -> None:
+    """An object of the prefix's own name, without content, is in nobody's way."""
+    server.ask("PUT", f"{s3.removeprefix('s3:/')}/")
+    save(s3, SMALL)
+    assert back(s3) == SMALL
+
+
 def test_an_upload_that_is_given_up_is_forgotten_by_the_bucket(proxy: Proxy, server: Server, s3: str) -> None:
     """Nothing stays that somebody pays for: the parts that went up are dropped."""
     save(s3, SMALL)

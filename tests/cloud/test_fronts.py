@@ -15,7 +15,7 @@ import pytest
 from cloud.clouds import Proxy, Server
 
 from nbsnap.errors import NbSnapError, StoreError
-from nbsnap.places import open_backend
+from nbsnap.places import backend_at
 from nbsnap.store import Store
 
 DOCS = Path(__file__).parents[2] / "docs" / "elsewhere.md"
@@ -111,10 +111,10 @@ def test_without_the_extra(tmp_path: Path) -> None:
 
 def test_places(tmp_path: Path) -> None:
     """What a place means, and what makes no sense as one."""
-    assert open_backend(f"file://{tmp_path}/a%20b").place == str(tmp_path / "a b")
-    assert open_backend("memory://one") is open_backend("memory://one")
-    assert open_backend("memory://one") is not open_backend("memory://two")
-    assert open_backend("s3://bucket//a/b/").place == "s3://bucket/a/b"
+    assert backend_at(f"file://{tmp_path}/a%20b").place == str(tmp_path / "a b")
+    assert backend_at("memory://one") is backend_at("memory://one")
+    assert backend_at("memory://one") is not backend_at("memory://two")
+    assert backend_at("s3://bucket//a/b/").place == "s3://bucket/a/b"
     for place in (
         "s3://",
         "s3:///x",
@@ -125,7 +125,7 @@ def test_places(tmp_path: Path) -> None:
         "file://host/x",
     ):
         with pytest.raises(StoreError):
-            open_backend(place)
+            backend_at(place)
 
 
 PROFILES = {

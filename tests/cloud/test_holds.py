@@ -17,7 +17,7 @@ from storage.making import assert_clean, noise, record, restore, save
 from nbsnap import bucket, pruning
 from nbsnap.digest import PIECE_SIZE as MIB
 from nbsnap.errors import StoreError
-from nbsnap.places import open_backend
+from nbsnap.places import backend_at
 from nbsnap.store import Store
 
 
@@ -32,13 +32,13 @@ def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def claims(url: str) -> list[str]:
     """The objects in locks/."""
-    found = open_backend(url).client.do(lambda store: bucket._listed(store, "locks"))  # type: ignore[attr-defined]
+    found = backend_at(url).client.do(lambda store: bucket._listed(store, "locks"))  # type: ignore[attr-defined]
     return [meta["path"] for meta in found]
 
 
 def test_many_add_and_one_alone_removes(s3: str) -> None:
     """As long as somebody adds, nobody has it alone; and the other way round. What was let go of is gone."""
-    one, two = open_backend(s3), open_backend(s3)
+    one, two = backend_at(s3), backend_at(s3)
     first, second = one.hold(alone=False), two.hold(alone=False)
     assert first is not None
     assert second is not None
@@ -57,8 +57,8 @@ def test_many_add_and_one_alone_removes(s3: str) -> None:
 
 DYING = """
 import os, sys
-from nbsnap.places import open_backend
-hold = open_backend(sys.argv[1]).hold(alone=sys.argv[2] == "alone")
+from nbsnap.places import backend_at
+hold = backend_at(sys.argv[1]).hold(alone=sys.argv[2] == "alone")
 print("held", flush=True)
 os.kill(os.getpid(), 9)
 """
@@ -72,7 +72,7 @@ def test_a_dead_ones_hold_is_noticed_by_its_age(s3: str, kind: str) -> None:
         [sys.executable, "-c", DYING, s3, kind], env=os.environ, capture_output=True, timeout=60, check=False
     )
     assert len(claims(s3)) == 1
-    backend = open_backend(s3)
+    backend = backend_at(s3)
     began = time.monotonic()
     while (hold := backend.hold(alone=True)) is None:
         assert time.monotonic() - began < 10
@@ -85,9 +85,9 @@ def test_a_dead_ones_hold_is_noticed_by_its_age(s3: str, kind: str) -> None:
 @pytest.mark.usefixtures("hasty")
 def test_who_goes_on_is_not_taken_for_dead(s3: str) -> None:
     """A hold is renewed as long as its holder lives, however long that is."""
-    hold = open_backend(s3).hold(alone=False)
+    hold = backend_at(s3).hold(alone=False)
     assert hold is not None
-    other = open_backend(s3)
+    other = backend_at(s3)
     until = time.monotonic() + 3.5
     while time.monotonic() < until:
         assert other.hold(alone=True) is None
@@ -180,7 +180,7 @@ def test_several_machines_at_one_notebook(s3: str, server: Server) -> None:
 
 def test_putting_never_replaces_what_was_not_seen(server: Server, s3: str) -> None:
     """A second writer of the same name with other bytes: what is there is replaced only as it was seen."""
-    for backend in (in_memory(), open_backend(s3)):
+    for backend in (in_memory(), backend_at(s3)):
         backend.put("snapshots/a/b.snap", b"one")  # type: ignore[attr-defined]
         backend.put("snapshots/a/b.snap", b"one")  # type: ignore[attr-defined]
         backend.put("snapshots/a/b.snap", b"two")  # type: ignore[attr-defined]
@@ -189,7 +189,7 @@ def test_putting_never_replaces_what_was_not_seen(server: Server, s3: str) -> No
 
 def test_of_two_that_replace_one_is_told(proxy: Proxy, s3: str) -> None:
     """Somebody else replaces it between the look and the put: that is not overwritten."""
-    one, two = open_backend(s3), open_backend(s3)
+    one, two = backend_at(s3), backend_at(s3)
     one.put("snapshots/a/b.snap", b"one")  # type: ignore[attr-defined]
     seen: list[Asked] = []
 
@@ -216,4 +216,4 @@ def test_of_two_that_replace_one_is_told(proxy: Proxy, s3: str) -> None:
     two.put("snapshots/a/b.snap", b"theirs")  # type: ignore[attr-defined]
     thread.join()
     assert [str(error) for error in failed] == ["[Errno 16] somebody else changed it just now: try again"]
-    assert open_backend(s3).read("snapshots/a/b.snap") == b"theirs"
+    assert backend_at(s3).read("snapshots/a/b.snap") == b"theirs"

@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis.stateful import initialize, run_state_machine_as_test
 from storage.test_machine import StoreMachine
 
-from nbsnap.places import open_backend
+from nbsnap.places import backend_at
 from nbsnap.store import Store
 
 
@@ -21,7 +21,7 @@ class BucketMachine(StoreMachine):
     @initialize()
     def begin(self) -> None:
         self.folder = tempfile.mkdtemp(prefix="nbsnap-test-")
-        self.backend = in_memory() if self.kind == "memory" else open_backend(prefix())
+        self.backend = in_memory() if self.kind == "memory" else backend_at(prefix())
         self.store = Store.open(self.backend, create=True)
         self.taken = []
         self.open = []
