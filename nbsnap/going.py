@@ -6,9 +6,11 @@ A forked child must not talk to a bucket: what does the talking has threads, and
     then becomes       a fresh process of this module (exec: the same process number, the same pipe to the session)
     which              puts the snapshot into the bucket, tells the session, and removes the spool
 
-It does not end with the session. What could not be sent (no network, credentials that have expired) stays in its spool,
-for its owner alone, and goes before the next snapshot that is sent to that place. A spool is locked (`flock`, which the
-child hands on to the process that it becomes) as long as somebody sees to it."""
+It does not end with the session. Who restores on this machine meanwhile, in another kernel perhaps, waits for what is
+on its way of the same notebook, and so does the next snapshot: else an older one would be the latest. What could not be
+sent (no network, credentials that have expired) stays in its spool, for its owner alone, and goes before the next
+snapshot that is sent to that place. A spool is locked (`flock`, which the child hands on to the process that it
+becomes) as long as somebody sees to it."""
 
 from __future__ import annotations
 
@@ -22,6 +24,7 @@ import threading
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -32,10 +35,13 @@ from nbsnap.keep import Rules
 from nbsnap.model import Content, Snapshot
 from nbsnap.places import is_url
 from nbsnap.store import Store
+from nbsnap.tree import notebook_key
+from nbsnap.wording import when
 
-__all__ = ["clean", "hand_over", "is_possible", "main", "spool"]
+__all__ = ["clean", "hand_over", "is_possible", "main", "see_to", "spool", "store_in", "wait"]
 
-ORDER = "order.json"
+ORDER, LOCK = "order.json", "lock"
+YOUNG = 5.0  # seconds that a child takes at most to lock its spool
 BEAT = 5.0  # seconds between two signs of life
 OLD = 86400.0  # seconds after which a spool without an order is a dead child's
 
@@ -45,10 +51,12 @@ def is_possible(place: str) -> bool:
     return is_url(place) and not place.startswith(("file:", "memory:")) and bool(sys.executable)
 
 
-def _root(place: str) -> Path:
+def _root(place: str, *, make: bool = True) -> Path:
     import platformdirs
 
     top = Path(platformdirs.user_data_dir("nbsnap", appauthor=False)) / "going"
+    if not make:
+        return top / digest(place.encode()).hex()[:24]
     top.parent.mkdir(parents=True, exist_ok=True)
     folder = top / digest(place.encode()).hex()[:24]
     for path in (top, folder):
@@ -57,11 +65,65 @@ def _root(place: str) -> Path:
     return folder
 
 
-def spool(place: str) -> str:
-    """Return a new folder for a snapshot that is to go to a place."""
-    path = _root(place) / secrets.token_hex(8)
+def spool(place: str, notebook: str) -> str:
+    """Return a new folder for a snapshot of a notebook that is to go to a place."""
+    path = _root(place) / f"{notebook_key(notebook)}-{secrets.token_hex(8)}"
     owners.private_folder(str(path))
     return str(path)
+
+
+def see_to(folder: str) -> None:
+    """Lock a spool for this process, and for what it becomes. In the child, first of all."""
+    fd = os.open(os.path.join(folder, LOCK), os.O_RDWR | os.O_CREAT, 0o600)
+    _lock(fd)
+    os.set_inheritable(fd, True)
+
+
+def wait(place: str, notebook: str) -> tuple[str, ...]:
+    """Wait for what is on its way to a place, of a notebook. Return lines about what could not be sent before."""
+    while "going" in (states := {path: _state(path) for path in _spools(place, notebook)}).values():
+        time.sleep(0.1)
+    return tuple(
+        f"a snapshot {_when(path)} could not be sent to {place}: it is kept in {path},"
+        " and goes before the next one in the background"
+        for path, state in states.items()
+        if state == "left"
+    )
+
+
+def _when(path: Path) -> str:
+    try:
+        moment = datetime.fromtimestamp((path / ORDER).stat().st_mtime, UTC)
+    except OSError:
+        return "of a moment ago"
+    return "of " + when(moment.isoformat(timespec="microseconds").replace("+00:00", "Z"))
+
+
+def _spools(place: str, notebook: str) -> list[Path]:
+    if not is_possible(place):
+        return []
+    try:
+        return sorted(_root(place, make=False).glob(f"{notebook_key(notebook)}-*"))
+    except OSError:
+        return []
+
+
+def _state(path: Path) -> str:
+    """Return "going" while a process sees to a spool, "left" where it could not be sent, "" where there is nothing."""
+    try:
+        fd = os.open(path / LOCK, os.O_RDWR)
+    except FileNotFoundError:  # a child that has just begun
+        with contextlib.suppress(OSError):
+            return "going" if time.time() - path.stat().st_mtime < YOUNG else ""
+        return ""
+    except OSError:
+        return ""
+    try:
+        if not _lock(fd):
+            return "going"
+    finally:
+        os.close(fd)
+    return "left" if (path / ORDER).exists() else ""
 
 
 def store_in(folder: str | os.PathLike[str]) -> str:
@@ -77,19 +139,18 @@ def clean(folder: str) -> None:
 
 def hand_over(place: str, folder: str, told: Mapping[str, Any], keep: Rules) -> dict[str, Any]:
     """Write down what is to be done, and return the command that does it. In the child, when the spool is written."""
-    path = os.path.join(folder, ORDER)
-    fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
-    _lock(fd)
-    with open(fd, "w", encoding="utf-8", closefd=False) as file:
+    fd = os.open(os.path.join(folder, ORDER), os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with open(fd, "w", encoding="utf-8") as file:
         json.dump({"place": place, "told": dict(told), "keep": asdict(keep)}, file)
-    os.set_inheritable(fd, True)
     program = "import sys; sys.path.append(sys.argv[1]); from nbsnap.going import main; main(sys.argv[2:])"
     return {"become": [sys.executable, "-P", "-c", program, str(Path(__file__).parent.parent), folder]}
 
 
 def _lock(fd: int) -> bool:
-    import fcntl
-
+    try:
+        import fcntl
+    except ImportError:  # Windows, where nothing goes in this way
+        return True
     try:
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
@@ -127,12 +188,22 @@ def _live(pipe: int) -> None:
 
 def _deliver(folder: Path) -> dict[str, Any]:
     order = json.loads((folder / ORDER).read_text(encoding="utf-8"))
+    _wait_for_older(folder)
     with Store.open(order["place"], create=True) as store:
         with _left(folder) as others:
             for other in others:
                 with contextlib.suppress(NbSnapError):  # it is there the next time
                     _send(store, other, json.loads((other / ORDER).read_text(encoding="utf-8")))
         return _send(store, folder, order)
+
+
+def _wait_for_older(mine: Path) -> None:
+    """Let those of the same notebook go first that were taken before."""
+    since = (mine / LOCK).stat().st_mtime
+    for path in mine.parent.glob(f"{mine.name.rpartition('-')[0]}-*"):
+        with contextlib.suppress(OSError):
+            while path != mine and (path / LOCK).stat().st_mtime < since and _state(path) == "going":
+                time.sleep(0.1)
 
 
 @contextlib.contextmanager
@@ -145,7 +216,9 @@ def _left(mine: Path) -> Iterator[list[Path]]:
             if path == mine:
                 continue
             try:
-                fd = os.open(path / ORDER, os.O_RDWR)
+                if not (path / ORDER).exists():
+                    raise FileNotFoundError
+                fd = os.open(path / LOCK, os.O_RDWR)
             except FileNotFoundError:
                 with contextlib.suppress(OSError):
                     if time.time() - path.stat().st_mtime > OLD:
@@ -155,7 +228,7 @@ def _left(mine: Path) -> Iterator[list[Path]]:
                 continue
             held.append(fd)
             if _lock(fd):
-                found.append((os.fstat(fd).st_mtime, path))
+                found.append(((path / ORDER).stat().st_mtime, path))
         yield [path for _, path in sorted(found)]
     finally:
         for fd in held:

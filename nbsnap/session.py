@@ -173,6 +173,7 @@ def snapshot(
     try:
         with opened_store(place, create=True) as opened:
             where = opened.place
+            notes += going.wait(where, head.notebook)
             _write(opened, record, taken, Look(), started, progress, keep, written)
         (saved,) = written
         living.remember(saved, taken.classes)
@@ -313,7 +314,7 @@ def _in_background(
     """Let a child write it all; tell whether that has begun."""
     place, classes = report.store, taken.classes
     try:
-        spool = going.spool(place) if going.is_possible(place) else ""
+        spool = going.spool(place, record.head.notebook) if going.is_possible(place) else ""
     except OSError:
         return False
     look = Look()
@@ -321,6 +322,8 @@ def _in_background(
 
     def work() -> dict[str, Any]:
         written: list[Snapshot] = []
+        if spool:
+            going.see_to(spool)
         with (
             _in_memory("it could not be written"),
             Store.open(going.store_in(spool) if spool else place, create=True) as opened,
@@ -468,6 +471,7 @@ def restore(
     book = notebook or host.default_notebook()
     parts = parts_of(beside, names, partly=bool(only or exclude))
     place, _ = store_place(store, reading=True)
+    unsent = going.wait(shown(getattr(place, "place", place)), book)
     with opened_store(place, create=False, reading=book) as opened:
         record = opened.find(snapshot, book)
         skips = {skip.name: skip for skip in record.skips}
@@ -525,7 +529,7 @@ def restore(
             here = [name for name in wanted if name in built.values]
             turn.restored = {name: built.values[name] for name in here}
             state.put(parts, _entries(built, turn), turn)
-            notes += (*_remarks(first), *_remarks(built), *turn.notes, *_parted(record, set(here), names))
+            notes += (*unsent, *_remarks(first), *_remarks(built), *turn.notes, *_parted(record, set(here), names))
             if filled:
                 notes += (f"{wording.listed([skip.path for skip in filled])}: a secret, kept from the session",)
             report = reports.restored(
