@@ -45,6 +45,7 @@ def s3(server: Server, monkeypatch: pytest.MonkeyPatch) -> str:
     for name, value in environment(server.port).items():
         monkeypatch.setenv(name, value)
     monkeypatch.setenv("NBSNAP_CACHE_SIZE", "0")
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     return prefix()
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import _thread
 import contextlib
+import os
 import random
 import threading
 import time
@@ -152,6 +153,18 @@ def test_credentials_expire_in_the_midst_of_an_upload(proxy: Proxy, s3: str) -> 
         assert_clean(store)
     save(s3, BIG, name="again")
     assert back(s3, "again") == BIG
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="fork")
+def test_a_forked_process_is_told(s3: str, two_shells: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The threads that talk to the bucket are not there in it: it does not hang, and its parent goes on."""
+    monkeypatch.setenv("NBSNAP_STORE", s3)
+    done = two_shells.run(
+        "import os, warnings, nbsnap\nwarnings.simplefilter('ignore'); x = 1; nbsnap.snapshot()\n"
+        "if not os.fork():\n    try: nbsnap.restore()\n    except nbsnap.StoreError as e: print(e, flush=True)\n"
+        "    os._exit(0)\nos.wait(); print(nbsnap.restore().ok)"
+    )
+    assert done.out == f"{s3} cannot be read: a forked process cannot use a bucket: start a new one (spawn)\nTrue\n"
 
 
 def test_foreign_things_in_the_prefix(server: Server, s3: str) -> None:

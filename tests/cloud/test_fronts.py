@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 from cloud.clouds import Proxy, Server
+from storage.making import noise, save
 
 from nbsnap.errors import NbSnapError, StoreError
 from nbsnap.places import backend_at
@@ -29,9 +30,14 @@ def line(*words: str, env: dict[str, str] | None = None) -> subprocess.Completed
     )
 
 
+def section() -> str:
+    """What the docs say about buckets."""
+    return DOCS.read_text().partition("\n## A bucket\n")[2].partition("\n## ")[0]
+
+
 def blocks() -> list[str]:
     """The Python of the section about buckets."""
-    return re.findall(r"```python\n(.*?)```", DOCS.read_text().partition("## A bucket")[2], re.S)
+    return re.findall(r"```python\n(.*?)```", section(), re.S)
 
 
 @pytest.mark.kernel
@@ -71,9 +77,9 @@ def test_the_command_line(s3: str) -> None:
     """list, show, diff, check, prune and delete take a URL, by the option or by the environment."""
     with Store.open(s3, create=True):
         pass
-    save = "import nbsnap, sys; x = [1]; nbsnap.snapshot(name=sys.argv[1], notebook='n', beside=())"
+    program = "import nbsnap, sys; x = [1]; nbsnap.snapshot(name=sys.argv[1], notebook='n', beside=())"
     for name in ("one", "two"):
-        code = save.replace("x = [1]", f"x = [{name!r}]")
+        code = program.replace("x = [1]", f"x = [{name!r}]")
         subprocess.run(
             [sys.executable, "-c", code, name], env={**os.environ, "NBSNAP_STORE": s3}, check=True, timeout=60
         )
@@ -87,6 +93,28 @@ def test_the_command_line(s3: str) -> None:
     none = line("list", "--store", f"{s3}-none")
     assert none.returncode == 4
     assert none.stderr == f"nbsnap: there is no store at {s3}-none\n"
+
+
+def test_repairing_a_bucket(s3: str, server: Server) -> None:
+    """An altered pack, a cut index and a lost store.json: what is sound is kept, as in a folder."""
+    with Store.open(s3, create=True) as store:
+        state = {"a": noise(2_000_000, 1), "b": noise(1_500_000, 2)}
+        save(store, state, "one")
+        (pack,) = [name for name in store.backend.list("packs") if name.endswith(".pack")]
+    path = f"{s3.removeprefix('s3:/')}"
+    data = bytearray(server.ask("GET", f"{path}/{pack}"))
+    data[3_000_000] ^= 1
+    server.ask("PUT", f"{path}/{pack}", bytes(data))
+    server.ask("PUT", f"{path}/{pack.removesuffix('pack')}index", b"cut")
+    server.ask("DELETE", f"{path}/store.json")
+    assert line("check", "--store", s3).returncode == 6
+    done = line("check", "--repair", "--store", s3)
+    assert done.returncode == 6
+    assert "b" in done.stdout
+    with Store.open(s3) as store:
+        snapshot = store.find("one", None)
+        assert bytes(store.read(snapshot.groups[0].buffers[0])) == state["a"]
+        assert [name.split("/")[0] for name in store.backend.list("packs")] == ["packs", "packs"]
 
 
 def test_verified_by_a_fresh_process(s3: str) -> None:

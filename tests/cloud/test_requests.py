@@ -41,7 +41,9 @@ def count(proxy: Proxy) -> Callable[[Callable[[], Any]], Counter[str]]:
 def rows() -> dict[str, str]:
     """The table of the docs."""
     found = re.findall(
-        r"^\| ([^|]+?) +\| ([^|]+?) +\|", DOCS.read_text().partition("### Requests")[2].partition("\n### ")[0], re.M
+        r"^\| ([^|]+?) +\| ([^|]+?) +\|",
+        DOCS.read_text().partition("\n## A bucket\n")[2].partition("### Requests")[2].partition("\n### ")[0],
+        re.M,
     )
     return {what: told for what, told in found if what not in ("", "what") and "-" * 3 not in what}
 
