@@ -27,13 +27,28 @@ import errno
 import os
 import re
 import threading
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Protocol
 
 from nbsnap.digest import Bytes
 from nbsnap.errors import StoreError, StoreNotWritable
 
-__all__ = ["Backend", "File", "Hold", "MemoryBackend", "Sink", "check_name", "sentence", "write_whole"]
+__all__ = [
+    "Backend",
+    "File",
+    "Hold",
+    "MemoryBackend",
+    "Sink",
+    "anew",
+    "announce",
+    "check_name",
+    "doubt",
+    "expect",
+    "is_far",
+    "sentence",
+    "withdraw",
+    "write_whole",
+]
 
 
 class Sink(Protocol):
@@ -139,6 +154,47 @@ def check_name(name: str) -> str:
 
 def _missing(name: str) -> FileNotFoundError:
     return FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), name)
+
+
+def expect(backend: Backend, names: Iterable[str], *, whole: bool = False) -> None:
+    """Say that these manifests or indexes will be read, from the beginning or whole: some backends fetch many at once.
+
+    Nobody has to: a backend that is far away has a method of that name, and others have none.
+    """
+    fetch = getattr(backend, "expect", None)
+    if fetch is not None:
+        fetch(list(names), whole=whole)
+
+
+def announce(backend: Backend, parts: Callable[[], Iterable[tuple[str, int, int]]]) -> None:
+    """Say which parts of packs will be read (name, offset, length), in this order; see `expect`."""
+    ahead = getattr(backend, "ahead", None)
+    if ahead is not None:
+        ahead(parts())
+
+
+def anew(backend: Backend) -> None:
+    """Have everything be read from where it really is from now on, and nothing from a copy nearer by."""
+    bypass = getattr(backend, "bypass", None)
+    if bypass is not None:
+        bypass()
+
+
+def is_far(backend: Backend) -> bool:
+    """Tell whether a verb of this backend may take much longer than a moment, as one that goes over a network does."""
+    return hasattr(backend, "withdraw")
+
+
+def withdraw(backend: Backend, name: str) -> None:
+    """Remove what was published a moment ago, or would be a moment later; nobody is made to wait for a network."""
+    getattr(backend, "withdraw", backend.delete)(name)
+
+
+def doubt(backend: Backend, name: str) -> None:
+    """Say that something in a pack is not what it should be: a copy of it nearer by is not asked again."""
+    drop = getattr(backend, "doubt", None)
+    if drop is not None:
+        drop(name)
 
 
 def write_whole(backend: Backend, name: str, data: Bytes) -> None:

@@ -101,6 +101,7 @@ class Job:
                 if not part:
                     break
                 data += part
+                since = time.monotonic()
             elif (now := _signs_of_life(self.pid)) != alive:
                 alive, since = now, time.monotonic()
             elif time.monotonic() - since > PATIENCE:
@@ -129,7 +130,9 @@ def refusal(needs: int = 0) -> str:
 def start(name: str, work: Callable[[], dict[str, Any]], ended: Callable[[Mapping[str, Any]], None]) -> bool:
     """Do `work` in a child; False where the system has no room for another process.
 
-    What `work` returns, as JSON, or `{"error": line}` is handed to `ended`, in a thread of this process.
+    What `work` returns, as JSON, or `{"error": line}` is handed to `ended`, in a thread of this process. Where it
+    returns `{"become": [program, argument, …]}`, the child becomes that program. Its last argument is the number of the
+    pipe, into which it writes white space as a sign of life, and in the end the JSON.
     """
     try:
         reading, writing = os.pipe()
@@ -191,6 +194,10 @@ def _child(writing: int, work: Callable[[], dict[str, Any]]) -> None:
             told = {"error": str(error)}
         except BaseException as error:
             told = {"error": f"{type(error).__name__}: {error}"}
+        if "become" in told:  # another program, which goes on and tells of it by the same pipe
+            os.set_inheritable(writing, True)
+            command = [*told["become"], str(writing)]
+            os.execv(command[0], command)
         data = memoryview(json.dumps(told).encode())
         while data:
             data = data[os.write(writing, data) :]

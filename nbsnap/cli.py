@@ -115,7 +115,9 @@ def _command(
     one: argparse.ArgumentParser = commands.add_parser(name, help=help_text, description=text, allow_abbrev=False)
     one.set_defaults(run=run)
     if store:
-        one.add_argument("--store", metavar="PLACE", help="the store (default: $NBSNAP_STORE, else ./.nbsnap)")
+        one.add_argument(
+            "--store", metavar="PLACE", help="the store, a folder or a URL (default: $NBSNAP_STORE, else ./.nbsnap)"
+        )
     if notebook:
         one.add_argument("--notebook", metavar="NAME", help="only the snapshots of this notebook (default: of all)")
     one.add_argument("--json", action="store_true", help="print JSON, for programs")

@@ -6,13 +6,14 @@ a concurrent writer stored too) is counted, and no problem: pruning is what free
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator, Sequence
 
 from nbsnap import manifest
-from nbsnap.backends import sentence
+from nbsnap.backends import anew, announce, sentence
 from nbsnap.errors import DamageError, SnapshotNotFound, StoreError
 from nbsnap.model import Snapshot
-from nbsnap.packs import Piece
+from nbsnap.packs import TAIL_SIZE, Piece
 from nbsnap.records import CheckReport, Problem
 from nbsnap.store import Store
 from nbsnap.tree import PACKS, index_file, pack_file, parse_pack
@@ -32,6 +33,7 @@ def check(store: Store, *, read: bool = True) -> CheckReport:
 
 
 def _check(store: Store, read: bool) -> CheckReport:
+    anew(store.backend)
     store.pieces.look()
     problems: list[Problem] = []
     snapshots = list(_snapshots(store, problems))
@@ -41,6 +43,7 @@ def _check(store: Store, read: bool) -> CheckReport:
     sound: set[bytes] = set()  # pieces that are there at least once
     broken: dict[bytes, tuple[str, str]] = {}  # a piece that is not, and where it should have been
     pieces = size = unused = unindexed = 0
+    announce(store.backend, lambda: _parts(store, read))
     for pack in packs:
         file = store.backend.describe(pack_file(pack))
         try:
@@ -83,6 +86,17 @@ def _check(store: Store, read: bool) -> CheckReport:
     )
 
 
+def _parts(store: Store, read: bool) -> Iterator[tuple[str, int, int]]:
+    """Yield the parts of packs that are going to be read: the copy of the index, and the pieces."""
+    for index in sorted(store.pieces.indexes(), key=lambda index: index.pack):
+        file = pack_file(index.pack)
+        yield file, index.end, len(index.data)
+        yield file, index.end + len(index.data) - TAIL_SIZE, TAIL_SIZE
+        if read:
+            with contextlib.suppress(StoreError):
+                yield from ((file, piece.offset, piece.stored) for piece in index.pieces())
+
+
 def users_of(snapshots: Sequence[Snapshot]) -> Users:
     """Return which snapshots refer to each piece."""
     users: Users = {}
@@ -97,7 +111,7 @@ def users_of(snapshots: Sequence[Snapshot]) -> Users:
 
 def _snapshots(store: Store, problems: list[Problem]) -> Iterator[Snapshot]:
     """Yield the snapshots whose manifests are sound."""
-    for entry in store.entries():
+    for entry in store.loading(store.entries()):
         try:
             yield store.load_entry(entry)
         except SnapshotNotFound:  # removed just now

@@ -17,7 +17,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Collection, Iterable
 
-from nbsnap.backends import Backend, sentence
+from nbsnap.backends import Backend, doubt, expect, sentence
 from nbsnap.digest import PIECE_SIZE, digest
 from nbsnap.errors import DamageError, StoreError
 from nbsnap.model import Content
@@ -133,6 +133,8 @@ class Pieces:
                     raise sentence(error, self.backend.place, writing=False) from error
                 self._forget(set(self._numbers).difference(packs))
                 self._lengths = [whole and None for whole in self._lengths]
+            packs = [pack for pack in packs if pack not in self._numbers]
+            expect(self.backend, [index_file(pack) for pack in packs if (self.backend.place, pack) not in _READ])
             for pack in packs:
                 if pack not in self._numbers:
                     try:
@@ -272,6 +274,9 @@ class Pieces:
             return None
 
     def _find(self, id: bytes) -> tuple[str, Piece]:
+        if len(self._hinted) > 1 and hasattr(self.backend, "expect"):
+            self.look(self._hinted)
+            self._hinted = []
         while id not in self._where and self._hinted:
             self.look([self._hinted.pop()])
         if id not in self._where:
@@ -297,6 +302,7 @@ class Pieces:
                     return raw
         except (OSError, DamageError):
             pass
+        doubt(self.backend, pack_file(pack))
         try:
             return self.fetch(pack, piece)  # slower, and with words for what is wrong
         except DamageError:

@@ -21,7 +21,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from nbsnap.appending import Pack, length_of
-from nbsnap.backends import Hold, sentence
+from nbsnap.backends import Hold, anew, announce, sentence
 from nbsnap.errors import DamageError, SnapshotNotFound, StoreError
 from nbsnap.keep import Rules, protected, staying, too_many
 from nbsnap.model import Head
@@ -149,6 +149,7 @@ def _discard(store: Store, entries: Collection[Entry], dry_run: bool, share: flo
             store.pieces.look()
             _foresee(store, needed, share, freed)
         return freed
+    anew(store.backend)
     store.forget(entry.file for entry in entries)
     store.backend.remove(entry.file for entry in entries)
     needed.removed()
@@ -176,9 +177,7 @@ class _Needed:
 
     def read(self) -> None:
         """Read the manifests that are there and were not read yet."""
-        for entry in self.store.entries():
-            if entry.file in self._done:
-                continue
+        for entry in self.store.loading(entry for entry in self.store.entries() if entry.file not in self._done):
             try:
                 self.ids.update(self.store.needs(entry))
             except SnapshotNotFound:  # removed just now
@@ -338,6 +337,7 @@ def _copy(store: Store, poor: dict[str, list[Piece]], freed: Freed) -> str:
     try:
         pack = Pack(store.backend.create(pack_file(id)))
         try:
+            announce(store.backend, lambda: _parts(poor))
             for old, pieces in poor.items():
                 for piece in pieces:
                     pack.copy(piece, store.pieces.stored(old, piece)[0])
@@ -354,6 +354,11 @@ def _copy(store: Store, poor: dict[str, list[Piece]], freed: Freed) -> str:
     finally:
         hold.release()
     return id
+
+
+def _parts(poor: dict[str, list[Piece]]) -> Iterator[tuple[str, int, int]]:
+    for old, pieces in poor.items():
+        yield from ((pack_file(old), piece.offset, piece.stored) for piece in pieces)
 
 
 def _foresee(store: Store, needed: _Needed, share: float, freed: Freed) -> None:

@@ -24,14 +24,15 @@ import itertools
 import os
 import threading
 import weakref
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple, TypeVar
 
 from nbsnap import seen
-from nbsnap.backends import File
+from nbsnap.backends import File, announce
 from nbsnap.digest import PIECE_SIZE, digest, quick
+from nbsnap.errors import StoreError
 from nbsnap.mapping import PAGE, Region, lay, parts_left, region, will_be_filled
-from nbsnap.model import Content, Group
+from nbsnap.model import Content, Group, Snapshot
 from nbsnap.packs import RAW, Piece
 from nbsnap.pieces import Pieces
 from nbsnap.progress import Progress
@@ -95,6 +96,25 @@ class Reader:
         self._parts = parts_left() if map and size >= SMALL else 0
         self._files: dict[str, File] = {}
         self._own = threading.local()
+
+    def expect(self, snapshot: Snapshot, names: Collection[str]) -> None:
+        """Say which variables will be loaded: a backend that is far away begins to fetch what they need, in order."""
+        announce(self.pieces.backend, lambda: self._wanted(snapshot, names))
+
+    def _wanted(self, snapshot: Snapshot, names: Collection[str]) -> Iterator[tuple[str, int, int]]:
+        contents: list[Content] = []
+        needed = _needed(snapshot, set(names))
+        for definition in snapshot.definitions:
+            if definition.key in needed:
+                contents.append(definition.stream)
+        for group in snapshot.groups:
+            if not needed.isdisjoint((group.id, *group.definitions)):
+                contents += [group.stream, *group.buffers]
+        for content in contents:
+            with contextlib.suppress(StoreError, OSError):  # whoever reads it is told
+                for pack, piece in self.pieces.locate(content):
+                    if piece.id != _zeros():
+                        yield pack_file(pack), piece.offset, piece.stored
 
     def stream(self, content: Content) -> bytes | bytearray:
         """Return the bytes of `content`, every piece of them verified; DamageError names the piece and its pack."""
@@ -202,6 +222,24 @@ class Reader:
                         seen.keep(quick(raw), piece.id)
                 start = stop
             self.progress.done += run.size
+
+
+def _needed(snapshot: Snapshot, names: set[str]) -> set[str]:
+    """Return the ids of the groups, and the keys of the definitions, that loading some variables needs."""
+    groups = {group.id: group for group in snapshot.groups}
+    definitions = {definition.key: definition for definition in snapshot.definitions}
+    waiting = [group.id for group in snapshot.groups if not names.isdisjoint(group.variables)]
+    needed: set[str] = set()
+    while waiting:
+        one = waiting.pop()
+        if one in needed:
+            continue
+        needed.add(one)
+        if one in groups:
+            waiting += [*groups[one].needs, *groups[one].definitions]
+        elif one in definitions:
+            waiting += [*definitions[one].needs, definitions[one].group]
+    return needed
 
 
 def _settle(reader: weakref.ref[Reader], region: Region) -> None:

@@ -68,7 +68,8 @@ def snapshot_sheet(report: SnapshotReport, *, verbose: bool = False) -> Sheet:
 def saved_line(report: SnapshotReport) -> str:
     """Return the line for a snapshot that was written in the background, and is safe now."""
     facts = [f"{size(report.new_bytes)} new", seconds(report.seconds)]
-    return f"nbsnap: snapshot {title(report.name, short_id(report.id))} is safe on disk · {' · '.join(facts)}"
+    where = f"in {cut(report.store, 80)}" if "://" in report.store else "on disk"
+    return f"nbsnap: snapshot {title(report.name, short_id(report.id))} is safe {where} · {' · '.join(facts)}"
 
 
 def restore_sheet(

@@ -30,13 +30,13 @@ import zstandard
 
 from nbsnap import manifest
 from nbsnap.appending import PAGE, Pack
-from nbsnap.backends import sentence, write_whole
+from nbsnap.backends import Backend, anew, sentence, write_whole
 from nbsnap.digest import PIECE_SIZE, digest
 from nbsnap.errors import DamageError, SnapshotNotFound, StoreError, StoreVersionError
-from nbsnap.folder import FolderBackend
 from nbsnap.maintenance import Users, users_of
 from nbsnap.model import Snapshot
 from nbsnap.packs import RAW, ZSTD, Index, Piece, decompress
+from nbsnap.places import backend_at
 from nbsnap.pruning import alone
 from nbsnap.records import Lost, RepairReport
 from nbsnap.store import Store
@@ -68,7 +68,7 @@ def opened(place: str | os.PathLike[str]) -> Store:
     try:
         return Store.open(place)
     except DamageError as error:
-        backend = FolderBackend(place)
+        backend = backend_at(place)
         try:
             if not any(_is_ours(backend, file) for file in backend.list(SNAPSHOTS)):
                 raise error from None
@@ -78,7 +78,7 @@ def opened(place: str | os.PathLike[str]) -> Store:
         return Store.open(place)
 
 
-def _is_ours(backend: FolderBackend, file: str) -> bool:
+def _is_ours(backend: Backend, file: str) -> bool:
     """Tell whether a file is a record of the format that we know."""
     try:
         return parse_snapshot(file) is not None and bool(manifest.decode_head(backend.read(file, 0, manifest.MAX_HEAD)))
@@ -94,6 +94,7 @@ def repair(store: Store) -> RepairReport:
         if hold is None:
             raise StoreError(f"somebody is saving into {store.place} just now: try again later; nothing was changed")
         try:
+            anew(store.backend)
             work = _Repair(store)
             work.records()
             work.packs()

@@ -20,6 +20,7 @@ from . import (
     cells,
     elsewhere,
     fleeting,
+    going,
     host,
     later,
     living,
@@ -32,6 +33,7 @@ from . import (
     wording,
 )
 from .anew import foretold
+from .backends import MemoryBackend, is_far
 from .errors import MemoryShort, NbSnapError, NothingNew, StrictError
 from .folder import FolderBackend
 from .keep import AUTOMATIC, Rules
@@ -40,6 +42,7 @@ from .model import Difference, Head, RestoreReport, Snapshot, SnapshotReport, Ve
 from .namespace import Journal, matches_any, user_names
 from .opening import Place, book_of, checked, file_of, opened_store, store_place
 from .pages import Look
+from .places import backend_at, shown
 from .preview import of_taken
 from .progress import Progress
 from .quiet import unhurried, uninterrupted
@@ -149,14 +152,14 @@ def snapshot(
         _check_folder(place)
         pictured = verifying.picture(taken.variables, session_names(namespace))
     if dry_run:
-        return reports.saved(head, str(place), taken, skips, 0, started, dry_run=True, notes=notes)
+        return reports.saved(head, shown(place), taken, skips, 0, started, dry_run=True, notes=notes)
     if previews:
         record = replace(record, previews=of_taken(session_names(namespace), taken, kept, secrets, known))
     if background:
         with opened_store(place, create=True) as opened:
             where = opened.place
-            in_folder = isinstance(opened.backend, FolderBackend)
-            why = jobs.refusal() if in_folder else "only a store in a folder can be written by another process"
+            possible = isinstance(opened.backend, FolderBackend) or going.is_possible(where)
+            why = jobs.refusal() if possible else "what is in memory cannot be written by another process"
         if not why:
             left, needs = taken.left_behind()
             why = jobs.refusal(needs)
@@ -172,6 +175,7 @@ def snapshot(
     try:
         with opened_store(place, create=True) as opened:
             where = opened.place
+            notes += going.wait(where, head.notebook)
             _write(opened, record, taken, Look(), started, progress, keep, written)
         (saved,) = written
         living.remember(saved, taken.classes)
@@ -223,7 +227,7 @@ def _write(
         latest = _latest(opened, record.head.notebook) if record.head.kind == "auto" else None
         if latest is not None and reports.same(latest, record):
             raise NothingNew(latest.head.id)
-        progress.begin("flushing to the disk")
+        progress.begin("sending the rest" if is_far(opened.backend) else "flushing to the disk")
         head = replace(record.head, seconds=round(time.perf_counter() - started, 6))
         written.append(writer.commit(replace(record, head=head)))
     saved = written[-1]
@@ -311,22 +315,33 @@ def _in_background(
 ) -> bool:
     """Let a child write it all; tell whether that has begun."""
     place, classes = report.store, taken.classes
+    try:
+        spool = going.spool(place, record.head.notebook) if going.is_possible(place) else ""
+    except OSError:
+        return False
     look = Look()
     look.ahead(taken.buffers(), forking=True)
 
     def work() -> dict[str, Any]:
         written: list[Snapshot] = []
-        with _in_memory("it could not be written"), Store.open(place, create=True) as opened:
+        if spool:
+            going.see_to(spool)
+        with (
+            _in_memory("it could not be written"),
+            Store.open(going.store_in(spool) if spool else place, create=True) as opened,
+        ):
             before = mark()
             try:
                 _write(opened, record, taken, look, started, Progress(), keep, written)
                 came = {"id": written[-1].head.id}
             except NothingNew as nothing:
                 came = {"nothing new since": nothing.id}
-            return {**came, "seen": since(before), "named": look.named}
+            told = {**came, "seen": since(before), "named": look.named}
+        return going.hand_over(place, spool, told, keep) if spool else told
 
     def over(told: Mapping[str, Any]) -> None:
         came: SnapshotReport | NbSnapError
+        going.clean(spool)
         try:
             came = _came(told, place, classes, kept, report)
         except NbSnapError as error:
@@ -338,7 +353,10 @@ def _in_background(
         look.afterwards(told.get("named", ()))
 
     name = f"snapshot {report.name}".strip()
-    return jobs.start(name, work, over)
+    if jobs.start(name, work, over):
+        return True
+    going.clean(spool)
+    return False
 
 
 def _came(
@@ -458,6 +476,7 @@ def restore(
     book = notebook or host.default_notebook()
     parts = parts_of(beside, names, partly=bool(only or exclude))
     place, _ = store_place(store, reading=True)
+    unsent = going.wait(shown(getattr(place, "place", place)), book)
     with opened_store(place, create=False, reading=book) as opened:
         record = opened.find(snapshot, book_of(opened, book))
         foreign = reports.of_another(record.head, snapshot, book_of(opened, book))
@@ -485,6 +504,7 @@ def restore(
         progress.begin("loading", _size(record, loading, streams=True))
         opened.progress = progress
         source = opened.reader(size=_size(record, loading), map=map, before=strict or verify == "before")
+        source.expect(record, loading)
         journal, order, made = Journal(names), list(names), provenance.known()
         turn = state.Turn(record.head.id, reload_extensions=reload_extensions, in_session=host.is_session(names))
         former = {skip.name: names[skip.name] for skip in not_saved if skip.secret and skip.name in names}
@@ -519,7 +539,14 @@ def restore(
             here = [name for name in wanted if name in built.values]
             turn.restored = {name: built.values[name] for name in here}
             state.put(parts, _entries(built, turn), turn)
-            notes += (*foreign, *reports.compiled(record, built), *_remarks(first), *_remarks(built), *turn.notes)
+            notes += (
+                *foreign,
+                *unsent,
+                *reports.compiled(record, built),
+                *_remarks(first),
+                *_remarks(built),
+                *turn.notes,
+            )
             notes += tuple(_parted(record, set(here), names))
             if filled:
                 notes += (f"{wording.listed([skip.path for skip in filled])}: a secret, kept from the session",)
@@ -678,8 +705,9 @@ def _others(
 
 
 def _check_folder(place: Place) -> None:
-    if isinstance(place, Store) and not isinstance(place.backend, FolderBackend):
-        raise NbSnapError("only what is in a folder can be verified by another process")
+    backend = place.backend if isinstance(place, Store) else backend_at(place or "")
+    if isinstance(backend, MemoryBackend):
+        raise NbSnapError("what is in memory cannot be verified by another process")
 
 
 def _check_name(name: str | None) -> None:

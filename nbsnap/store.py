@@ -20,12 +20,12 @@ import os
 import re
 import shlex
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
 from typing import NoReturn
 
 from nbsnap import manifest
-from nbsnap.backends import Backend, sentence, write_whole
+from nbsnap.backends import Backend, expect, sentence, write_whole
 from nbsnap.differences import compare
 from nbsnap.errors import DamageError, SnapshotNotFound, StoreError, StoreNotFound, StoreNotWritable, StoreVersionError
 from nbsnap.keep import Rules, parse_size
@@ -57,6 +57,7 @@ from nbsnap.writer import Writer, held
 __all__ = ["Store", "Writer"]
 
 HEAD_GUESS = 4096  # nearly all first lines are shorter
+AT_ONCE, WHOLE_AT_ONCE = 500, 50  # so many records are announced to a backend that fetches several at a time
 
 _LATEST = re.compile(r"latest(?:~(\d{1,9}))?", re.ASCII)
 _SHORT = len(short_id("0" * 64))  # what people are shown of an id; shorter, a name is meant where there is one
@@ -190,7 +191,10 @@ class Store:
     def _heads_of(self, entries: Sequence[Entry]) -> list[Head]:
         self.problems = []
         heads = []
-        for entry in entries:
+        for number, entry in enumerate(entries):
+            if number % AT_ONCE == 0:
+                coming = entries[number : number + AT_ONCE]
+                expect(self.backend, [each.file for each in coming if each.file not in self._heads])
             try:
                 heads.append(self.head(entry))
             except SnapshotNotFound:  # removed just now
@@ -252,6 +256,14 @@ class Store:
             raise self._named(entry, error) from None
         self._fitting(entry, head)
         return ids
+
+    def loading(self, entries: Iterable[Entry]) -> Iterator[Entry]:
+        """Yield manifests that will be loaded or asked what they need, all of them; they are fetched some at a time."""
+        rest = [*entries]
+        for number, entry in enumerate(rest):
+            if number % WHOLE_AT_ONCE == 0:
+                expect(self.backend, [each.file for each in rest[number : number + WHOLE_AT_ONCE]], whole=True)
+            yield entry
 
     def remove(self, id: str) -> None:
         """Remove the manifest of a snapshot, if it is there. Its pieces stay, for others and for the next writer."""

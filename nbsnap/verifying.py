@@ -23,6 +23,7 @@ from typing import Any
 from . import host
 from .beside import places
 from .model import Snapshot, Variable, Verified, VerifyReport
+from .places import settled
 from .portrait import Portrait, take
 
 TIMEOUT = 120.0
@@ -45,7 +46,7 @@ def in_fresh_process(
     """Let a fresh process restore a snapshot of a store in a folder, and return what it says of each variable."""
     started = time.perf_counter()
     order = {
-        "store": os.path.abspath(place),
+        "store": settled(place),
         "id": record.head.id,
         "notebook": record.head.notebook,
         "engine": engine,

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 
 from nbsnap import manifest
 from nbsnap.appending import Pack
-from nbsnap.backends import Backend, Hold, Sink, sentence, write_whole
+from nbsnap.backends import Backend, Hold, Sink, is_far, sentence, withdraw, write_whole
 from nbsnap.digest import Bytes
 from nbsnap.errors import StoreError
 from nbsnap.line import Line
@@ -110,7 +110,7 @@ class Writer:
         """Interrupted means not done: also where Ctrl-C came when the snapshot counted already."""
         if self._counted:
             with uninterrupted(), contextlib.suppress(OSError):
-                self.store.backend.delete(self._counted)
+                withdraw(self.store.backend, self._counted)
                 self._counted = ""
 
     @property
@@ -185,9 +185,15 @@ class Writer:
         return snapshot
 
     def _count(self, file: str, sink: Sink) -> None:
-        """Make the snapshot count. Ctrl-C waits for the few milliseconds that it takes; `__exit__` takes it back."""
+        """Make the snapshot count. Ctrl-C waits for the few milliseconds that it takes; `__exit__` takes it back.
+
+        It does not wait for a backend that is far away: what it asked for is taken back, whether it was done or not.
+        """
+        far = is_far(self.store.backend)
         try:
-            with uninterrupted():
+            with contextlib.nullcontext() if far else uninterrupted():
+                if far:
+                    self._counted = file
                 sink.publish()
                 self._counted = file
                 self._is_still_there(file)

@@ -24,7 +24,7 @@ LAYERS = """
     magics
     cli attempt automatic explaining fresh rerunning since
     history session carrying recreating
-    taking
+    taking going
     opening refilling reports undoing verifying vouching
     elsewhere                    |
     environment living local portrait preview | repairing transfer
@@ -34,11 +34,11 @@ LAYERS = """
                                  | pruning
     losses taken teams batches origins remade | writer later naming places
     pickling                     | reader line archive
-    reducers definitions holes withheld anew | pieces folder appending
+    reducers definitions holes withheld anew | pieces folder appending bucket
     surface                      |
     memory paths flat plain incode | packs backends
-                                 | mapping
-    builders sharing refused structs beside | seen pages
+                                 | mapping ahead cache
+    builders sharing refused structs beside | seen pages remote
     ordering namespace provenance placeholder cells abroad weight
     describe trusting installed codes
     startup profile host fleeting meter autosave lost firstline dangers
@@ -46,7 +46,7 @@ LAYERS = """
     render sheets differences
     glance layout tree sources streams calls
     wording manifest background answers keep masking signing
-    keyline
+    keyline credentials
     quiet outfile pagemap theme remarks records thumbnail sieve keys
     model digest progress arguments owners called carryline machine moved standards
     errors parts

@@ -87,6 +87,20 @@ class Settings(Magics):
         config=True
     )
 
+    cache_size = Unicode(
+        "", help="How much of what was fetched from buckets is kept on this machine: '4 GB', which is the default; '0'."
+    ).tag(config=True)
+
+    @validate("cache_size")
+    def _valid_size(self, proposal: Any) -> Any:
+        from nbsnap.cache import set_limit
+
+        try:
+            set_limit(proposal["value"])
+        except NbSnapError as error:
+            raise TraitError(f"NbSnap.cache_size: {error}") from None
+        return proposal["value"]
+
     @validate("keep", "max_size")
     def _valid_rules(self, proposal: Any) -> Any:
         from nbsnap.keep import rules_of

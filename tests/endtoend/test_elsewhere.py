@@ -194,7 +194,9 @@ def test_another_machine(two_shells):
         "for line in elsewhere.lines(elsewhere.differences(other, ['x', 'a', 'f'])): print(line)\n"
     )
     lines = two_shells.run(source).out.splitlines()
-    assert "it was saved under 3.9.1: functions without a text, of which it could make them, are left out (f)" in lines[0]
+    assert (
+        "it was saved under 3.9.1: functions without a text, of which it could make them, are left out (f)" in lines[0]
+    )
     assert lines[1].endswith("the memory of other libraries than NumPy cannot be read (a)")
     assert lines[2].endswith("it was saved on darwin-arm64")
 
