@@ -19,7 +19,7 @@ from nbsnap.store import Store
 @pytest.mark.skipif(os.name != "posix", reason="SIGKILL")
 def test_a_crowd_at_a_bucket(s3: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """For some seconds: no snapshot is lost, nobody waits for ever; what the dead held is had again when it is old."""
-    did = crowd(s3, 15, random.Random(1))  # type: ignore[arg-type]
+    did = crowd(s3, 9, random.Random(1))  # type: ignore[arg-type]
     assert min(*did["rounds"], *did["pruned"], did["killed"]) > 0
     monkeypatch.setattr(bucket, "EXPIRY", 2.0)
     with Store.open(s3) as store:

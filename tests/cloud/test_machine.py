@@ -57,4 +57,4 @@ def test_a_bucket_agrees_with_a_dict() -> None:
 @pytest.mark.usefixtures("s3")
 def test_a_bucket_agrees_with_a_dict_for_longer() -> None:
     """The same, many times."""
-    agree(ServerMachine, 25, 20)
+    agree(ServerMachine, 10, 16)
