@@ -16,6 +16,7 @@ import __future__
 
 import ast
 import bisect
+import dis
 import functools
 import types
 import zlib
@@ -42,7 +43,7 @@ class Mark(NamedTuple):
     line: int
     column: int  # of a lambda, for several may stand in a line: where its first instruction comes from
     flags: int  # `from __future__ import …`
-    digest: int  # of arguments, kind, free variables, and of the names that it speaks of
+    digest: int  # of arguments, kind, free variables, and of the names that it speaks of; of a constant, if it is one
     qualname: str
 
 
@@ -91,7 +92,25 @@ def digest(code: types.CodeType, kind: str = "text") -> int:
     told = [f"{first} {code.co_posonlyargcount} {only} {flags}", *code.co_varnames[:count], "", *code.co_freevars, ""]
     if kind == "text":
         told += sorted(_names(code))
+        if code.co_name == "<lambda>" and _is_constant(code):
+            told += ["", repr(_returned(code))]
     return zlib.crc32("\n".join(told).encode("utf-8", "surrogatepass"))
+
+
+def _is_constant(code: types.CodeType) -> bool:
+    """Tell whether code does nothing but return a constant: Python 3.12 does not tell where in a line that stood."""
+    return _ONLY_RETURN.issuperset(code.co_code[::2])
+
+
+_ONLY_RETURN = frozenset(
+    dis.opmap[name] for name in ("RESUME", "LOAD_CONST", "RETURN_CONST", "RETURN_VALUE") if name in dis.opmap
+)
+_CONSTANT = frozenset(dis.opmap[name] for name in ("LOAD_CONST", "RETURN_CONST") if name in dis.opmap)
+
+
+def _returned(code: types.CodeType) -> object:
+    steps = zip(code.co_code[::2], code.co_code[1::2], strict=True)
+    return next((code.co_consts[argument] for step, argument in steps if step in _CONSTANT), None)
 
 
 def _names(code: types.CodeType) -> set[str]:
@@ -178,7 +197,8 @@ def choose(codes: Table, wanted: Mark) -> types.CodeType | None:
         some = [code for (other, _), held in codes.items() if other == name for code in held]
     fits = [code for code in some if digest(code, wanted.kind) == wanted.digest]
     if len(fits) > 1 and wanted.kind == "text":
-        fits = [code for code in fits if _column(code) == wanted.column]
+        there = [code for code in fits if _column(code) == wanted.column]
+        fits = there or ([fits[0]] if all(map(_is_constant, fits)) else [])  # these do the same
     if len(fits) != 1:
         return None
     (found,) = fits
