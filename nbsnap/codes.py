@@ -23,7 +23,7 @@ import zlib
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
-__all__ = ["Mark", "around", "choose", "compiled", "holds", "mark", "placed", "read", "statement", "table", "written"]
+__all__ = ["Mark", "Text", "around", "choose", "compiled", "mark", "placed", "read", "table", "written"]
 
 #: What a cell may be, and a file may not: IPython compiles cells with it. It changes nothing of what is in functions.
 _CELL = ast.PyCF_ALLOW_TOP_LEVEL_AWAIT
@@ -172,15 +172,6 @@ def _qualname(name: str) -> str:
     return name
 
 
-def holds(text: str, code: types.CodeType) -> bool:
-    """Tell whether this Python makes this very code object of a text: so that is what it was compiled from."""
-    try:
-        found = compiled(text, "<text>", code.co_flags & _FUTURES)
-    except (SyntaxError, ValueError, RecursionError, MemoryError, OverflowError):
-        return False
-    return any(_same(one, code) for one in found.get((_qualname(code.co_qualname), code.co_firstlineno), ()))
-
-
 def _same(one: types.CodeType, code: types.CodeType) -> bool:
     return one == code or (
         bool(code.co_flags & _ITERABLE_COROUTINE)
@@ -221,11 +212,31 @@ def _statements(text: str) -> tuple[list[int], list[str]]:
     return firsts, texts
 
 
-def statement(text: str, line: int) -> tuple[str, int]:
-    """Return the statement of a file that has a line, and how many lines there are before it; ("", 0) for none."""
-    firsts, texts = _statements(text)
-    at = bisect.bisect_right(firsts, line) - 1
-    return (texts[at], firsts[at] - 1) if at >= 0 else ("", 0)
+class Text:
+    """A text that code may have been compiled from, by this Python."""
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+        self._tables: dict[int, Table] = {}
+        self._statements: tuple[list[int], list[str]] | None = None
+
+    def holds(self, code: types.CodeType) -> bool:
+        """Tell whether the text gives this very code object: so that is what it was compiled from."""
+        flags = code.co_flags & _FUTURES
+        if (found := self._tables.get(flags)) is None:
+            try:
+                found = compiled(self._text, "<text>", flags)
+            except (SyntaxError, ValueError, RecursionError, MemoryError, OverflowError):
+                found = {}
+            self._tables[flags] = found
+        return any(_same(one, code) for one in found.get((_qualname(code.co_qualname), code.co_firstlineno), ()))
+
+    def statement(self, line: int) -> tuple[str, int]:
+        """Return the statement that has a line, and how many lines there are before it; ("", 0) for none."""
+        self._statements = self._statements or _statements(self._text)
+        firsts, texts = self._statements
+        at = bisect.bisect_right(firsts, line) - 1
+        return (texts[at], firsts[at] - 1) if at >= 0 else ("", 0)
 
 
 def placed(code: types.CodeType, file: str, up: int = 0) -> types.CodeType:
