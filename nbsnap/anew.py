@@ -195,7 +195,21 @@ class Anew:
             what = f"{module}.{name}"
             return self.lose(what, "object", f"{ELSEWHERE} {self.python}, and Python {PYTHON} has no {what}")
         loads = (module, name) in _LOADS or any(found is one for one in (pickle.loads, marshal.loads))
-        return _watched(found, self.python) if loads else found
+        if (module, name) == _REBUILDS:
+            return lambda made: made if isinstance(made, Placeholder) else found(made)
+        return self.watched(found) if loads else found
+
+    def watched(self, loads: Callable[..., Any]) -> Callable[..., Any]:
+        """Return what loads a pickle, unless there is bytecode in it."""
+
+        def loads_data(*arguments: Any, **options: Any) -> Any:
+            for data in arguments:
+                if isinstance(data, bytes | bytearray | memoryview) and any(word in bytes(data) for word in _WITHIN):
+                    why = "holds bytecode in a pickle of its own"
+                    return self.lose("a pickled function", "object", f"{ELSEWHERE} {self.python}, and {why}")
+            return loads(*arguments, **options)
+
+        return loads_data
 
 
 def _unless_lost(fill: Callable[..., Any]) -> Callable[..., Any]:
@@ -273,14 +287,6 @@ _BYTECODE = frozenset(
 )
 #: What loads a pickle that lies in a pickle as mere bytes, beside `pickle.loads`; there it is looked for these.
 _LOADS = frozenset({("numba.core.serialize", "_numba_unpickle"), ("numba.core.serialize", "_unpickle__CustomPickled")})
+#: What makes an object of what these have loaded.
+_REBUILDS = ("numba.core.serialize", "custom_rebuild")
 _WITHIN = (b"_make_function", b"_create_code", b"CodeType", b"nbsnap.builders")
-
-
-def _watched(loads: Callable[..., Any], python: str) -> Callable[..., Any]:
-    def loads_data(*arguments: Any, **options: Any) -> Any:
-        for data in arguments:
-            if isinstance(data, bytes | bytearray | memoryview) and any(word in bytes(data) for word in _WITHIN):
-                raise CannotLoad(f"holds functions that were pickled for Python {python}")
-        return loads(*arguments, **options)
-
-    return loads_data

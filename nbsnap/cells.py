@@ -6,7 +6,7 @@ gives each cell a name made of its text, and keeps the text; a restore puts the 
 Of other files (a script, what a library has generated) the statement that the code stands in is kept, by a name of the
 same form, which the code then names, too. What is not a cell may have changed since, the body of a `%%time`
 goes by a name that says nothing, and secrets are masked in all texts: so unless it is the very text of a cell, it is
-compiled to see whether it gives this very code (`codes.holds`).
+compiled to see whether it gives this very code (`codes.Text`).
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class Cells:
         self._names: dict[str, str] = {}
         self._texts: dict[str, str] = {}
         self._masked: set[str] = set()  # the names of texts in which something is
-        self._files: dict[str, list[str]] = {}  # what may be the text of a file that is no cell
+        self._files: dict[str, list[codes.Text]] = {}  # what may be the text of a file that is no cell
 
     def name(self, file: str) -> str:
         """Return a name for a code object's file that is the same in every process; keep the cell's text under it."""
@@ -74,7 +74,7 @@ class Cells:
         """Return what a code object is known by, and keep its text; `module` is that of a function not the user's."""
         name = self.name(code.co_filename)
         if is_kept(name):
-            if name in self._masked and not codes.holds(self._texts[name], code):
+            if name in self._masked and not codes.Text(self._texts[name]).holds(code):
                 return codes.mark(code, "", "masked")
             return codes.mark(code, "text", name)
         if module:
@@ -84,13 +84,13 @@ class Cells:
     def _in_file(self, code: types.CodeType) -> codes.Mark:
         """Return what code is known by that is in no cell; what is kept of its text begins with its statement."""
         if (texts := self._files.get(code.co_filename)) is None:
-            texts = self._files[code.co_filename] = list(self._lines(code.co_filename))
+            texts = self._files[code.co_filename] = list(map(codes.Text, self._lines(code.co_filename)))
         for text in texts:
-            if codes.holds(text, code):
-                alone, before = codes.statement(text, code.co_firstlineno)
+            if text.holds(code):
+                alone, before = text.statement(code.co_firstlineno)
                 there = codes.placed(code, code.co_filename, before)
                 masked = mask_code(alone, self._sieve)
-                if masked != alone and not codes.holds(masked, there):
+                if masked != alone and not codes.Text(masked).holds(there):
                     return codes.mark(code, "", "masked")
                 return codes.mark(there, "text", self.keep(alone))
         return codes.mark(code, "", "changed" if texts else "")

@@ -16,13 +16,14 @@ import __future__
 
 import ast
 import bisect
+import dis
 import functools
 import types
 import zlib
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
-__all__ = ["Mark", "around", "choose", "compiled", "holds", "mark", "placed", "read", "statement", "table", "written"]
+__all__ = ["Mark", "Text", "around", "choose", "compiled", "mark", "placed", "read", "table", "written"]
 
 #: What a cell may be, and a file may not: IPython compiles cells with it. It changes nothing of what is in functions.
 _CELL = ast.PyCF_ALLOW_TOP_LEVEL_AWAIT
@@ -42,7 +43,7 @@ class Mark(NamedTuple):
     line: int
     column: int  # of a lambda, for several may stand in a line: where its first instruction comes from
     flags: int  # `from __future__ import …`
-    digest: int  # of arguments, kind, free variables, and of the names that it speaks of
+    digest: int  # of arguments, kind, free variables, and of the names that it speaks of; of a constant, if it is one
     qualname: str
 
 
@@ -91,7 +92,25 @@ def digest(code: types.CodeType, kind: str = "text") -> int:
     told = [f"{first} {code.co_posonlyargcount} {only} {flags}", *code.co_varnames[:count], "", *code.co_freevars, ""]
     if kind == "text":
         told += sorted(_names(code))
+        if code.co_name == "<lambda>" and _is_constant(code):
+            told += ["", repr(_returned(code))]
     return zlib.crc32("\n".join(told).encode("utf-8", "surrogatepass"))
+
+
+def _is_constant(code: types.CodeType) -> bool:
+    """Tell whether code does nothing but return a constant: Python 3.12 does not tell where in a line that stood."""
+    return _ONLY_RETURN.issuperset(code.co_code[::2])
+
+
+_ONLY_RETURN = frozenset(
+    dis.opmap[name] for name in ("RESUME", "LOAD_CONST", "RETURN_CONST", "RETURN_VALUE") if name in dis.opmap
+)
+_CONSTANT = frozenset(dis.opmap[name] for name in ("LOAD_CONST", "RETURN_CONST") if name in dis.opmap)
+
+
+def _returned(code: types.CodeType) -> object:
+    steps = zip(code.co_code[::2], code.co_code[1::2], strict=True)
+    return next((code.co_consts[argument] for step, argument in steps if step in _CONSTANT), None)
 
 
 def _names(code: types.CodeType) -> set[str]:
@@ -153,15 +172,6 @@ def _qualname(name: str) -> str:
     return name
 
 
-def holds(text: str, code: types.CodeType) -> bool:
-    """Tell whether this Python makes this very code object of a text: so that is what it was compiled from."""
-    try:
-        found = compiled(text, "<text>", code.co_flags & _FUTURES)
-    except (SyntaxError, ValueError, RecursionError, MemoryError, OverflowError):
-        return False
-    return any(_same(one, code) for one in found.get((_qualname(code.co_qualname), code.co_firstlineno), ()))
-
-
 def _same(one: types.CodeType, code: types.CodeType) -> bool:
     return one == code or (
         bool(code.co_flags & _ITERABLE_COROUTINE)
@@ -178,7 +188,8 @@ def choose(codes: Table, wanted: Mark) -> types.CodeType | None:
         some = [code for (other, _), held in codes.items() if other == name for code in held]
     fits = [code for code in some if digest(code, wanted.kind) == wanted.digest]
     if len(fits) > 1 and wanted.kind == "text":
-        fits = [code for code in fits if _column(code) == wanted.column]
+        there = [code for code in fits if _column(code) == wanted.column]
+        fits = there or ([fits[0]] if all(map(_is_constant, fits)) else [])  # these do the same
     if len(fits) != 1:
         return None
     (found,) = fits
@@ -201,11 +212,31 @@ def _statements(text: str) -> tuple[list[int], list[str]]:
     return firsts, texts
 
 
-def statement(text: str, line: int) -> tuple[str, int]:
-    """Return the statement of a file that has a line, and how many lines there are before it; ("", 0) for none."""
-    firsts, texts = _statements(text)
-    at = bisect.bisect_right(firsts, line) - 1
-    return (texts[at], firsts[at] - 1) if at >= 0 else ("", 0)
+class Text:
+    """A text that code may have been compiled from, by this Python."""
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+        self._tables: dict[int, Table] = {}
+        self._statements: tuple[list[int], list[str]] | None = None
+
+    def holds(self, code: types.CodeType) -> bool:
+        """Tell whether the text gives this very code object: so that is what it was compiled from."""
+        flags = code.co_flags & _FUTURES
+        if (found := self._tables.get(flags)) is None:
+            try:
+                found = compiled(self._text, "<text>", flags)
+            except (SyntaxError, ValueError, RecursionError, MemoryError, OverflowError):
+                found = {}
+            self._tables[flags] = found
+        return any(_same(one, code) for one in found.get((_qualname(code.co_qualname), code.co_firstlineno), ()))
+
+    def statement(self, line: int) -> tuple[str, int]:
+        """Return the statement that has a line, and how many lines there are before it; ("", 0) for none."""
+        self._statements = self._statements or _statements(self._text)
+        firsts, texts = self._statements
+        at = bisect.bisect_right(firsts, line) - 1
+        return (texts[at], firsts[at] - 1) if at >= 0 else ("", 0)
 
 
 def placed(code: types.CodeType, file: str, up: int = 0) -> types.CodeType:

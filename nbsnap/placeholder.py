@@ -12,7 +12,7 @@ from .errors import NbSnapError
 
 __all__ = ["ELSEWHERE", "Placeholder", "PlaceholderError"]
 
-#: How the reason begins where it was saved, and could not be loaded by another Python: "…compiled by Python 3.11".
+#: How the reason begins where it was saved, and could not be loaded by another Python: "… 3.11, and needs …".
 ELSEWHERE = "it was made under Python"
 
 

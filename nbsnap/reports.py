@@ -137,9 +137,12 @@ def compiled(record: Snapshot, built: Rebuilt) -> Iterator[str]:
     if classes:
         told.append("1 class" if classes == 1 else f"{classes:,} classes")
     if told:
-        were = "was" if sum(built.compiled) == 1 else "were"
+        one = sum(built.compiled) == 1
         version = ".".join(record.head.python.split(".")[:2])
-        yield f"saved by Python {version}: {' and '.join(told)} {were} compiled anew from their text"
+        yield f"saved by Python {version}: {' and '.join(told)} {_ANEW[one]}"
+
+
+_ANEW = {True: "was compiled anew from its text", False: "were compiled anew from their text"}
 
 
 def same(latest: Snapshot, record: Snapshot) -> bool:

@@ -161,12 +161,14 @@ def test_pickles_of_others_that_hold_bytecode_are_refused(elsewhere: Any) -> Non
     names = cell(
         "import cloudpickle, pickle\nclass Sealed:\n    def __init__(self, fn): self.fn = fn\n"
         "    def __reduce__(self): return pickle.loads, (cloudpickle.dumps(self.fn),)\n"
-        "sealed = Sealed(lambda: 1)\nplain = Sealed([1, 2])\n"
+        "sealed = Sealed(lambda: 1)\nplain = Sealed([1, 2])\nheld = {'sealed': sealed, 'rows': [1]}\n"
     )
     back, report = elsewhere(names)
     assert {skip.name: skip.reason for skip in report.failed} == {
-        "sealed": "holds functions that were pickled for Python 3.1"
+        "sealed": "it was made under Python 3.1, and holds bytecode in a pickle of its own"
     }
+    assert [skip.path for skip in report.partly] == ["held['sealed']"]
+    assert back["held"]["rows"] == [1]
     assert back["plain"] == [1, 2]
 
 
