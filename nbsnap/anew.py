@@ -188,8 +188,6 @@ class Anew:
         try:
             found = find(module, name)
         except (AttributeError, ModuleNotFoundError):
-            if (moved := _MOVED.get(module)) is not None:
-                return find(moved, name)
             if module.partition(".")[0] not in sys.stdlib_module_names or module not in sys.modules:
                 raise
             what = f"{module}.{name}"
@@ -270,9 +268,6 @@ _UNKNOWN = {
     "3.11": _SINCE_3_13 | {"__protocol_attrs__", "__callable_proto_members_only__", "__type_params__"},
     "3.12": _SINCE_3_13,
 }
-
-#: Modules of the standard library whose classes tell of another place in some versions.
-_MOVED = {"pathlib._local": "pathlib"}
 
 #: What makes functions of bytecode, in pickles of cloudpickle and dill.
 _BYTECODE = frozenset(
