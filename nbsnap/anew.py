@@ -122,7 +122,7 @@ class Anew:
             return builders.function(code, globals, name, closure)
         known = vars(code)
         self.lost.pop(id(code), None)
-        return self.lose(known["path"], "function", known["reason"])
+        return self.lose(known["path"] or name, "function", known["reason"])
 
     def code(self, python: str, data: bytes, mark: bytes = b"") -> Any:
         """Return code that was compiled by another Python, made anew; or a placeholder."""
@@ -131,7 +131,7 @@ class Anew:
         wanted = codes.read(mark)
         if wanted is None:
             why = "was saved without its text, by an earlier nbsnap"
-            return self.lose("a function", "code object", f"{ELSEWHERE} {python}, and {why}")
+            return self.lose("", "code object", f"{ELSEWHERE} {python}, and {why}")
         found = self._from_module(wanted) if wanted.kind == "module" else self._from_text(wanted, python)
         if isinstance(found, str):
             return self.lose(wanted.qualname, "code object", f"{ELSEWHERE} {python}, and {found}")
