@@ -16,10 +16,10 @@ from typing import Any
 
 import pytest
 
+from nbsnap.called import names_secret
 from nbsnap.glance import Grid, Picture, lines, read
 from nbsnap.model import TABLE, Preview
 from nbsnap.preview import LIMIT, preview, previews
-from nbsnap.sieve import names_secret
 from nbsnap.store import Store
 
 
