@@ -18,6 +18,7 @@ from nbsnap.backends import MemoryBackend
 from nbsnap.errors import DamageError, NbSnapError, SnapshotNotFound, StoreError, StoreNotFound
 from nbsnap.layout import Sheet
 from nbsnap.model import Head
+from nbsnap.places import is_url, shown
 from nbsnap.records import CopyReport
 from nbsnap.render import reference
 from nbsnap.render_copy import copy_sheet
@@ -82,7 +83,7 @@ def _import(args: argparse.Namespace, notebook: Notebook, progress: meter.Progre
 
 
 def _sync(args: argparse.Namespace, notebook: Notebook, progress: meter.Progress) -> Told:
-    if os.path.realpath(args.a) == os.path.realpath(args.b):
+    if _settled(args.a) == _settled(args.b):
         raise NbSnapError(f"{args.a} and {args.b} are the same place")
     source = _source(args.a)
     target = _target(args.b, dry_run=args.dry_run)
@@ -137,6 +138,10 @@ def _carried(file: str) -> tuple[Store, str]:
     if os.path.isfile(file):
         raise StoreError(f"{file} is not a file that nbsnap export has written, or its beginning and end are gone")
     return _source(file), ""
+
+
+def _settled(place: str) -> str:
+    return shown(place) if is_url(place) else os.path.realpath(place)
 
 
 def _source(place: str) -> Store:
