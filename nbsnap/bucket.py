@@ -47,6 +47,7 @@ PART = 16 << 20  # of an upload; 10,000 of them are a pack's longest, 160 GB
 AT_ONCE = 5  # parts on their way at once; two more wait
 UPLOAD = 24 * 3600.0  # seconds for a pack; each part has a limit of its own
 FIRST = {"snap": 8 << 10, "index": 64 << 10}  # of a record or an index, so much is asked for at first
+MOST = 1 << 20  # ... or so much, if it is asked for
 KEPT = 64 << 20  # bytes of records and indexes that are kept in memory
 MANY = 32  # requests at once
 EXPIRY, BEAT, TRUST = 300.0, 60.0, 150.0  # seconds of a hold: of others', between two puts, of one's own
@@ -133,6 +134,8 @@ class BucketBackend:
         end = None if length is None else offset + length
         held = self._kept.get(name) or self._from_cache(name)
         if held is None:
+            if end is not None and end <= MOST:
+                first = max(first, end)
             held = self._keep(name, *self._do(name, lambda store: _ranged(store, name, 0, first)))
         data, size = held
         if len(data) < size and (end is None or end > len(data)):

@@ -159,14 +159,15 @@ def _held_by_name() -> set[int]:
     for module in list(sys.modules.values()):
         if type(names := getattr(module, "__dict__", None)) is dict:
             held.update(map(id, names.values()))
-    found: set[type] = {object}
+    found = {id(object)}  # not the classes: a metaclass may forbid that they stand in a set
     todo: list[type] = [object]
     while todo:
         cls = todo.pop()
         held.update(map(id, _class_dict(cls).values()))
         subclasses: list[type] = type.__subclasses__(cls)
-        todo += (new := set(subclasses) - found)
-        found |= new
+        new = {id(below): below for below in subclasses if id(below) not in found}
+        found.update(new)
+        todo += new.values()
     return held
 
 

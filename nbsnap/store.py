@@ -57,6 +57,7 @@ from nbsnap.writer import Writer, held
 __all__ = ["Store", "Writer"]
 
 HEAD_GUESS = 4096  # nearly all first lines are shorter
+WHOLE_GUESS = 1 << 18  # and nearly all records
 AT_ONCE, WHOLE_AT_ONCE = 500, 50  # so many records are announced to a backend that fetches several at a time
 
 _LATEST = re.compile(r"latest(?:~(\d{1,9}))?", re.ASCII)
@@ -294,8 +295,8 @@ class Store:
             raise sentence(error, self.place, writing=False) from error
 
     def _all(self, entry: Entry) -> bytes:
-        data = self._bytes(entry, HEAD_GUESS)
-        if len(data) == HEAD_GUESS:
+        data = self._bytes(entry, WHOLE_GUESS)
+        if len(data) == WHOLE_GUESS:
             self.head(entry)  # something long has to begin as a manifest does
             data = self._bytes(entry, manifest.MAX_FILE)
         return data

@@ -165,7 +165,11 @@ def _installation() -> tuple[set[str], tuple[str, ...]]:
 def _from_pth(folder: str) -> set[str]:
     """Return what the .pth files of a folder add to `sys.path`: checkouts that are installed as such."""
     found: set[str] = set()
-    for name in os.listdir(folder):
+    try:
+        names = os.listdir(folder)
+    except OSError:
+        return found
+    for name in names:
         if name.endswith(".pth"):
             try:
                 with open(os.path.join(folder, name), encoding="utf-8", errors="replace") as file:

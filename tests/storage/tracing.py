@@ -45,7 +45,8 @@ OPENS = {2: 1, 257: 2}  # open, openat: which argument has the flags
 AT = ("at", "at2", "statx")  # ends of names of calls of which the second argument is the path
 MAPS = 9
 
-_TRACEME, _POKEUSER, _SYSCALL, _SETOPTIONS, _INFO = 0, 6, 24, 0x4200, 0x420E
+_TRACEME, _POKEUSER, _SYSCALL, _SETOPTIONS, _MESSAGE, _INFO = 0, 6, 24, 0x4200, 0x4201, 0x420E
+_BIRTHS = (1, 2, 3)  # fork, vfork, clone
 _OPTIONS = 0x1 | 0x2 | 0x4 | 0x8 | 0x100000  # mark system calls; follow fork, vfork, clone; nobody outlives the tracer
 _ALL = 0x40000000
 _RAX, _RDX, _ORIG_RAX = 10 * 8, 12 * 8, 15 * 8
@@ -141,15 +142,13 @@ class _Tracer:
     def run(self, child: int) -> Traced:
         os.waitpid(child, 0)
         _ptrace(_SETOPTIONS, child, 0, _OPTIONS)
-        alive = {child}
+        alive, begun, gone = {child}, {child}, set[int]()  # `begun`: those that have stopped once
         _ptrace(_SYSCALL, child)
-        while True:
-            try:
-                thread, status = os.waitpid(-1, _ALL)
-            except ChildProcessError:
-                return self.found
+        while alive:  # the process may have other children, which are nobody's here
+            thread, status = os.waitpid(-1, _ALL)
             if not os.WIFSTOPPED(status):
                 alive.discard(thread)
+                gone.add(thread)
                 if thread == child:
                     self.found.status = os.waitstatus_to_exitcode(status)
                 continue
@@ -158,12 +157,25 @@ class _Tracer:
                 if sent == signal.SIGTRAP | 0x80:
                     self.at_a_call(thread)
                     sent = 0
-                elif status >> 16 or (sent == signal.SIGSTOP and thread not in alive):
+                elif event := status >> 16:
+                    sent = 0
+                    if event in _BIRTHS and (born := _told(thread)) not in gone:
+                        alive.add(born)
+                elif sent == signal.SIGSTOP and thread not in begun:
                     sent = 0
                 alive.add(thread)
+                begun.add(thread)
                 _ptrace(_SYSCALL, thread, 0, sent)
             except ProcessLookupError:  # killed just now
                 continue
+        return self.found
+
+
+def _told(thread: int) -> int:
+    """Return who was born, as an event says."""
+    told = ctypes.c_ulong()
+    _ptrace(_MESSAGE, thread, 0, ctypes.addressof(told))
+    return told.value
 
 
 def path_of(thread: int, address: int) -> str:
