@@ -19,13 +19,15 @@ or pickle. Each command is a function from its arguments to an exit code; what i
 from __future__ import annotations
 
 import argparse
+import atexit
+import contextlib
 import difflib
 import json
 import os
 import shutil
 import sys
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from nbsnap import __version__, carryline, keyline, recreating
 from nbsnap.arguments import COMMANDS, add
@@ -59,6 +61,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _failed(f"{error.filename or ''}: {error.strerror or error}".lstrip(": "), 1)
     except KeyboardInterrupt as stop:
         return _failed(f"interrupted{stop}", 130)
+
+
+def entry() -> NoReturn:
+    """Run the command of this process, and end it."""
+    code = main()
+    if "nbsnap.remote" in sys.modules:  # threads of Rust, which abort a process when they come back too late
+        atexit._run_exitfuncs()
+        for stream in (sys.stdout, sys.stderr):
+            with contextlib.suppress(OSError, ValueError):
+                stream.flush()
+        os._exit(code)
+    sys.exit(code)
 
 
 def _failed(message: str, code: int) -> int:

@@ -24,6 +24,7 @@ import errno
 import os
 import re
 import threading
+import time
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, TypeVar
 
@@ -55,6 +56,7 @@ TRIES, RETRIES = 3, 6  # ours, and for each of them obstore's
 CONNECT, ANSWER = "5 s", "30 s"  # for one try of a request
 PART = "180 s"  # of a part of an upload: 16 MiB, at 90 KB/s or more
 GRACE = 1.5  # seconds at the end of the process for what is being undone
+AFTERWARDS = 0.1  # ... and for the threads of Rust
 
 
 def address(url: str) -> str:
@@ -153,6 +155,7 @@ def _end() -> None:
     _loop.call_soon_threadsafe(_loop.stop)
     if _thread is not None:
         _thread.join(1.0)
+    time.sleep(AFTERWARDS)  # nobody tells when those threads have let go of what they had of Python's
 
 
 # --- what is answered -------------------------------------------------------------------------------------------------
