@@ -151,6 +151,7 @@ def test_a_name_that_is_not_there_lists_close_ones() -> None:
         nbsnap.explain()
 
 
+@pytest.mark.slow
 def test_every_variable_of_the_messy_session_and_none_is_changed(two_shells: Any) -> None:
     """All of it can be explained, and the next snapshot finds nothing new."""
     done = two_shells.run(

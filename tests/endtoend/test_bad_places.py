@@ -130,6 +130,7 @@ def test_a_store_on_a_disk_for_reading_only(may_mount: Path) -> None:
 
 
 @LINUX
+@pytest.mark.slow
 def test_a_slow_disk(bad_disk: Path) -> None:
     """It takes as long as it takes; Ctrl-C does not wait for it, nor does the prompt, and nobody is taken for hung."""
     told = run_where(
