@@ -130,6 +130,7 @@ class Proxy:
     counts: Counter[str] = field(default_factory=Counter)
     asked: list[Asked] = field(default_factory=list)
     fetched: int = 0  # bytes of bodies that were answered
+    clients: set[asyncio.Task[None]] = field(default_factory=set)
 
     def __post_init__(self) -> None:
         self.loop = asyncio.new_event_loop()
@@ -165,9 +166,13 @@ class Proxy:
         asyncio.run_coroutine_threadsafe(stop(), self.loop).result(5)
         self.loop.call_soon_threadsafe(self.loop.stop)
         self.thread.join(5)
+        self.loop.run_until_complete(stop())  # and who came after that
         self.loop.close()
 
     async def _client(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        mine = asyncio.current_task()
+        assert mine is not None
+        self.clients.add(mine)  # the loop itself does not keep it alive
         try:
             while await self._one(reader, writer):
                 pass
@@ -175,6 +180,7 @@ class Proxy:
             pass
         finally:
             writer.close()
+            self.clients.discard(mine)
 
     async def _one(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
         head = await reader.readuntil(b"\r\n\r\n")
