@@ -317,4 +317,4 @@ def test_what_comes_back_is_the_same_graph(template: str, engine: str, examples:
 @pytest.mark.slow
 def test_what_comes_back_of_longer_sessions_is_the_same_graph(template: str) -> None:
     """The same, with more sessions, and longer ones."""
-    run(template, "auto", 80, 9)
+    run(template, "auto", 50, 9)

@@ -65,14 +65,14 @@ def test_errors_here_and_there() -> None:
 @pytest.mark.parametrize("options", [[], ["--lasting"]], ids=["once", "from then on"])
 def test_errors_at_many_calls(options: list[str]) -> None:
     """The same, at more of them; and errors that do not go away."""
-    played(ERRORS, "--every", "17" if options else "11", *options, timeout=800)
+    played(ERRORS, "--every", "29" if options else "23", *options, timeout=800)
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_killed_at_many_calls() -> None:
     """The same, at more of them."""
-    played(KILLS, "--every", "9", timeout=800)
+    played(KILLS, "--every", "19", timeout=800)
 
 
 @pytest.mark.soak
