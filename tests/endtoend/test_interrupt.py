@@ -281,7 +281,7 @@ print(json.dumps([whole, *late]))
     "kind", ["arrays", "a text that is compressed", "objects", "small variables", "a frame", "sets"]
 )
 def test_ctrl_c_is_answered_at_once_whatever_it_is_at(own_folder, kind, call):
-    """At fourteen moments of a snapshot or a restore: in 0.2 s, as a rule, and on a busy machine in a second at most."""
+    """At fourteen moments of a snapshot or a restore: in 0.2 s, as a rule; in a second at most, on a busy machine."""
     script = own_folder / "latency.py"
     script.write_text(LATENCY)
     done = subprocess.run(
