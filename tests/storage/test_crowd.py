@@ -69,7 +69,7 @@ print(rounds)
 
 
 def start(code: str, *arguments: object) -> subprocess.Popen[str]:
-    command = [sys.executable, "-W", "error", "-c", code, *map(str, arguments)]
+    command = [sys.executable, "-X", "faulthandler", "-W", "error", "-c", code, *map(str, arguments)]
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
@@ -86,17 +86,26 @@ def crowd(place: Path, seconds: float, chance: random.Random) -> dict[str, Any]:
         victim.send_signal(signal.SIGKILL)
         victim.communicate()
         killed += 1
-        victim = start(SESSION, place, 9 + 2 * killed, seconds)
+        victim = start(SESSION, place, 9 + 2 * (killed % 9), end - time.time())  # the names stay a few
         checked = subprocess.run(
             [sys.executable, "-m", "nbsnap", "list", "--store", str(place), "--json"], capture_output=True, check=True
         )
         checks += bool(json.loads(checked.stdout))
     did = []
     for process in [*sessions, *tidying, victim]:
-        out, err = process.communicate(timeout=120)
+        out, err = ended(process)
         assert process.returncode == 0, err
         did.append(int(out))
     return {"rounds": did[:4], "pruned": did[4:6], "killed": killed, "listed": checks}
+
+
+def ended(process: subprocess.Popen[str]) -> tuple[str, str]:
+    """What a process has said; of one that does not end, where its threads are."""
+    try:
+        return process.communicate(timeout=120)
+    except subprocess.TimeoutExpired:
+        process.send_signal(signal.SIGABRT)
+        return process.communicate()
 
 
 def settled(place: Path) -> None:
