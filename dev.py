@@ -38,8 +38,10 @@ RUNNING = f"{sys.version_info[0]}.{sys.version_info[1]}"
 #: The tests of every day: without those that take long, need libraries that nobody else needs, a browser, or a GPU.
 QUICK = "not slow and not soak and not heavy and not foreign and not browser and not cuda"
 CORE_SUITES = ("tests/core", "tests/test_messy.py", "tests/endtoend/test_plain.py")
-#: What knows no objects of the user's runs on the oldest and the newest Python, and not on those between.
+#: What knows no objects of the user's: on the oldest and the newest Python, and not on those between.
 STORE_SUITES = ("tests/storage",)
+#: Random sessions: on all but the newest one, which has the store to test.
+RANDOM_SUITES = ("tests/core/test_graphs.py", "tests/core/test_random_differences.py")
 #: What depends on versions of IPython and ipykernel most; the whole of it runs on two Pythons.
 SHELL_SUITES = (
     "tests/fronts",
@@ -230,7 +232,7 @@ def test() -> None:
 def test_on(version: str, python: Path) -> str:
     """Run the suites of the core and the store on another Python; return what pytest said, or raise with it."""
     say(f"pytest on Python {version}: started")
-    more = STORE_SUITES if version == SUPPORTED[-1] else ()
+    more = (*STORE_SUITES, *(f"--ignore={file}" for file in RANDOM_SUITES)) if version == SUPPORTED[-1] else ()
     command = [str(python), "-m", "pytest", "-q", "-m", QUICK, *CORE_SUITES, *more]
     done = subprocess.run(command, cwd=ROOT, env=environment(), capture_output=True, text=True, check=False)
     told = f"\n== pytest on Python {version}\n{done.stdout}{done.stderr}"
