@@ -221,7 +221,17 @@ class Text:
         self._statements: tuple[list[int], list[str]] | None = None
 
     def holds(self, code: types.CodeType) -> bool:
-        """Tell whether the text gives this very code object: so that is what it was compiled from."""
+        """Tell whether the text gives this very code object: so that is what it was compiled from.
+
+        IPython compiles each statement of a cell by itself, a file is compiled as one: that a name was imported in the
+        same text, Python knows in the latter case only, and calls its functions in another way.
+        """
+        if self._gives(code):
+            return True
+        alone, before = self.statement(code.co_firstlineno)
+        return bool(alone) and Text("\n" * before + alone)._gives(code)
+
+    def _gives(self, code: types.CodeType) -> bool:
         flags = code.co_flags & _FUTURES
         if (found := self._tables.get(flags)) is None:
             try:

@@ -5,6 +5,7 @@ What differs from version to version is tested with the true ones, in `endtoend/
 
 from __future__ import annotations
 
+import ast
 import inspect
 import linecache
 import traceback
@@ -21,12 +22,14 @@ from nbsnap.anew import PYTHON
 from nbsnap.placeholder import Placeholder
 
 
-def cell(text: str, number: int = 1) -> dict[str, Any]:
+def cell(text: str, number: int = 1, *, by_statement: bool = False) -> dict[str, Any]:
     """Return the namespace in which a cell has run, known as IPython makes it known."""
     name = f"<ipython-input-{number}-{abs(hash(text)):x}>"
     linecache.cache[name] = (len(text), None, text.splitlines(keepends=True), name)
     names: dict[str, Any] = {"__name__": "__main__"}
-    exec(compile(text, name, "exec"), names)
+    whole = ast.parse(text)
+    for module in [ast.Module([node], []) for node in whole.body] if by_statement else [whole]:
+        exec(compile(module, name, "exec"), names)
     del names["__builtins__"]
     return names
 
@@ -70,6 +73,17 @@ def test_what_was_masked_is_never_run(elsewhere: Any) -> None:
     assert names["beside"](3) == 3
     (skip,) = report.failed
     assert skip.reason == "it was made under Python 3.1, and its text holds what was masked, as a secret"
+
+
+def test_a_secret_beside_a_class_costs_the_class_nothing(elsewhere: Any) -> None:
+    """Each statement of a cell is compiled by itself, so it does not know what the one before imports: no change."""
+    text = (
+        "import math\nclass Circle:\n    def round(self): return math.floor(2.5)\n"
+        "def also(): return math.floor(3.5)\ncfg = {'password': 'hunter2-abc'}\n"
+    )
+    names, report = elsewhere(cell(text, by_statement=True))
+    assert (names["Circle"]().round(), names["also"]()) == (2, 3)
+    assert (report.failed, report.partly) == ((), ())
 
 
 def test_a_text_that_is_not_that_of_the_code_is_not_used(elsewhere: Any, tmp_path: Path) -> None:
