@@ -20,7 +20,7 @@ import pickle
 import sys
 import types
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from typing import Any
 
 from . import builders, codes
@@ -43,7 +43,7 @@ def foretold(snapshot: Snapshot, wanted: Iterable[str]) -> tuple[str, ...]:
     """Return lines about what a restore under this Python will do with the code of a snapshot of another."""
     names = set(wanted)
     version = _version(snapshot)
-    groups = _leading_to(snapshot, names) if version != PYTHON else []
+    groups = leading_to(snapshot, names) if version != PYTHON else []
     if not any(group.python for group in groups):
         return ()
     bound = sorted({name for group in groups for name in group.bound})
@@ -51,11 +51,11 @@ def foretold(snapshot: Snapshot, wanted: Iterable[str]) -> tuple[str, ...]:
     return (f"saved by Python {version}: functions and classes will be compiled anew from their text{but}",)
 
 
-def _leading_to(snapshot: Snapshot, names: set[str]) -> list[Group]:
-    """Return the groups that variables need."""
+def leading_to(snapshot: Snapshot, names: Collection[str]) -> list[Group]:
+    """Return the groups that variables need: their own, and those of the classes that are referred to there."""
     homes = {spec.key: spec.group for spec in snapshot.definitions}
     groups = {group.id: group for group in snapshot.groups}
-    todo = [group.id for group in snapshot.groups if names.intersection(group.variables)]
+    todo = [group.id for group in snapshot.groups if not set(group.variables).isdisjoint(names)]
     found: dict[str, Group] = {}
     while todo:
         if (group := groups.get(todo.pop())) is not None and group.id not in found:

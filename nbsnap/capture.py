@@ -35,7 +35,7 @@ from .progress import Progress
 from .quiet import unhurried
 from .sharing import LEAVES, Ownership, Team, Touch
 from .sieve import DEFAULT, Sieve
-from .taken import Pickled, Taken, TakenClass, batch_record, closure, group_record, reachable
+from .taken import Pickled, Taken, TakenClass, batch_record, closure, group_record, modules_of, reachable
 from .teams import together
 from .withheld import Withheld
 
@@ -440,7 +440,8 @@ class _Capture:
         except (Exception, SystemExit) as error:
             del self.keys[id(cls)]
             raise CannotSave(f"its class {cls.__qualname__} cannot be saved: {reason(error)}", cls) from error
-        self.classes[key] = TakenClass(cls, key, file.getvalue(), tuple(sorted(desk.needs - {key})))
+        needs = tuple(sorted(desk.needs - {key}))
+        self.classes[key] = TakenClass(cls, key, file.getvalue(), needs, modules_of(desk))
         self.queue.append(team)
         return key
 
@@ -476,7 +477,7 @@ class _Capture:
             size = len(item.stream) + sum(buffer.raw().nbytes for buffer in item.buffers)
             total += size
             home.update((key, group) for key in item.team.definitions)
-            groups.append((group_record(group, item), item.stream, item.buffers))
+            groups.append((group_record(group, item, self.classes), item.stream, item.buffers))
             for name, left in item.left_out.items():
                 value = self.values[name] if name in item.team.variables else self.classes[name].cls
                 partly.setdefault(name, []).extend(self.losses.partly_lines(name, value, left))

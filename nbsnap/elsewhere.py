@@ -17,11 +17,12 @@ of them, for they import each other.
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 import sys
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
-from nbsnap import environment, host, installed, local
+from nbsnap import anew, environment, host, installed, local
 from nbsnap.dangers import degree, release
 from nbsnap.machine import in_any_order, long_double
 from nbsnap.model import Difference, Distribution, Group, Snapshot
@@ -39,11 +40,11 @@ _ORDER = ("danger", "differs", "slightly")
 def differences(record: Snapshot, names: Collection[str]) -> tuple[Difference, ...]:
     """Return what differs for these variables, the dangerous first."""
     wanted = set(names)
-    groups = [group for group in record.groups if not wanted.isdisjoint(group.variables)]
-    users = _users(groups, wanted)
+    needed = list(_needed(record, wanted))
+    users = _users(needed)
     found = [
-        *_python(record, groups, wanted),
-        *_machine(record, groups, wanted),
+        *_python(record, needed),
+        *_machine(record, needed),
         *_packages(record, users),
         *_files(record, users),
     ]
@@ -91,14 +92,22 @@ def say(found: Sequence[Difference]) -> None:
             print(encodable(text, sys.stderr.encoding), file=sys.stderr, flush=True)
 
 
+Needed = Sequence[tuple[Group, list[str]]]
 Users = Mapping[str, list[str]]
 
 
-def _users(groups: Iterable[Group], wanted: Collection[str]) -> Users:
+def _needed(record: Snapshot, wanted: Collection[str]) -> Iterator[tuple[Group, list[str]]]:
+    """Yield the groups that variables need, each with those that do."""
+    for own in record.groups:
+        if names := [name for name in own.variables if name in wanted]:
+            groups = anew.leading_to(record, names) if own.needs or own.definitions else [own]
+            yield from ((group, names) for group in groups)
+
+
+def _users(needed: Needed) -> Users:
     """Return the variables that need a module, by its name."""
     users: dict[str, list[str]] = {}
-    for group in groups:
-        names = [name for name in group.variables if name in wanted]
+    for group, names in needed:
         for module in group.modules:
             users.setdefault(module, []).extend(names)
     return users
@@ -112,11 +121,11 @@ def _of(users: Users, modules: Iterable[str]) -> tuple[str, ...]:
 # --- what may differ --------------------------------------------------------------------------------------------------
 
 
-def _python(record: Snapshot, groups: Sequence[Group], wanted: Collection[str]) -> Iterator[Difference]:
+def _python(record: Snapshot, needed: Needed) -> Iterator[Difference]:
     saved, here = record.head.python, environment.python()
     if not saved or saved == here:
         return
-    bound = tuple(name for group in groups if group.bound for name in group.variables if name in wanted)
+    bound = _all(names for group, names in needed if group.bound)
     minor = release(saved)[:2] != release(here)[:2]
     grade = "danger" if minor and bound else "slightly"
     reason = "functions without a text, of which it could make them, are left out" if grade == "danger" else ""
@@ -124,20 +133,24 @@ def _python(record: Snapshot, groups: Sequence[Group], wanted: Collection[str]) 
     yield Difference("python", "Python", saved, here, grade, what, reason, bound if grade == "danger" else ())
 
 
-def _machine(record: Snapshot, groups: Sequence[Group], wanted: Collection[str]) -> Iterator[Difference]:
+def _all(names: Iterable[list[str]]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(itertools.chain.from_iterable(names)))
+
+
+def _machine(record: Snapshot, needed: Needed) -> Iterator[Difference]:
     facts = dict(record.environment)
     order = facts.get("byteorder", "little")
     if order != sys.byteorder:
-        raw = [name for g in groups if not in_any_order(g.modules) for name in g.variables if name in wanted]
         modules = {variable.name for variable in record.variables if variable.type == "module"}
-        raw = [name for name in raw if name not in modules]
+        held = _all(names for group, names in needed if not in_any_order(group.modules))
+        raw = [name for name in held if name not in modules]
         what = f"this machine is {sys.byteorder}-endian, it was saved on one that is {order}-endian"
         reason = "the memory of other libraries than NumPy cannot be read" if raw else ""
         yield Difference(
             "machine", "byte order", order, sys.byteorder, "danger" if raw else "differs", what, reason, tuple(raw)
         )
     saved, here = facts.get("longdouble", ""), long_double()
-    long = tuple(name for g in groups if "longdouble" in g.machine for name in g.variables if name in wanted)
+    long = _all(names for group, names in needed if "longdouble" in group.machine)
     if long and saved != here:
         what = f"long doubles have {here} here, they had {saved or 'another form'}"
         yield Difference("machine", "longdouble", saved, here, "danger", what, "they cannot be read", long)

@@ -42,6 +42,7 @@ class TakenClass:
     key: str
     stream: bytes
     needs: tuple[str, ...]
+    modules: set[str]  # that its skeleton refers to
     dropped: set[str] = field(default_factory=set)  # attributes that could not be saved
 
 
@@ -143,10 +144,14 @@ class Taken:
         return replace(self, _groups=groups)
 
 
-def group_record(id: str, item: Pickled) -> Group:
+def modules_of(desk: Desk) -> set[str]:
+    """Return the top-level modules that loading what a desk has pickled imports."""
+    return {name.partition(".")[0] for name in (*map(describe.module_of, desk.types), *desk.modules)}
+
+
+def group_record(id: str, item: Pickled, classes: Mapping[str, TakenClass]) -> Group:
     """Return the record of a group, without its content."""
-    modules = {describe.module_of(cls).partition(".")[0] for cls in item.desk.types}
-    modules.update(name.partition(".")[0] for name in item.desk.modules)
+    modules = modules_of(item.desk).union(*(classes[key].modules for key in item.team.definitions))
     return Group(
         id=id,
         variables=tuple(item.team.variables),

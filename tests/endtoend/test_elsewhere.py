@@ -118,6 +118,17 @@ def test_a_package_that_is_missing(two_shells, install):
     assert (done.out, done.err) == ("5 ()\n", "")
 
 
+def test_what_a_class_needs_its_instances_need(two_shells, install):
+    """Also where they alone are restored: the base of their class is in a package that is gone."""
+    install("gizmo", "2.0")
+    two_shells.save("import gizmo\nclass Mine(gizmo.Gizmo): pass\nm = Mine(1)\nx = 1")
+    install("gizmo", None)
+    two_shells.run("import nbsnap\nr = nbsnap.restore(only=['x'], strict=True)")
+    done = two_shells.run("import nbsnap\nr = nbsnap.restore(only=['m'])\nprint([d.variables for d in r.differs])")
+    assert done.out.splitlines()[-1] == "[('m',)]"
+    assert "gizmo 2.0 is not installed here: pip install gizmo==2.0 (m)" in done.err
+
+
 def test_strict_refuses_and_touches_nothing(two_shells, install):
     """With the lines in the error; nothing was loaded, and the namespace is as it was."""
     install("gizmo", "2.0", GIZMO + "print('loaded')")
