@@ -14,10 +14,12 @@ a class (`dataclasses`, `namedtuple`) are lost at first and made again when the 
 from __future__ import annotations
 
 import contextlib
+import functools
 import importlib
 import marshal
 import pickle
 import sys
+import threading
 import types
 import warnings
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
@@ -94,7 +96,7 @@ class Anew:
         if not self.active:
             yield
             return
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), _refusing(self.python):
             warnings.simplefilter("ignore", DeprecationWarning)
             yield
 
@@ -132,7 +134,8 @@ class Anew:
         if wanted is None:
             why = "was saved without its text, by an earlier nbsnap"
             return self.lose("", "code object", f"{ELSEWHERE} {python}, and {why}")
-        found = self._from_module(wanted) if wanted.kind == "module" else self._from_text(wanted, python)
+        with _refusing(""):  # to set a flag of code makes new code
+            found = self._from_module(wanted) if wanted.kind == "module" else self._from_text(wanted, python)
         if isinstance(found, str):
             return self.lose(wanted.qualname, "code object", f"{ELSEWHERE} {python}, and {found}")
         self.made += 1
@@ -208,6 +211,47 @@ class Anew:
             return loads(*arguments, **options)
 
         return loads_data
+
+
+# --- whoever makes code of bytecode -----------------------------------------------------------------------------------
+#
+# Libraries bring copies of cloudpickle along, and load pickles within pickles in their own ways. What all of them come
+# to is the making of a code object, which Python tells its auditors of; `compile` is not that. An auditor stays for the
+# life of the process, so there is one from the first restore on that needs it, and it looks at one event only.
+
+_guarded = threading.local()
+
+
+@contextlib.contextmanager
+def _refusing(python: str) -> Iterator[None]:
+    """Let nobody in this thread make code of the bytecode of another Python; "": let them."""
+    _watch()
+    before = getattr(_guarded, "python", "")
+    _guarded.python = python
+    try:
+        yield
+    finally:
+        _guarded.python = before
+
+
+@functools.cache
+def _watch() -> None:
+    sys.addaudithook(_audit)
+
+
+def _audit(event: str, _: object) -> None:
+    if event == "code.__new__" and (python := getattr(_guarded, "python", "")) and not _is_pythons_own():
+        raise CannotLoad(f"holds bytecode of Python {python}, which Python {PYTHON} cannot run")
+
+
+def _is_pythons_own() -> bool:
+    """Tell whether code is only given another flag, by `types.coroutine`, or a module is being imported."""
+    frame = sys._getframe(2)
+    if frame.f_globals.get("__name__") == "types":
+        return True
+    while frame is not None and frame.f_code.co_filename != "<frozen importlib._bootstrap>":
+        frame = frame.f_back  # type: ignore[assignment]
+    return frame is not None
 
 
 def _unless_lost(fill: Callable[..., Any]) -> Callable[..., Any]:

@@ -186,6 +186,18 @@ def test_pickles_of_others_that_hold_bytecode_are_refused(elsewhere: Any) -> Non
     assert back["plain"] == [1, 2]
 
 
+def test_copies_of_cloudpickle_make_nothing_of_bytecode(elsewhere: Any) -> None:
+    """Whoever loads a pickle within a pickle, by whatever name: no code is made of it, and what holds it is told."""
+    joblib = pytest.importorskip("joblib")
+    names = cell("def add(a, b=3):\n    return a + b\n")
+    names["wrapped"], names["x"] = joblib.wrap_non_picklable_objects(names["add"]), [1]
+    target, report = elsewhere(names)
+    assert (target["x"], target["add"](1), "wrapped" in target) == ([1], 4, False)
+    (failed,) = report.failed
+    assert failed.name == "wrapped"
+    assert "holds bytecode of Python 3.1" in failed.reason
+
+
 def test_a_mark_is_read_as_it_was_written() -> None:
     """Whatever a name may be; and what is none is no mark."""
     code = compile("lambda é: é", "<x>", "eval").co_consts[0]
