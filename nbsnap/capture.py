@@ -27,6 +27,7 @@ from .describe import is_changed_meanwhile
 from .errors import CannotSave
 from .flat import Queue
 from .losses import Losses
+from .masking import mask_code
 from .memory import Memory
 from .model import Content, Definition, Skip, Variable
 from .origins import origin
@@ -34,7 +35,7 @@ from .pickling import BUFFER_MINIMUM, Desk, Hole, Record, pickler, reason, write
 from .progress import Progress
 from .quiet import unhurried
 from .sharing import LEAVES, Ownership, Team, Touch
-from .sieve import DEFAULT, Sieve
+from .sieve import DEFAULT
 from .taken import Pickled, Taken, TakenClass, batch_record, closure, group_record, modules_of, reachable
 from .teams import together
 from .withheld import Withheld
@@ -63,6 +64,9 @@ class _Failed(Exception):
         self.cause = cause
 
 
+_MASK = functools.partial(mask_code, sieve=DEFAULT)
+
+
 def take_apart(
     namespace: dict[str, Any],
     names: Sequence[str],
@@ -74,7 +78,7 @@ def take_apart(
     class_text: ClassText = lambda name: "",
     progress: Progress | None = None,
     withheld: Withheld | None = None,
-    sieve: Sieve = DEFAULT,
+    mask: Callable[[str], str] = _MASK,
     typed: Callable[[], Iterable[str]] = tuple,
 ) -> Taken:
     """Pickle the variables `names` of a namespace, which is only read.
@@ -82,7 +86,7 @@ def take_apart(
     `made` tells for a name the cell that bound it (execution count and first line), for the report. `classes` are
     taken besides, under the keys given, and so are the entries of `beside`, as variables of reserved names.
     `class_text` tells where the text of a class is that is bound to a name: a cell and a line in it. `progress` is told
-    what is being taken apart. What is a part of `withheld` is refused; `sieve` masks the texts of cells.
+    what is being taken apart. What is a part of `withheld` is refused; `mask` masks the secrets in a text.
     `typed` returns these, magics and all, for code that does not name its cell.
     """
     with unhurried():
@@ -95,7 +99,7 @@ def take_apart(
             class_text,
             progress or Progress(),
             withheld,
-            Cells(sieve, typed),
+            Cells(mask, typed),
         )
         try:
             return capture.run(classes or {})

@@ -19,8 +19,7 @@ import types
 from collections.abc import Callable, Iterable
 
 from . import codes
-from .masking import is_masked, mask_code
-from .sieve import Sieve
+from .masking import is_masked
 
 #: File names that IPython, ipykernel and Python's own prompt give to what is typed.
 _CELL_FILE = re.compile(r"<ipython-input-|ipykernel_\d+[/\\]|<python-input-|<stdin>")
@@ -31,10 +30,14 @@ _LONGEST = 1 << 22  # characters of a file that is looked into
 
 
 class Cells:
-    """The cells that the code of one capture came from. `typed` returns what the user has typed, cell by cell."""
+    """The cells that the code of one capture came from.
 
-    def __init__(self, sieve: Sieve, typed: Callable[[], Iterable[str]] = tuple) -> None:
-        self._sieve = sieve
+    `mask` masks the secrets in a text; `typed` returns what the user has typed, cell by cell. A text is masked before
+    code is marked by its place in it: what is masked is of another length.
+    """
+
+    def __init__(self, mask: Callable[[str], str], typed: Callable[[], Iterable[str]] = tuple) -> None:
+        self._mask = mask
         self._typed = typed
         self._names: dict[str, str] = {}
         self._texts: dict[str, str] = {}
@@ -54,7 +57,7 @@ class Cells:
             return file
         text = "".join(entry[2])
         if file.startswith(_OURS):
-            self._keep(file, mask_code(text, self._sieve))
+            self._keep(file, self._mask(text))
             return file
         return self.keep(text) if _CELL_FILE.search(file) else file
 
@@ -65,7 +68,7 @@ class Cells:
 
     def keep(self, text: str) -> str:
         """Keep the text of a cell, with its secrets masked; return the name that it goes by, which is made of that."""
-        text = mask_code(text, self._sieve)
+        text = self._mask(text)
         name = f"{_OURS}{hashlib.sha256(text.encode('utf-8', 'surrogatepass')).hexdigest()[:16]}>"
         self._keep(name, text)
         return name
@@ -74,9 +77,8 @@ class Cells:
         """Return what a code object is known by, and keep its text; `module` is that of a function not the user's."""
         name = self.name(code.co_filename)
         if is_kept(name):
-            if name in self._masked and not codes.Text(self._texts[name]).holds(code):
-                return codes.mark(code, "", "masked")
-            return codes.mark(code, "text", name)
+            there = codes.Text(self._texts[name]).find(code) if name in self._masked else code
+            return codes.mark(there or code, "text" if there else "", name if there else "masked")
         if module:
             return codes.mark(code, "module", module)
         return self._in_file(code)
@@ -86,11 +88,12 @@ class Cells:
         if (texts := self._files.get(code.co_filename)) is None:
             texts = self._files[code.co_filename] = list(map(codes.Text, self._lines(code.co_filename)))
         for text in texts:
-            if text.holds(code):
+            if text.find(code) is not None:
                 alone, before = text.statement(code.co_firstlineno)
-                there = codes.placed(code, code.co_filename, before)
-                masked = mask_code(alone, self._sieve)
-                if masked != alone and not codes.Text(masked).holds(there):
+                masked = self._mask(alone)
+                moved = codes.placed(code, code.co_filename, before)
+                there = codes.Text(masked).find(moved) if masked != alone else moved
+                if there is None:
                     return codes.mark(code, "", "masked")
                 return codes.mark(there, "text", self.keep(alone))
         return codes.mark(code, "", "changed" if texts else "")

@@ -172,6 +172,12 @@ def _qualname(name: str) -> str:
     return name
 
 
+def _bare(code: types.CodeType) -> types.CodeType:
+    """Return code that does not know where in the lines it stood."""
+    constants = tuple(_bare(one) if type(one) is types.CodeType else one for one in code.co_consts)
+    return code.replace(co_consts=constants, co_linetable=b"")
+
+
 def _same(one: types.CodeType, code: types.CodeType) -> bool:
     return one == code or (
         bool(code.co_flags & _ITERABLE_COROUTINE)
@@ -220,18 +226,18 @@ class Text:
         self._tables: dict[int, Table] = {}
         self._statements: tuple[list[int], list[str]] | None = None
 
-    def holds(self, code: types.CodeType) -> bool:
-        """Tell whether the text gives this very code object: so that is what it was compiled from.
+    def find(self, code: types.CodeType) -> types.CodeType | None:
+        """Return this code object as the text gives it, which may be elsewhere in its line; None if it does not.
 
         IPython compiles each statement of a cell by itself, a file is compiled as one: that a name was imported in the
         same text, Python knows in the latter case only, and calls its functions in another way.
         """
-        if self._gives(code):
-            return True
+        if (found := self._given(code)) is not None:
+            return found
         alone, before = self.statement(code.co_firstlineno)
-        return bool(alone) and Text("\n" * before + alone)._gives(code)
+        return Text("\n" * before + alone)._given(code) if alone and alone != self._text else None
 
-    def _gives(self, code: types.CodeType) -> bool:
+    def _given(self, code: types.CodeType) -> types.CodeType | None:
         flags = code.co_flags & _FUTURES
         if (found := self._tables.get(flags)) is None:
             try:
@@ -239,7 +245,9 @@ class Text:
             except (SyntaxError, ValueError, RecursionError, MemoryError, OverflowError):
                 found = {}
             self._tables[flags] = found
-        return any(_same(one, code) for one in found.get((_qualname(code.co_qualname), code.co_firstlineno), ()))
+        some = found.get((_qualname(code.co_qualname), code.co_firstlineno), ())
+        exact = (one for one in some if _same(one, code))
+        return next(exact, None) or next((one for one in some if _same(_bare(one), _bare(code))), None)
 
     def statement(self, line: int) -> tuple[str, int]:
         """Return the statement that has a line, and how many lines there are before it; ("", 0) for none."""

@@ -8,6 +8,7 @@ have a limit and weighing has a limit of time; what lies behind them is told.
 
 from __future__ import annotations
 
+import functools
 import io
 import pickle
 import sys
@@ -21,6 +22,7 @@ from . import beside, definitions, describe, paths, wording
 from .answers import Culprit, Explanation, Part, Shared
 from .errors import CannotSave, NbSnapError
 from .looking import users_own
+from .masking import mask_code
 from .memory import Memory, root_of
 from .model import Group, Skip, Variable
 from .namespace import select
@@ -84,7 +86,8 @@ def explain(
     chosen = mine if name is None or name in mine else [*mine, name]
     secret = search({one: names[one] for one in chosen} | extra, secrets, {id(names)})
     withheld = None if include_secrets else secret
-    taken, own = apart(names, chosen, withheld, engine=engine, made=made, beside=extra, sieve=secrets)
+    mask = functools.partial(mask_code, sieve=secrets, known=secret.known)
+    taken, own = apart(names, chosen, withheld, engine=engine, made=made, beside=extra, mask=mask)
     taken = replace(taken, skips=own + taken.skips)
     return _Explaining(name, obj, names, taken, started, withheld).run()
 

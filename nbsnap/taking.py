@@ -5,6 +5,7 @@ It is only read, and nothing is written: a snapshot is made of the result (`sess
 
 from __future__ import annotations
 
+import functools
 import os
 import sys
 from collections.abc import Iterable, Mapping
@@ -17,7 +18,7 @@ from . import environment, host, local, provenance, reports, wording
 from .capture import take_apart
 from .describe import type_name
 from .errors import NbSnapError
-from .masking import mask_cells
+from .masking import mask_cells, mask_code
 from .model import Skip, Snapshot
 from .namespace import matches_any, select, user_names
 from .parts import BESIDE
@@ -65,6 +66,7 @@ def take(
     seen = host.look(names)
     available, lost = user_names(names, seen.hidden)
     secret = search({name: names[name] for name in available}, secrets, {id(names)})
+    mask = functools.partial(mask_code, sieve=secrets, known=secret.known)
     code = mask_cells(seen.code, secrets, secret.known)
     made = provenance.binders(code) if seen.hidden is not None else {}
     parts = parts_of(beside, names, partly=bool(only))
@@ -72,7 +74,7 @@ def take(
     kept, lost_beside = state.take(parts, state.Scene({name: names[name] for name in chosen}, host.cells(seen)))
     taken, own = apart(
         names, chosen, None if include_secrets else secret, engine=engine, made=made, beside=kept, progress=progress,
-        sieve=secrets, class_text=lambda name: provenance.class_text(name, code),
+        mask=mask, class_text=lambda name: provenance.class_text(name, code),
         typed=lambda: (text for _, text in seen.history),
     )  # fmt: skip
     gone = tuple(_masked(skip, secrets, secret.known) for skip in taken.lost)
@@ -89,7 +91,7 @@ def take(
         skips=skips,
         packages=environment.packages(),
         history=mask_cells(seen.history, secrets, secret.known),
-        sources=tuple((file, secrets.mask(text, secret.known)) for file, text in taken.sources),
+        sources=taken.sources,
         cwd=_cwd(),
         beside=taken.beside,
         distributions=environment.distributions(taken.modules(), secrets, secret.known),

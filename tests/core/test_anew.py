@@ -86,6 +86,15 @@ def test_a_secret_beside_a_class_costs_the_class_nothing(elsewhere: Any) -> None
     assert (report.failed, report.partly) == ((), ())
 
 
+def test_a_value_that_is_a_secret_by_its_name_elsewhere_moves_no_lambda(elsewhere: Any) -> None:
+    """It is masked in the line in front of them, which makes that shorter: each is itself all the same."""
+    text = 'x = "abcdefghijklmnopqrstuvwx12"; f, g = lambda v: v + 1, lambda v: v + 2'
+    names, report = elsewhere(cell(f"{text}\npassword = x"))
+    assert (names["f"](1), names["g"](1)) == (2, 3)
+    assert (report.failed, report.partly) == ((), ())
+    assert "x" not in names  # it holds the value of the password
+
+
 def test_a_text_that_is_not_that_of_the_code_is_not_used(elsewhere: Any, tmp_path: Path) -> None:
     """A script that was edited since, and cells that were changed on their way to the compiler."""
     script = tmp_path / "work.py"
