@@ -26,7 +26,7 @@ from nbsnap import anew, environment, host, installed, local
 from nbsnap.dangers import degree, release
 from nbsnap.machine import in_any_order, long_double
 from nbsnap.model import Difference, Distribution, Group, Snapshot
-from nbsnap.standards import is_name, is_version
+from nbsnap.standards import pip_install
 from nbsnap.wording import clean, encodable, listed
 
 __all__ = ["HEADING", "differences", "lines", "refusal", "say", "told"]
@@ -37,8 +37,11 @@ _MOST = 8  # lines
 _ORDER = ("danger", "differs", "slightly")
 
 
-def differences(record: Snapshot, names: Collection[str]) -> tuple[Difference, ...]:
-    """Return what differs for these variables, the dangerous first."""
+def differences(record: Snapshot, names: Collection[str], *, trusted: bool) -> tuple[Difference, ...]:
+    """Return what differs for these variables, the dangerous first.
+
+    In folders that the record names is only looked where it is `trusted`: that opens files there.
+    """
     wanted = set(names)
     needed = list(_needed(record, wanted))
     users = _users(needed)
@@ -46,7 +49,7 @@ def differences(record: Snapshot, names: Collection[str]) -> tuple[Difference, .
         *_python(record, needed),
         *_machine(record, needed),
         *_packages(record, users),
-        *_files(record, users),
+        *_files(record, users, list(_places(record)) if trusted else []),
     ]
     return tuple(sorted(found, key=lambda one: _ORDER.index(one.degree)))
 
@@ -167,8 +170,8 @@ def _packages(record: Snapshot, users: Users) -> Iterator[Difference]:
         here = _version_here(one)
         if not here:
             what = f"{one.name} {one.version}".strip() + " is not installed here"
-            by_name = one.how in ("", "conda") and is_name(one.name) and is_version(one.version)
-            reason = f"pip install {one.name}=={one.version.partition('+')[0]}" if by_name else ""
+            by_name = one.how in ("", "conda") and one.version
+            reason = pip_install(one.name, one.version) if by_name else ""
             yield Difference("package", one.name, one.version, "", "danger", what, reason, who)
         elif one.version:
             grade, why = degree(one.name, one.version, here)
@@ -202,10 +205,10 @@ def _version_here(one: Distribution) -> str:
     return ""
 
 
-def _files(record: Snapshot, users: Users) -> Iterator[Difference]:
+def _files(record: Snapshot, users: Users, places: Sequence[str]) -> Iterator[Difference]:
     if not any(users.get(module.name.partition(".")[0]) for module in record.local):
         return
-    changes = local.changes(record.local, list(_places(record)))
+    changes = local.changes(record.local, places)
     paths = {module.name: module.path for module in record.local}
     for state, grade, said in (
         ("missing", "danger", "cannot be found here"),

@@ -177,6 +177,20 @@ def attributes(value: object) -> Iterator[tuple[str, object]]:
                     continue
 
 
+def put_attribute(value: object, name: str, held: object) -> bool:
+    """Put something in the place of an attribute that `attributes` yields, past its class; False if there is none."""
+    names = _own_names(value)
+    if type(names) is dict and name in names:
+        names[name] = held
+        return True
+    for base in _bases(type(value)):
+        slot = _held_by_class(base).get(name)
+        if type(slot) is types.MemberDescriptorType and made_in_python(base):
+            slot.__set__(value, held)
+            return True
+    return False
+
+
 _bases: Any = type.__dict__["__mro__"].__get__
 _held_by_class: Any = type.__dict__["__dict__"].__get__
 

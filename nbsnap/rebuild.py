@@ -32,6 +32,7 @@ from .placeholder import Placeholder
 from .progress import Progress
 from .quiet import Interruptible, unhurried
 from .remarks import heard
+from .standards import pip_install
 
 
 class Source(Protocol):
@@ -400,8 +401,8 @@ class _Loader:
             here, saved = version(install), dict(self.snapshot.packages).get(install, "")
             if here and error.name != package:
                 text = f"needs the module {error.name}, which {install} {here} does not have"
-                return CannotLoad(text, f"pip install {install}=={saved}" if saved and saved != here else "")
-            return CannotLoad(f"needs the package {package}, which is not installed", f"pip install {install}")
+                return CannotLoad(text, pip_install(install, saved) if saved and saved != here else "")
+            return CannotLoad(f"needs the package {package}, which is not installed", pip_install(install))
         if isinstance(error, DamageError):
             return CannotLoad(f"is damaged in the store: {error}")
         return CannotLoad(reason(error))

@@ -154,14 +154,20 @@ def requirements(snapshot: Snapshot, *, every: bool = False, own: bool = True) -
     return "\n".join(lines) + "\n"
 
 
+#: Channels that anybody may name: packages come from where a file says, those of other channels too.
+_USUAL = frozenset({"bioconda", "conda-forge", "defaults", "main", "msys2", "nvidia", "pytorch", "r"})
+
+
 def conda(snapshot: Snapshot, *, every: bool = False, own: bool = True) -> str:
     """Return an environment file for conda: what conda had installed by itself, all else by pip."""
     found = chosen(snapshot, every=every)
     by_conda = tuple(one for one in found if one.how == "conda" and is_version(one.version) and is_name(one.name))
-    channels = dict.fromkeys(one.origin for one in by_conda if _CHANNEL.fullmatch(one.origin))
+    named = dict.fromkeys(one.origin for one in by_conda if _CHANNEL.fullmatch(one.origin))
+    channels = [channel for channel in named if own or channel in _USUAL]
     name = re.sub(r"[^A-Za-z0-9_-]+", "-", snapshot.head.name, flags=re.ASCII).strip("-")[:60] or "nbsnap-environment"
     lines = [*_heading(snapshot, own=own, every=every), f'name: "{name}"', "channels:"]
     lines += [f'  - "{channel}"' for channel in channels or ("conda-forge",)]
+    lines += [f'  # - "{channel}"' for channel in named if channel not in channels]
     python = f"={_python(snapshot)}" if _python(snapshot) else ""
     lines += ["dependencies:", f'  - "python{python}"', "  - pip"]
     for one in by_conda:

@@ -1,37 +1,75 @@
 """Secrets that a snapshot does not hold, and the session has: a restore in the same session leaves them where they are.
 
-Where a variable comes back with a placeholder for a secret, and the variable that it replaces has a text (or one of the
-objects that are secrets as a whole) at the very same place, that is put in. So `config` of before the risky cell is
-whole again, and no secret was ever written. The places are told by the snapshot, as `config['api_key']` or
-`client.auth[1]`; they are followed by items and attributes alone, and none of the user's code is run."""
+Where a variable comes back with a placeholder for a secret, and the variable that it replaces has that secret at the
+very same place, it is put in. So `config` of before the risky cell is whole again, and no secret was ever written.
+
+That it is the same one is known by its print, which the process keeps of each snapshot that it takes: a hash that
+means nothing in any other process. What has moved since (`users.sort()`), or was changed, is not put in. The places are
+told by the snapshot, as `config['api_key']` or `client.auth[1]`; they are followed by items and attributes alone, and
+none of the user's code is run."""
 
 from __future__ import annotations
 
 import ast
+from collections import OrderedDict
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 from .describe import is_a
+from .digest import quick
+from .incode import as_text
 from .model import Skip
-from .paths import attributes
+from .paths import attributes, put_attribute
 from .placeholder import Placeholder
-from .surface import KINDS, SECRET, TEXT, forget
 
-__all__ = ["refill"]
+__all__ = ["Prints", "prints", "refill", "remember"]
 
 _Step = tuple[bool, Any]  # an item (True) or an attribute, and its key
 
+Prints = Mapping[tuple[str, str], bytes]  # variable, path -> print of the secret there
 
-def refill(holes: Iterable[Skip], former: Mapping[str, Any], values: Mapping[str, Any]) -> tuple[Skip, ...]:
+_KEPT = 64  # snapshots
+_known: OrderedDict[str, Prints] = OrderedDict()
+
+
+def prints(holes: Iterable[Skip], names: Mapping[str, Any]) -> Prints:
+    """Return the prints of the secrets that a snapshot leaves out of variables."""
+    found = {}
+    for hole in holes:
+        if hole.secret and hole.name in names and (way := _steps(hole.path, hole.name)):
+            value = names[hole.name]
+            for step in way:
+                value = _held(value, step)
+            if (mark := _print(value)) is not None:
+                found[hole.name, hole.path] = mark
+    return found
+
+
+def remember(id: str, found: Prints) -> None:
+    """Keep the prints of a snapshot."""
+    if found:
+        _known[id] = found
+        while len(_known) > _KEPT:
+            _known.popitem(last=False)
+
+
+def refill(id: str, holes: Iterable[Skip], former: Mapping[str, Any], values: Mapping[str, Any]) -> tuple[Skip, ...]:
     """Put into restored `values` what stood in their place; return those of the `holes` that are filled now."""
-    filled = tuple(
+    known = _known.get(id, {})
+    return tuple(
         hole
         for hole in holes
-        if hole.secret and hole.name in former and hole.name in values
-        if (way := _steps(hole.path, hole.name)) and _fill(values[hole.name], former[hole.name], way)
+        if (mark := known.get((hole.name, hole.path))) and hole.name in former and hole.name in values
+        if _fill(values[hole.name], former[hole.name], _steps(hole.path, hole.name), mark)
     )
-    forget()
-    return filled
+
+
+def _print(value: Any) -> bytes | None:
+    """Return what tells a text from others in this process; None for what is none, and does not hold one."""
+    text = as_text(value)
+    if text is None:
+        text = as_text(next((held for key, held in attributes(value) if key == "_secret_value"), None))
+    return None if text is None else quick(f"{type(value)} {text}".encode("utf-8", "surrogatepass"))
 
 
 def _steps(path: str, name: str) -> list[_Step]:
@@ -54,11 +92,11 @@ def _steps(path: str, name: str) -> list[_Step]:
         node = inner
 
 
-def _fill(value: Any, former: Any, way: list[_Step]) -> bool:
+def _fill(value: Any, former: Any, way: list[_Step], mark: bytes) -> bool:
     for step in way[:-1]:
         value, former = _held(value, step), _held(former, step)
     held, secret = _held(value, way[-1]), _held(former, way[-1])
-    if KINDS[type(secret)] not in (TEXT, SECRET):
+    if _print(secret) != mark:
         return False
     if held is secret:  # by way of another name of the same object
         return True
@@ -83,10 +121,7 @@ def _put(value: Any, step: _Step, secret: Any) -> bool:
     elif is_item and is_a(value, list):
         list.__setitem__(value, key, secret)
     elif not is_item:
-        try:
-            object.__setattr__(value, key, secret)  # past what a frozen class says
-        except (AttributeError, TypeError):
-            return False
+        return put_attribute(value, key, secret)
     else:
         return False
     return True

@@ -25,6 +25,7 @@ from . import (
     later,
     living,
     provenance,
+    refilling,
     reports,
     signing,
     trusting,
@@ -47,7 +48,6 @@ from .preview import of_taken
 from .progress import Progress
 from .quiet import unhurried, uninterrupted
 from .rebuild import Rebuilt, rebuild
-from .refilling import refill
 from .seen import learn, mark, since
 from .sieve import DEFAULT, Sieve
 from .store import Store
@@ -155,6 +155,7 @@ def snapshot(
         return reports.saved(head, shown(place), taken, skips, 0, started, dry_run=True, notes=notes)
     if previews:
         record = replace(record, previews=of_taken(session_names(namespace), taken, kept, secrets, known))
+    prints = refilling.prints(skips, session_names(namespace))
     if background:
         with opened_store(place, create=True) as opened:
             where = opened.place
@@ -167,7 +168,7 @@ def snapshot(
             progress.begin("copying what another process would not have", needs)
             taken = taken.at_home(left)
             report = reports.saved(head, where, taken, skips, 0, started, notes=notes, background=True)
-            if _in_background(record, taken, kept, started, report, ended, keep):
+            if _in_background(record, taken, kept, prints, started, report, ended, keep):
                 return replace(report, notes=notes + _settled(namespace, taken, patterns(only), automatic))
             why = "there is no room for another process"
         notes += (f"{why}: it was written before you could go on",)
@@ -180,6 +181,7 @@ def snapshot(
         (saved,) = written
         living.remember(saved, taken.classes)
         state.remember(saved.head.id, kept)
+        refilling.remember(saved.head.id, prints)
         verified = None
         if verify:
             progress.begin("verifying in a fresh process")
@@ -308,6 +310,7 @@ def _in_background(
     record: Snapshot,
     taken: Taken,
     kept: Mapping[str, Any],
+    prints: refilling.Prints,
     started: float,
     report: SnapshotReport,
     ended: Callable[[SnapshotReport | NbSnapError], None] | None,
@@ -343,7 +346,7 @@ def _in_background(
         came: SnapshotReport | NbSnapError
         going.clean(spool)
         try:
-            came = _came(told, place, classes, kept, report)
+            came = _came(told, place, classes, kept, prints, report)
         except NbSnapError as error:
             came = error
         if record.head.kind != "auto":  # nobody waits for those
@@ -360,7 +363,12 @@ def _in_background(
 
 
 def _came(
-    told: Mapping[str, Any], place: str, classes: Mapping[str, type], kept: Mapping[str, Any], report: SnapshotReport
+    told: Mapping[str, Any],
+    place: str,
+    classes: Mapping[str, type],
+    kept: Mapping[str, Any],
+    prints: refilling.Prints,
+    report: SnapshotReport,
 ) -> SnapshotReport:
     """Return the report of what a child has written."""
     if "error" in told:
@@ -372,6 +380,7 @@ def _came(
         saved = opened.load(told["id"])
     living.remember(saved, classes)
     state.remember(saved.head.id, kept)
+    refilling.remember(saved.head.id, prints)
     head, notes = saved.head, report.notes + _remembered(saved)
     return replace(
         report, notes=notes, id=head.id, time=head.time, size=head.size, new_bytes=head.new_bytes, seconds=head.seconds,
@@ -497,9 +506,9 @@ def restore(
                 record, opened.place, wanted, (), not_saved, others, exact, started, dry_run=True, beside=entries,
                 notes=(*foreign, *said, *foretold(record, wanted)),
             )  # fmt: skip
-            return replace(report, trust=trusted, differs=_told(record, wanted, tell))
+            return replace(report, trust=trusted, differs=_told(record, wanted, tell, trusted=not said))
         trusted = checked(record, opened, trust)
-        differs = _told(record, wanted, tell, strict=strict)
+        differs = _told(record, wanted, tell, trusted=True, strict=strict)
         loading = [*wanted, *(state.name_of(entry) for entry in entries)]
         progress.begin("loading", _size(record, loading, streams=True))
         opened.progress = progress
@@ -525,7 +534,7 @@ def restore(
                 known=known,
                 progress=progress,
             )
-            filled = refill(not_saved, former, built.values)
+            filled = refilling.refill(record.head.id, not_saved, former, built.values)
             not_saved = tuple(skip for skip in not_saved if skip not in filled)
             progress.what = "putting back what lies beside the variables"
             classes = living.remember(record, built.classes)
@@ -573,10 +582,11 @@ def _told(
     wanted: Collection[str],
     tell: Callable[[tuple[Difference, ...]], None] | None,
     *,
+    trusted: bool,
     strict: bool = False,
 ) -> tuple[Difference, ...]:
     """Say what is different here, before anything is loaded, and return it; refuse if that is asked for."""
-    found = elsewhere.differences(record, wanted)
+    found = elsewhere.differences(record, wanted, trusted=trusted)
     if strict and (why := elsewhere.refusal(found)):
         raise StrictError(why)
     if found:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 
-__all__ = ["is_name", "is_version"]
+__all__ = ["is_name", "is_version", "pip_install"]
 
 _NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,98}[A-Za-z0-9])?", re.ASCII)
 _VERSION = re.compile(
@@ -17,6 +17,13 @@ _VERSION = re.compile(
     r"(?:\+[A-Za-z0-9]{1,60}(?:[._-][A-Za-z0-9]{1,60}){0,9})?",
     re.ASCII,
 )
+
+
+def pip_install(name: str, version: str = "") -> str:
+    """Return the command that installs a distribution, at a version without its local part; "" for what is no name."""
+    if not is_name(name) or (version and not is_version(version)):
+        return ""
+    return f"pip install {name}" + (f"=={version.partition('+')[0]}" if version else "")
 
 
 def is_name(text: str) -> bool:

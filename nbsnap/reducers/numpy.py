@@ -217,6 +217,8 @@ def _ufunc(desk: Any, value: Any) -> Any:
 
 
 def _seeds(desk: Any, seeds: Any) -> Any:
+    if type(seeds).__module__.partition(".")[0] != "numpy":
+        return NotImplemented
     desk.claim(seeds)
     return builders.seed_sequence, (dict(seeds.state),)
 

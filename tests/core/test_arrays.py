@@ -238,3 +238,21 @@ def test_arrays_with_gaps_go_out_of_band(two_shells: Any) -> None:
     ((_, stream, buffers),) = take_apart({"x": np.arange(100_000).reshape(100, -1)[:, :500]}, ["x"])._groups
     assert len(stream) < 500
     assert [buffer.raw().nbytes for buffer in buffers] == [400_000]
+
+
+def test_seeds_of_a_class_of_the_session_go_their_own_way(two_shells: Any) -> None:
+    """What NumPy's own are written as is for these alone; a subclass keeps its class, and what it adds."""
+    report = two_shells.save(
+        "import numpy as np\nclass Tagged(np.random.SeedSequence):\n"
+        "    def __init__(self, seed, tag): super().__init__(seed); self.tag = tag\n"
+        "    def __reduce__(self): return Tagged, (self.entropy, self.tag)\n"
+        "seeds, plain = Tagged(5, 'a'), np.random.SeedSequence(5)"
+    )
+    assert report["skipped"] == []
+    restored, wrong = two_shells.restore(
+        {
+            "class": "type(seeds) is Tagged and seeds.tag == 'a'",
+            "same": "seeds.generate_state(2).tolist() == plain.generate_state(2).tolist()",
+        }
+    )
+    assert (restored["failed"], wrong) == ([], {})

@@ -189,7 +189,7 @@ def test_a_snapshot_of_before_is_compared_by_what_it_has(two_shells, install, ow
         "import dataclasses, nbsnap\nfrom nbsnap import elsewhere\nfrom nbsnap.store import Store\n"
         "with Store.open('.nbsnap') as store: record = store.find('latest', None)\n"
         "old = dataclasses.replace(record, distributions=(), local=(), environment=())\n"
-        "(found,) = elsewhere.differences(old, ['g', 'Gizmo'])\n"
+        "(found,) = elsewhere.differences(old, ['g', 'Gizmo'], trusted=True)\n"
         "assert (found.name, found.saved, found.here) == ('gizmo', '2.0', '3.0'), found"
     )
 
@@ -202,7 +202,7 @@ def test_another_machine(two_shells):
         "with Store.open('.nbsnap') as store: record = store.find('latest', None)\n"
         "head = dataclasses.replace(record.head, python='3.9.1', platform='darwin-arm64')\n"
         "other = dataclasses.replace(record, head=head, environment=(('byteorder', 'big'),))\n"
-        "for line in elsewhere.lines(elsewhere.differences(other, ['x', 'a', 'f'])): print(line)\n"
+        "for line in elsewhere.lines(elsewhere.differences(other, ['x', 'a', 'f'], trusted=True)): print(line)\n"
     )
     lines = two_shells.run(source).out.splitlines()
     assert (
@@ -210,6 +210,30 @@ def test_another_machine(two_shells):
     )
     assert lines[1].endswith("the memory of other libraries than NumPy cannot be read (a)")
     assert lines[2].endswith("it was saved on darwin-arm64")
+
+
+def test_a_dry_run_of_what_nobody_trusts_looks_into_no_folder_that_it_names(two_shells, tmp_path):
+    """A record may be anybody's: what it says of `sys.path` is only followed where the snapshot may be loaded."""
+    (tmp_path / "named").mkdir()
+    (tmp_path / "named" / "plans.py").write_text("x = 1\n")
+    two_shells.env["PYTHONPATH"] = str(tmp_path / "named")
+    two_shells.save("import plans\ny = plans")
+    del two_shells.env["PYTHONPATH"]
+    source = f"""
+import sys, dataclasses, nbsnap
+from nbsnap import elsewhere
+from nbsnap.store import Store
+with Store.open('.nbsnap') as store: record = store.find('latest', None)
+record = dataclasses.replace(record, environment=(*record.environment, ('sys.path', {str(tmp_path / "named")!r})))
+met = []
+def hook(event, told):
+    if event in ('open', 'os.listdir') and 'named' in str(told): met.append(event)
+sys.addaudithook(hook)
+for trusted in (False, True):
+    met.clear()
+    print(len(elsewhere.differences(record, ['y'], trusted=trusted)), bool(met))
+"""
+    assert two_shells.run(source).out.splitlines() == ["1 False", "0 True"]
 
 
 # --- the magic --------------------------------------------------------------------------------------------------------

@@ -134,6 +134,17 @@ def test_a_hostile_record_adds_no_line(record, text):
     assert all(re.fullmatch(r"|name: \"[\w-]+\"|channels:|dependencies:|\s*- .*|\s*#.*", line) for line in conda)
 
 
+def test_a_channel_that_nobody_knows_is_a_comment_in_what_is_not_ones_own(record):
+    """Conda takes every package from the channels that a file names, not only the one that is said to be from there."""
+    other = dataclasses.replace(
+        record, distributions=(Distribution("numpy", "2.4.6", ("numpy",), "conda", "other-channel"),)
+    )
+    assert '  - "other-channel"' in recreating.conda(other, own=True).splitlines()
+    lines = recreating.conda(other, own=False).splitlines()
+    assert [line for line in lines if "channel" in line] == ["channels:", '  # - "other-channel"']
+    assert '  - "conda-forge"' in lines
+
+
 def test_from_the_command_line(cli, own_folder):
     """It is printed, or written to a file whose ending says what it is; --json and a name that is not there."""
     nbsnap.snapshot({"x": 1}, name="one", notebook="a.ipynb", store=".nbsnap")
