@@ -41,6 +41,8 @@ def string_dtype(storage: str, is_nan: bool) -> object:
         return pandas.StringDtype(storage)
     try:
         return pandas.StringDtype(storage, float("nan"))
-    except TypeError:
+    except TypeError:  # pandas 2.1 and 2.2 have it by this name, and not for texts of Python's own
+        if storage in ("pyarrow", "pyarrow_numpy"):
+            return pandas.StringDtype("pyarrow_numpy")
         text = f"holds texts of a type that pandas {pandas.__version__} does not have"
         raise CannotLoad(text, "pip install 'pandas>=3'") from None

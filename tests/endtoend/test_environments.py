@@ -20,7 +20,7 @@ from conftest import ROOT
 
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(os.name == "nt", reason="POSIX paths of the interpreters")]
 
-OLD = ("numpy==1.26.*", "pandas==2.2.*")
+OLD = ("numpy==1.26.*", "pandas==2.2.*", "pyarrow==17.*")
 
 SESSION = """
 import numpy as np, pandas as pd
@@ -156,6 +156,14 @@ def test_to_an_older_environment(ada, bob):
     )
     assert "nothing was restored, because it was saved in another environment: numpy 1.26" in done.stdout
     assert done.stdout.endswith("False\n")
+
+
+def test_texts_of_arrow_as_pandas_2_names_them(ada):
+    """`string[pyarrow_numpy]` of pandas 2.1 and 2.2 became a type with NaN under pandas 3: it comes back as it was."""
+    ada.save("import pandas as pd\ntexts = pd.Series(['a', None], dtype='string[pyarrow_numpy]')")
+    same = "texts.dtype == 'string[pyarrow_numpy]' and texts[0] == 'a' and np.isnan(texts[1])"
+    report, told = ada.restore({"texts": same})
+    assert (report["failed"], report["wrong"], told) == ([], {}, "")
 
 
 def test_what_is_not_the_receiver_s_own_asks_first(ada, bob):
