@@ -4,8 +4,8 @@
     python3 dev.py example    set up, then run the main job on examples/quickstart.ipynb: snapshot, SIGKILL, restore
     python3 dev.py test       set up, then pass the tests: ruff, mypy, pytest, and the core on the other Pythons found
     python3 dev.py ci         what else the continuous integration runs: real kernels, slow tests, JupyterLab in a
-                              browser, the built wheel, oldest versions, fronts on the other Pythons, objects of forty
-                              libraries, notebooks of other packages
+                              browser, the built wheel, oldest versions, fronts and store on the other Pythons, objects
+                              of forty libraries, notebooks of other packages
     python3 dev.py bench …    set up, then measure nbsnap beside dill, cloudpickle and joblib; `bench --help` says more
 
 Virtual environments, the cache of downloads and every other file go into `.venv/` of this checkout, which git
@@ -40,12 +40,15 @@ QUICK = "not slow and not soak and not heavy and not foreign and not browser and
 CORE_SUITES = ("tests/core", "tests/test_messy.py", "tests/endtoend/test_plain.py")
 #: What knows no objects of the user's: on the oldest and the newest Python, and not on those between.
 STORE_SUITES = ("tests/storage",)
-#: Random sessions: on all but the newest one, which has the store to test.
+#: Random sessions, which take as long as the rest of the core: on the oldest and the newest Python, too.
 RANDOM_SUITES = ("tests/core/test_graphs.py", "tests/core/test_random_differences.py")
-#: What depends on versions of IPython and ipykernel most; the whole of it runs on two Pythons.
+#: What a Python between the oldest and the newest runs of the fronts.
+KERNEL_SUITES = tuple(f"tests/endtoend/test_{n}.py" for n in ("kernel", "startup"))
+#: What depends on versions of IPython and ipykernel most.
 SHELL_SUITES = (
     "tests/fronts",
-    *(f"tests/endtoend/test_{n}.py" for n in ("kernel", "attempt", "autosnapshot", "startup")),
+    *KERNEL_SUITES,
+    *(f"tests/endtoend/test_{n}.py" for n in ("attempt", "autosnapshot")),
 )
 
 #: What depends on the version of Python too: bytecode, text of classes, processes of their own.
@@ -203,7 +206,7 @@ def example() -> None:
 
 
 def test() -> None:
-    """Lint, types, the quick suites here but for real kernels, and those of core and store on the other Pythons."""
+    """Lint, types, the quick suites here but for real kernels, and those of the core on the other Pythons."""
     found = {version: find_python(version) for version in SUPPORTED if version != RUNNING}
     others = {version: interpreter for version, interpreter in found.items() if interpreter is not None}
     with ThreadPoolExecutor(max_workers=2) as pool:  # pip waits for the network half of the time
@@ -230,10 +233,10 @@ def test() -> None:
 
 
 def test_on(version: str, python: Path) -> str:
-    """Run the suites of the core and the store on another Python; return what pytest said, or raise with it."""
+    """Run the suites of the core on another Python; return what pytest said, or raise with it."""
     say(f"pytest on Python {version}: started")
-    more = (*STORE_SUITES, *(f"--ignore={file}" for file in RANDOM_SUITES)) if version == SUPPORTED[-1] else ()
-    command = [str(python), "-m", "pytest", "-q", "-m", QUICK, *CORE_SUITES, *more]
+    without = (f"--ignore={file}" for file in RANDOM_SUITES)
+    command = [str(python), "-m", "pytest", "-q", "-m", QUICK, *CORE_SUITES, *without]
     done = subprocess.run(command, cwd=ROOT, env=environment(), capture_output=True, text=True, check=False)
     told = f"\n== pytest on Python {version}\n{done.stdout}{done.stderr}"
     if done.returncode:
@@ -257,9 +260,12 @@ def ci() -> None:
     for version in SUPPORTED:
         if version != RUNNING and (interpreter := find_python(version)) is not None:
             other = make_venv(f"test-{version}", interpreter, "-e", ".[test]")
-            say(f"fronts and real kernels on Python {version}")
-            more = LANGUAGE_SUITES if version == SUPPORTED[-1] else ()
-            run_tests(other, "-m", QUICK, *SHELL_SUITES, *more)
+            if version == SUPPORTED[-1]:
+                say(f"fronts, the store and random sessions on Python {version}")
+                run_tests(other, "-m", QUICK, *SHELL_SUITES, *LANGUAGE_SUITES, *STORE_SUITES, *RANDOM_SUITES)
+            else:
+                say(f"real kernels on Python {version}")
+                run_tests(other, "-m", QUICK, *KERNEL_SUITES)
     check_libraries()
 
 

@@ -15,8 +15,8 @@
 Rules, and why:
 
 1. **A piece is what its id says**, though another thread may change the variable meanwhile: what is hashed by BLAKE3,
-   compressed and written is one copy of it (1 MiB, still in the cache). Only `bytes`, which cannot change, are not
-   copied. A piece that is known is hashed in place, without a copy: if it changes just then, it is not known, or it
+   compressed and written is one copy of it (1 MiB, still in the cache). Only what cannot change, `bytes` and texts, is
+   not copied. A piece that is known is hashed in place, without a copy: if it changes just then, it is not known, or it
    was seen in a state that is stored.
 2. **What is written depends on the content alone**, never on which thread was faster. Windows are hashed in any order
    and arrive in theirs (`_arrive`), and only there is decided which of two equal pieces is the first. Whether
@@ -33,7 +33,6 @@ memory, or at the end of the process), the caller's does it all, with one buffer
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import math
 import mmap
 import os
@@ -51,6 +50,7 @@ from nbsnap.model import Content
 from nbsnap.packs import ARRAY_PAYS, RAW, STREAM_PAYS, ZSTD, compress
 from nbsnap.progress import Progress
 from nbsnap.quiet import begin
+from nbsnap.texts import is_fixed
 
 __all__ = ["Line"]
 
@@ -86,8 +86,8 @@ class _Task:
 
     def __init__(self, view: memoryview, told: list[bytes]) -> None:
         self.view = view
-        self.fixed = type(view.obj) is bytes
-        self.most = STREAM_PAYS if self.fixed or isinstance(view.obj, ctypes.Array) else ARRAY_PAYS  # or a text's own
+        self.fixed = is_fixed(view.obj)
+        self.most = STREAM_PAYS if self.fixed else ARRAY_PAYS
         self.ids = told or [b""] * -(-len(view) // PIECE_SIZE)
         todo = (at * PIECE_SIZE for at in range(0, len(self.ids), PIECES) if b"" in self.ids[at : at + PIECES])
         self.windows = list(todo)

@@ -19,7 +19,6 @@ process to process, are made empty before and filled in order. These records sta
 from __future__ import annotations
 
 import copyreg
-import ctypes
 import datetime
 import gc
 import io
@@ -36,6 +35,7 @@ from . import builders
 from .ordering import NUMBERS
 from .quiet import Interruptible
 from .sharing import LEAVES
+from .texts import utf8
 
 #: Most of what there is: not looked at twice.
 _ATOMS: frozenset[type] = LEAVES - {complex}
@@ -270,7 +270,7 @@ def write_long(record: tuple[str, ...], value: Any) -> tuple[bytes, list[pickle.
 
     A pickler would copy it into the stream, which grows under it.
     """
-    data = _utf8(value) if type(value) is str else value
+    data = utf8(value) if type(value) is str else value
     buffers = [pickle.PickleBuffer(data)]
     file = io.BytesIO()
     writer = pickle.Pickler(file, protocol=5, buffer_callback=lambda buffer: None)
@@ -281,18 +281,6 @@ def write_long(record: tuple[str, ...], value: Any) -> tuple[bytes, list[pickle.
 
 
 LONG = frozenset({str, bytes, bytearray})
-
-
-def _utf8(text: str) -> Any:
-    """Return a text's bytes; of an ASCII text those that it is made of, since it holds UTF-8 already."""
-    if not text.isascii():
-        return text.encode("utf-8", "surrogatepass")
-    memory: Any = (ctypes.c_char * len(text)).from_address(_address_of_utf8(text))
-    memory.text = text  # keeps it alive
-    return memory
-
-
-_address_of_utf8 = ctypes.PYFUNCTYPE(ctypes.c_void_p, ctypes.py_object)(("PyUnicode_AsUTF8", ctypes.pythonapi))
 
 
 def _empty_sets(number: int) -> bytes:

@@ -49,7 +49,7 @@ LAYERS = """
     keyline credentials
     quiet outfile pagemap theme remarks records thumbnail sieve keys
     model digest progress arguments owners called carryline machine moved standards
-    errors parts
+    errors parts texts
 """
 
 # Within a row, or upwards within a half: each with the reason why it stands.
