@@ -197,12 +197,12 @@ def doubt(backend: Backend, name: str) -> None:
         drop(name)
 
 
-def write_whole(backend: Backend, name: str, data: Bytes) -> None:
-    """Publish `data` under `name`, or leave nothing."""
+def write_whole(backend: Backend, name: str, data: Bytes, *, last: bool = True) -> None:
+    """Publish `data` under `name`, or leave nothing. `last`: nothing else is published into the same folder soon."""
     sink = backend.create(name)
     try:
         sink.write(data)
-        sink.publish()
+        sink.publish(last=last)
     except BaseException:
         sink.abandon()
         raise

@@ -217,7 +217,7 @@ class FolderBackend:
             self._folder(self.place)
         self._check_owner()
         folder = os.path.join(self.place, TMP)
-        self._folder(folder)
+        self._folder(folder, lasting=False)
         if not os.access(folder, os.W_OK | os.X_OK):
             code = errno.EACCES if os.stat(folder).st_mode & stat.S_IWUSR == 0 else errno.EROFS
             raise OSError(code, os.strerror(code), folder)
@@ -373,15 +373,16 @@ class FolderBackend:
         with self._guard:
             self._handles.clear()
 
-    def _folder(self, path: str) -> None:
-        """Make one folder of the store, for the owner alone."""
+    def _folder(self, path: str, *, lasting: bool = True) -> None:
+        """Make one folder of the store, for the owner alone; one that need not last is not flushed to the disk."""
         try:
             owners.private_folder(path)  # whatever the umask
         except FileExistsError:
             if (os.path.islink(path) and path != self.place) or not os.path.isdir(path):
                 raise OSError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), path) from None
             return
-        flush_folder(os.path.dirname(path))
+        if lasting:
+            flush_folder(os.path.dirname(path))
 
 
 class _Own:

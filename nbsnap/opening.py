@@ -21,12 +21,14 @@ def store_place(given: Place, *, reading: bool = False) -> tuple[str | os.PathLi
 
 
 @contextlib.contextmanager
-def opened_store(place: str | os.PathLike[str] | Store, *, create: bool, reading: str = "") -> Iterator[Store]:
+def opened_store(
+    place: str | os.PathLike[str] | Store, *, create: bool, reading: str = "", later: bool = False
+) -> Iterator[Store]:
     if isinstance(place, Store):
         yield place
         return
     try:
-        opened = Store.open(place, create=create)
+        opened = Store.open(place, create=create, later=later)
     except StoreNotFound as error:
         raise SnapshotNotFound(f"no snapshot of {reading} in {place} yet: %snapshot makes one") from error
     with opened:

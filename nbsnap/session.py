@@ -157,7 +157,7 @@ def snapshot(
         record = replace(record, previews=of_taken(session_names(namespace), taken, kept, secrets, known))
     prints = refilling.prints(skips, session_names(namespace))
     if background:
-        with opened_store(place, create=True) as opened:
+        with opened_store(place, create=True, later=True) as opened:
             where = opened.place
             possible = isinstance(opened.backend, FolderBackend) or going.is_possible(where)
             why = jobs.refusal() if possible else "what is in memory cannot be written by another process"

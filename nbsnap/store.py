@@ -71,7 +71,9 @@ FEW = 5  # autosnapshots are removed when there are so many that no rule keeps: 
 class Store:
     """A place where snapshots are kept. Reading writes nothing; all writing goes through `writer()`."""
 
-    def __init__(self, place: str | os.PathLike[str] | Backend, *, create: bool = False) -> None:
+    def __init__(
+        self, place: str | os.PathLike[str] | Backend, *, create: bool = False, later: bool = False
+    ) -> None:
         self.backend: Backend = backend_at(place) if isinstance(place, str | os.PathLike) else place
         self.place = self.backend.place
         self.problems: list[str] = []  # a line for each manifest that the last heads() could not read
@@ -82,16 +84,21 @@ class Store:
             if not self._known():
                 if not create:
                     raise StoreNotFound(f"there is no store at {self.place}")
-                self.found()
+                (self._see_that_it_can_be_founded if later else self.found)()
             elif create:
                 self.backend.prepare()
         except OSError as error:
             raise sentence(error, self.place, writing=create) from error
 
     @classmethod
-    def open(cls, place: str | os.PathLike[str] | Backend, *, create: bool = False) -> Store:
-        """Return the store at `place`; with `create`, make it if there is none, and see that it can be written."""
-        return cls(place, create=create)
+    def open(
+        cls, place: str | os.PathLike[str] | Backend, *, create: bool = False, later: bool = False
+    ) -> Store:
+        """Return the store at `place`; with `create`, make it if there is none, and see that it can be written.
+
+        `later`: only see to it that it can be made; whoever writes into it opens it himself, and makes it.
+        """
+        return cls(place, create=create, later=later)
 
     def __enter__(self) -> Store:
         return self
@@ -126,11 +133,14 @@ class Store:
 
     def found(self) -> None:
         """Make the store. The place must be empty: no folder of the user's becomes a store by a slip of the pen."""
+        self._see_that_it_can_be_founded()
+        write_whole(self.backend, IGNORE_FILE, IGNORE_BYTES, last=False)
+        write_whole(self.backend, STORE_FILE, STORE_BYTES)
+
+    def _see_that_it_can_be_founded(self) -> None:
         if self.backend.foreign() and not self._known():  # it may be one by now: another process made it meanwhile
             raise StoreNotWritable(f"{self.place} is not empty and not a store: choose another place")
         self.backend.prepare()
-        write_whole(self.backend, STORE_FILE, STORE_BYTES)
-        write_whole(self.backend, IGNORE_FILE, IGNORE_BYTES)
 
     # --- snapshots -------------------------------------------------------------------------------------------
 
