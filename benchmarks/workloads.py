@@ -54,7 +54,7 @@ class Workload:
     steps: tuple[Step, ...] = (Step("first"),)
     loads: tuple[Load, ...] = (Load("restore"),)
     touch: str = ""
-    imports: str = "import numpy as np"
+    imports: str = "import numpy as np, numpy.random"  # NumPy 2 imports the second when it is first asked for
     least: int = 1  # N at the smallest scale
     keep: bool = False  # all files that were saved, not only the last
     cold: bool = False  # the first call of a process: nothing is imported or tried before

@@ -1,9 +1,9 @@
 """What a restore has mapped is verified after it: in a thread of its own, which reads the files and never the memory.
 
 A restore hands out mapped arrays before anybody has looked at their bytes (`reader`). The thread begins when the
-restore has succeeded, and takes its time: the session's own work goes first, what is not used any more is passed over
-(but not what is gone when the restore ends: an object has copied that, to a GPU perhaps), and the end of the
-interpreter stops it. What it finds is told once for each group of variables; the pieces count as damaged from then on,
+restore has succeeded, and takes its time: it waits until the session is idle (for PATIENCE seconds at most), so that
+what is done first with the arrays has the memory for itself; what is not used any more is passed over (but not what is
+gone when the restore ends: an object has copied that, to a GPU perhaps), and the end of the interpreter stops it. What it finds is told once for each group of variables; the pieces count as damaged from then on,
 so a second restore refuses them by name, and the next snapshot of the right values stores them anew.
 
 A forked child has no such thread."""
@@ -32,9 +32,12 @@ __all__ = ["Tell", "verify", "wait"]
 Tell = Callable[[tuple[str, ...], str], None]
 
 NICE = 10  # of the thread: the session's own threads go first
+PATIENCE = 2.0
+_IDLE, _LOOK = 0.2, 0.1  # a processor is idle that works for less than this part of so many seconds
 
 _threads: list[threading.Thread] = []
 _ending = threading.Event()
+_hurry = threading.Event()  # somebody waits
 
 
 def verify(pieces: Pieces, laid: Sequence[Laid], tell: Tell) -> None:
@@ -44,6 +47,7 @@ def verify(pieces: Pieces, laid: Sequence[Laid], tell: Tell) -> None:
     copied = {id(part) for part in laid if part.region() is None}
     work = functools.partial(_work, pieces, laid, copied, tell)
     thread = threading.Thread(target=_nicely, args=(work,), name="nbsnap-verify", daemon=True)
+    _hurry.clear()
     if not begin(thread):
         work()
         return
@@ -55,6 +59,7 @@ def verify(pieces: Pieces, laid: Sequence[Laid], tell: Tell) -> None:
 def wait(timeout: float | None = None) -> bool:
     """Wait until all that was restored in this process is verified; False if that takes longer than `timeout`."""
     until = None if timeout is None else time.monotonic() + timeout
+    _hurry.set()
     for thread in list(_threads):
         thread.join(None if until is None else max(0.0, until - time.monotonic()))
     return not any(thread.is_alive() for thread in _threads)
@@ -64,7 +69,17 @@ def _nicely(work: Callable[[], None]) -> None:
     if sys.platform == "linux":  # where a thread has a priority of its own
         with contextlib.suppress(OSError):
             os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICE)
+    _be_patient()
     work()
+
+
+def _be_patient() -> None:
+    """Wait until this process does nothing, or somebody waits for it."""
+    used, until = time.process_time(), time.monotonic() + PATIENCE
+    while time.monotonic() < until and not _hurry.wait(_LOOK):
+        before, used = used, time.process_time()
+        if used - before < _IDLE * _LOOK:
+            return
 
 
 def _work(pieces: Pieces, laid: Sequence[Laid], copied: Set[int], tell: Tell) -> None:

@@ -52,6 +52,8 @@ KINDS = LEAVES | CALLED | CONTAINERS
 _LARGE = 1_000
 #: In so many places of a level, as many texts in a row are asked whether anything else holds them.
 _PLACES, _RUN = 8, 40
+#: Of about so many dicts the keys are looked at, to find those that many have.
+_ROWS = 2_000
 
 _NONE = {0}
 
@@ -139,14 +141,14 @@ def survey(roots: list[Any], accepts: Callable[[type], bool] | None = None, limi
                 inner = list(compress(inner, map(operator.is_not, inner, repeat(kind))))
                 if kind.__dictoffset__ and len(items) > 1 and not limit:
                     # from Python 3.13 on, the collector may be shown what is in an attribute dict, and not the dict
-                    _add_keys(list(map(_attributes, items)), None, found)
+                    _add_keys(map(_attributes, _some(items)), found)
             if inner and not alone:
                 return None
             if not limit:
                 if not alone:
                     found.note(items, _ALONE[items is level])
                 if kind is dict and len(items) > 1:
-                    _add_keys(items, inner, found)
+                    _add_keys(_some(items), found)
                 if kind not in _SETS:
                     _add_texts(children, found)
             del children
@@ -198,15 +200,15 @@ def _sort_out(sets: list[Any], kinds: set[type], found: Survey) -> bool:
 _ORDERED = ({str}, {bytes})
 
 
-def _add_keys(dicts: list[dict[Any, Any]], inner: list[Any] | None, found: Survey) -> None:
-    """Note the keys of dicts of which many have the same: the rows of a table, say. `inner` is what they hold."""
-    known = inner is not None and set(map(type, inner)) <= _NO_KEYS
-    if not known and set(map(type, chain.from_iterable(dicts))) != {str}:
-        return  # to put other keys into a set would call the user's own __eq__
-    found.add_texts(set().union(*dicts), sum(map(len, dicts)))
+def _some(items: list[Any]) -> list[Any]:
+    return items[:: len(items) // _ROWS + 1]
 
 
-_NO_KEYS = frozenset({list, dict, set, bytearray, *CALLED})
+def _add_keys(dicts: Iterable[dict[Any, Any]], found: Survey) -> None:
+    """Note the keys that many of some dicts have: the rows of a table, say."""
+    keys = list(chain.from_iterable(dicts))
+    if set(map(type, keys)) <= _ATOMS:  # to put others into a set would call the user's own __eq__
+        found.add_texts(set(keys), len(keys))
 
 
 def _add_texts(values: list[Any], found: Survey) -> None:
