@@ -42,7 +42,8 @@ if TYPE_CHECKING:
     from nbsnap.placeholder import Placeholder, PlaceholderError
     from nbsnap.records import Change, DiffReport, Kept, ListReport, PruneReport
     from nbsnap.rerunning import rerun
-    from nbsnap.session import restore, snapshot, undo, verify, wait
+    from nbsnap.restoring import restore, undo
+    from nbsnap.saving import snapshot, verify, wait
     from nbsnap.since import diff
     from nbsnap.store import Store
 
@@ -101,12 +102,12 @@ fresh_random: object = None
 _HOME = {
     "explain": "explaining",
     "Explanation": "answers",
-    "snapshot": "session",
+    "snapshot": "saving",
     "rerun": "rerunning",
-    "restore": "session",
-    "undo": "session",
-    "verify": "session",
-    "wait": "session",
+    "restore": "restoring",
+    "undo": "restoring",
+    "verify": "saving",
+    "wait": "saving",
     "diff": "since",
     "Change": "records",
     "DiffReport": "records",

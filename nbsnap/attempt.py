@@ -16,11 +16,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from nbsnap import background, session, undoing, wording
+from nbsnap import background, undoing, wording
 from nbsnap.errors import NbSnapError
 from nbsnap.model import SnapshotReport
 from nbsnap.namespace import user_names
 from nbsnap.render import reference
+from nbsnap.restoring import restore
 
 __all__ = ["Attempt", "begin"]
 
@@ -36,7 +37,7 @@ class Attempt:
     rollback: bool
     partly: bool  # the snapshot is of some variables only
     beside: Sequence[str]  # what to put back beside the variables
-    restoring: Mapping[str, Any]  # more for `session.restore`
+    restoring: Mapping[str, Any]  # more for `restore`
     result: Any = None  # the cell's, which IPython fills in
     names: frozenset[str] = frozenset()  # that were there
     held: dict[str, Any] = field(default_factory=dict)  # what cannot be had from the snapshot, or not wholly
@@ -105,7 +106,7 @@ class Attempt:
         wanted = [variable.name for variable in self.report.variables] if self.report else []
         wanted = [name for name in wanted if name not in self.held]
         if self.report is not None and wanted:
-            came = session.restore(self.report.id, names, only=wanted, beside=self.beside, **self.restoring)
+            came = restore(self.report.id, names, only=wanted, beside=self.beside, **self.restoring)
             said.append(f"{wording.count(len(came.restored), 'variable')} put back")
             more = (*(f"{skip.name} is not: {skip.reason}" for skip in came.failed), *came.notes)
         bind = {name: value for name, value in self.held.items() if names.get(name) is not value}

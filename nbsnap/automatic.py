@@ -36,7 +36,7 @@ class Automatic:
 
     Args:
         shell: the running IPython shell.
-        options: returns the arguments of `session.snapshot` that the settings make.
+        options: returns the arguments of `saving.snapshot` that the settings make.
         say: prints a line.
     """
 
@@ -55,7 +55,7 @@ class Automatic:
             for name, callback in (("pre_run_cell", self._begins), ("post_run_cell", self._ends)):
                 (self._shell.events.register if on else self._shell.events.unregister)(name, callback)
         self.saving.turn(interval)
-        if on and "nbsnap.session" not in sys.modules:  # the first one is not to wait for that
+        if on and "nbsnap.saving" not in sys.modules:  # the first one is not to wait for that
             begin(threading.Thread(target=_import_picklers, name="nbsnap-import", daemon=True))
         if not on:
             self._forget_timer()
@@ -109,9 +109,9 @@ class Automatic:
     # --- taking one ----------------------------------------------------------------------------------------------
 
     def _take(self, ended: Callable[[Outcome], None]) -> SnapshotReport:
-        from . import session
+        from . import saving
 
-        return session.snapshot(self._shell.user_ns, automatic=True, background=True, ended=ended, **self._options())
+        return saving.snapshot(self._shell.user_ns, automatic=True, background=True, ended=ended, **self._options())
 
     def _wait(self) -> str:
         from . import background
@@ -131,10 +131,10 @@ class Automatic:
         if self._remarked:
             return ""
         self._remarked = True
-        from . import session
+        from . import saving
         from .wording import count, when
 
-        before = session.left_behind(report)
+        before = saving.left_behind(report)
         if before is None:
             return ""
         moment = when(before.time, sentence=True)
@@ -151,13 +151,13 @@ class Automatic:
         if self._incomplete():
             return
         try:
-            from . import background, session
+            from . import background, saving
             from .errors import NothingNew
 
             fork = sys.version_info < (3, 12)  # later ones do not fork any more when they are about to end
             with _limited(GRANTED), contextlib.suppress(NothingNew):
                 background.wait(GRANTED)
-                session.snapshot(self._shell.user_ns, automatic=True, background=fork, **self._options())
+                saving.snapshot(self._shell.user_ns, automatic=True, background=fork, **self._options())
         except KeyboardInterrupt:
             self._say(f"nbsnap: no snapshot at the end: it would have taken more than {GRANTED:g} s")
         except Exception as error:
@@ -176,7 +176,7 @@ def _one_after_the_other(*calls: Callable[[], None]) -> Callable[[], None]:
 
 def _import_picklers() -> None:
     with contextlib.suppress(Exception):  # whoever takes the first one is told
-        importlib.import_module("nbsnap.session")
+        importlib.import_module("nbsnap.saving")
 
 
 @contextlib.contextmanager

@@ -53,7 +53,7 @@ class Autosave:
 
     Args:
         take: makes a snapshot, or begins to: its report, with `background` true while it is being written. It calls its
-            argument with what came of it then, in another thread. Raises what `session.snapshot` raises.
+            argument with what came of it then, in another thread. Raises what `saving.snapshot` raises.
         say: prints a line for the user.
         wait: why none may be taken now, or "".
         remark: what else there is to say about one that was made, or "".

@@ -19,6 +19,9 @@ Each carries `exit_code`, which the command line returns, and a message of one l
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
+
 __all__ = [
     "CannotLoad",
     "CannotSave",
@@ -33,6 +36,7 @@ __all__ = [
     "StrictError",
     "TrustError",
     "VariableNotFound",
+    "short_of_memory",
 ]
 
 
@@ -105,6 +109,17 @@ class TrustError(NbSnapError):
 
 class MemoryShort(NbSnapError, MemoryError):
     """The memory that a snapshot or a restore needs besides is not to be had."""
+
+
+@contextlib.contextmanager
+def short_of_memory(otherwise: str) -> Iterator[None]:
+    """Make one line of it where the memory is too short, saying what is so `otherwise`."""
+    try:
+        yield
+    except MemoryShort:
+        raise
+    except MemoryError as error:
+        raise MemoryShort(f"there is not enough memory, so {otherwise}") from error
 
 
 class NothingNew(NbSnapError):

@@ -31,11 +31,10 @@ from .quiet import unhurried
 from .reducers import is_value
 from .reducers.common import class_by_name
 from .refused import LIVE, OPEN, PROCESS, RUNNING
-from .session import look_at
 from .sharing import ATOMS, LEAVES, VALUES, Team
 from .sieve import DEFAULT, Sieve
 from .taken import Taken
-from .taking import apart
+from .taking import apart, look_at
 from .withheld import Withheld, search
 
 LIMIT = 100_000  # objects of one variable that are looked at

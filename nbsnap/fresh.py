@@ -24,7 +24,7 @@ from .errors import DamageError
 from .model import Content, Group, Snapshot, Verified
 from .parts import BESIDE
 from .rebuild import rebuild
-from .session import restore
+from .restoring import restore
 from .store import Store
 from .taken import Taken
 
@@ -59,7 +59,7 @@ def verify(order: Mapping[str, Any], names: dict[str, Any]) -> dict[str, Any]:
     parts = [part for part in BESIDE if part != "extensions"]  # of a shell, which is not here
     report = restore(
         order["id"], names, store=order["store"], notebook=order["notebook"], beside=parts, verify="before",
-        trust=True,  # whoever started us has asked: `session.verify`
+        trust=True,  # whoever started us has asked: `saving.verify`
     )  # fmt: skip
     failed = {skip.name: skip for skip in report.failed}
     there = {variable.name: names[variable.name] for variable in report.restored if variable.name in names}

@@ -1,4 +1,4 @@
-"""The records and reports of what `session` does: who is told what, made of what was taken or loaded."""
+"""The records and reports of what `saving` and `restoring` do: who is told what, made of what was taken or loaded."""
 
 from __future__ import annotations
 

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from . import host, session, wording
+from . import host, undoing, wording
 from .errors import NbSnapError
 from .masking import is_masked
 from .model import MASK, NOTHING_RUN, RerunReport, Step
@@ -58,7 +58,7 @@ def rerun(
     book = notebook or host.default_notebook()
     place, _ = store_place(store, reading=True)
     with opened_store(place, create=False, reading=book) as opened:
-        meant = snapshot or (session.came_back[-1] if session.came_back else "latest")
+        meant = snapshot or (undoing.came_back[-1] if undoing.came_back else "latest")
         record = opened.find(meant, book_of(opened, book))
         if not dry_run:
             checked(record, opened, trust)

@@ -1,6 +1,6 @@
 """A namespace as it is now, taken apart: which variables are meant, and what is known of them.
 
-It is only read, and nothing is written: a snapshot is made of the result (`session`), or a comparison (`since`).
+It is only read, and nothing is written: a snapshot is made of the result (`saving`), or a comparison (`since`).
 """
 
 from __future__ import annotations
@@ -165,6 +165,16 @@ def session_names(names: dict[str, Any] | None) -> dict[str, Any]:
     shell = host.running_shell()
     found: dict[str, Any] = shell.user_ns if shell is not None else vars(sys.modules["__main__"])
     return found
+
+
+def look_at(
+    namespace: dict[str, Any] | None, sieve: Sieve = DEFAULT
+) -> tuple[dict[str, Any], list[str], dict[str, tuple[int, str]]]:
+    """Return a namespace, by default the session's, with the names of its variables and the cells that bound them."""
+    names = session_names(namespace)
+    seen = host.look(names)
+    made = provenance.binders(mask_cells(seen.code, sieve)) if seen.hidden is not None else {}
+    return names, user_names(names, seen.hidden)[0], made
 
 
 def parts_of(asked: Iterable[str] | None, names: dict[str, Any], *, partly: bool) -> tuple[str, ...]:

@@ -39,11 +39,14 @@ from .namespace import ABSENT, Journal, put_in_order, select, user_names
 from .quiet import uninterrupted
 from .weight import free, weigh
 
-__all__ = ["add", "failed", "incomplete", "keep", "settle", "undo"]
+__all__ = ["add", "came_back", "failed", "incomplete", "keep", "settle", "undo"]
 
 #: What was replaced is kept if this many times as much memory is free.
 _SHARE = 2
 
+
+#: The ids of the snapshots from which something was restored in this process, the last one last.
+came_back: list[str] = []
 
 #: Libraries of which objects may be referred to weakly: on others, a weak reference is a mark that a snapshot sees.
 _MARKED = frozenset(["numpy", "pandas", "polars", "pyarrow", "scipy", "torch", "xarray"])

@@ -1,7 +1,7 @@
 """The direction of the imports: objects in one half, bytes in the other, and all of it points down.
 
 The table is the architecture. A module imports only from rows below its own; the two halves do not know each other
-and meet in `session`. An import counts wherever it stands: in a function, or under `if TYPE_CHECKING`.
+and meet in `saving` and `restoring`. An import counts wherever it stands: in a function, or under `if TYPE_CHECKING`.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ LAYERS = """
     __init__ __main__
     magics
     cli attempt automatic explaining fresh rerunning since
-    history session carrying recreating
+    history saving restoring carrying recreating
     taking going
     opening refilling reports undoing verifying vouching
     elsewhere                    |
@@ -211,5 +211,5 @@ def test_the_extension_loads_no_heavy_library() -> None:
     )
     assert "nbsnap.magics.shell" in loaded
     assert not loaded & {f"nbsnap.magics.{name}" for name in ("saving", "restoring", "history", "completing")}
-    assert not loaded & {"nbsnap.session", "nbsnap.store", "nbsnap.render"}
+    assert not loaded & {"nbsnap.saving", "nbsnap.restoring", "nbsnap.store", "nbsnap.render"}
     assert not loaded & (HEAVY | {"dill"})

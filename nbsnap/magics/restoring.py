@@ -30,11 +30,11 @@ def run(magics: NbSnap, line: str) -> RestoreReport | RerunReport | None:
 def _restore(magics: NbSnap, args: Any) -> RestoreReport | None:
     named = None if args.snapshot == "latest" else args.snapshot
     with errors(f"nothing was restored, {AS_THEY_WERE}", named, [*args.only, *args.exclude]), _shown(magics):
-        from nbsnap import meter, render, session
+        from nbsnap import meter, render, restoring
 
         progress = meter.Progress()
         with meter.shown(progress, quiet=args.quiet, screen=screen(magics.ip)):
-            report: RestoreReport = session.restore(
+            report: RestoreReport = restoring.restore(
                 args.snapshot,
                 magics.ip.user_ns,
                 only=split(args.only),
@@ -111,9 +111,9 @@ def _rerun(magics: NbSnap, args: Any) -> RerunReport | None:
     """Run again what had made the names; after a restore, if the session does not have the snapshot yet."""
     named = None if args.snapshot == "latest" else args.snapshot
     with errors("nothing more was run", named, []), _shown(magics):
-        from nbsnap import render, rerunning, session
+        from nbsnap import render, rerunning, restoring
 
-        if not (args.dry_run or session.is_here(args.snapshot, **_where(magics, args))):
+        if not (args.dry_run or restoring.is_here(args.snapshot, **_where(magics, args))):
             more = f"{_source(args)}{' -q' if args.quiet else ''}{' --trust' if args.trust else ''}"
             magics.restore(f"{shlex.quote(args.snapshot)}{more}")
 

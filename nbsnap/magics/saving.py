@@ -32,13 +32,13 @@ def run(magics: NbSnap, line: str, cell: str | None) -> SnapshotReport | Explana
 
 def _snapshot(magics: NbSnap, args: Any) -> SnapshotReport | None:
     with errors(f"nothing was saved, {AS_THEY_WERE}", args.name, [*args.only, *args.exclude]):
-        from nbsnap import meter, render, session
+        from nbsnap import meter, render, saving
 
         options = {**magics.saving_options(), "beside": magics.parts(args, partly=bool(args.only))}
         options["include_secrets"] |= args.include_secrets
         progress = meter.Progress()
         with meter.shown(progress, quiet=args.quiet, screen=screen(magics.ip)):
-            report: SnapshotReport = session.snapshot(
+            report: SnapshotReport = saving.snapshot(
                 magics.ip.user_ns,
                 name=args.name,
                 message=args.message,

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 import nbsnap
-import nbsnap.session  # knows which Python it is before that is patched
+import nbsnap.restoring  # knows which Python it is before that is patched
 from nbsnap import codes
 from nbsnap.anew import PYTHON
 from nbsnap.placeholder import Placeholder

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 import nbsnap
-import nbsnap.session  # knows which Python it is before that is patched
+import nbsnap.restoring  # knows which Python it is before that is patched
 
 
 def test_a_missing_package_is_named_and_a_later_restore_finishes(two_shells: Any) -> None:

@@ -79,7 +79,7 @@ def test_memory_is_not_needed_before_it_is_touched(two_shells: Any) -> None:
     """Restoring 200 MB takes less than 16 MB of memory; without mapping it takes all of it."""
     two_shells.save("import numpy as np\na, b = np.random.default_rng(0).random((2, 12_500_000)); c = a[::2]")
     measure = """
-import numpy, nbsnap, nbsnap.session
+import numpy, nbsnap, nbsnap.restoring
 def anonymous():
     return next(int(line.split()[1]) for line in open('/proc/self/status') if line.startswith('RssAnon')) // 1024
 before = anonymous()

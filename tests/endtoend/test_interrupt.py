@@ -21,10 +21,10 @@ pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="SIGINT cannot b
 
 PROGRAM = """
 import json, os, random, signal, sys, threading, time, traceback
-import nbsnap, nbsnap.session
+import nbsnap, nbsnap.restoring, nbsnap.saving
 from nbsnap.store import Store
 
-CALLS = {nbsnap.session.snapshot.__code__, nbsnap.session.restore.__code__}
+CALLS = {nbsnap.saving.snapshot.__code__, nbsnap.restoring.restore.__code__}
 
 def handler(number, frame):
     while frame is not None:

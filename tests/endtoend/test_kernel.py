@@ -201,7 +201,7 @@ def test_strict_leaves_all_as_it_was(kernel_pair):
     refused = kernel.run("%snapshot --strict", ok=False)
     assert "rows" in refused.text
     assert "Traceback" not in refused.text + refused.traceback
-    listed = kernel.run("import nbsnap.session\n%restore", ok=False)
+    listed = kernel.run("import nbsnap.restoring\n%restore", ok=False)
     assert "%snapshot" in listed.text, "there is no snapshot yet"
     kernel.run("%snapshot")
     kernel.run("x = 2")
