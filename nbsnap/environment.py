@@ -6,10 +6,8 @@ Of the environment variables only those in `_VARIABLES` are ever looked at, and 
 from __future__ import annotations
 
 import functools
-import importlib.metadata
 import os
 import platform
-import re
 import sys
 from collections.abc import Collection, Iterable
 from dataclasses import replace
@@ -17,7 +15,6 @@ from dataclasses import replace
 from . import host, installed
 from . import machine as machine_
 from .beside import places
-from .installed import distribution
 from .model import Distribution
 from .sieve import Sieve
 
@@ -41,18 +38,11 @@ def packages() -> tuple[tuple[str, str], ...]:
 
 @functools.lru_cache(maxsize=4096)
 def _version(name: str) -> tuple[str, str] | None:
-    package = distribution(name)
-    try:
-        found = importlib.metadata.distribution(package)
-        # not `found.version`: that parses all of the text, which ends with the package's README
-        said = _VERSION.search(found.read_text("METADATA") or found.read_text("PKG-INFO") or "")
-        return (package, said[1].strip()) if said else (package, found.version)
-    except (importlib.metadata.PackageNotFoundError, ValueError, OSError):
-        version = getattr(sys.modules.get(name), "__version__", None)
-        return (package, version) if isinstance(version, str) else None
-
-
-_VERSION = re.compile(r"^Version:(.+)$", re.MULTILINE)
+    package = installed.distribution(name)
+    if (found := installed.named(package)) is not None:
+        return package, found.version
+    version = getattr(sys.modules.get(name), "__version__", None)
+    return (package, version) if isinstance(version, str) else None
 
 
 def distributions(needed: Collection[str], sieve: Sieve, known: tuple[str, ...]) -> tuple[Distribution, ...]:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import sys
+import types
 
 import pytest
 
-from nbsnap import installed
+from nbsnap import environment, installed
 from nbsnap.dangers import DANGERS, degree, release
 
 
@@ -88,6 +89,17 @@ def test_modules_of_other_names(site, tmp_path, monkeypatch):
     assert (found.name, found.modules) == ("gizmo-tools", ("gizmolib",))
     installed._by_files.cache_clear()
     monkeypatch.delitem(sys.modules, "gizmolib")
+
+
+def test_packages(site, monkeypatch):
+    """Of what is imported: the version that its installer has written, or else the one that the module says itself."""
+    for name in ("gizmo_installed", "gizmo_beside", "gizmo_silent"):
+        monkeypatch.setitem(sys.modules, name, types.ModuleType(name))
+    sys.modules["gizmo_installed"].__version__ = "0.9"
+    sys.modules["gizmo_beside"].__version__ = "0.5"
+    site("gizmo_installed", "1.0")
+    found = [(name, version) for name, version in environment.packages() if name.startswith("gizmo")]
+    assert found == [("gizmo_beside", "0.5"), ("gizmo_installed", "1.0")]
 
 
 def test_what_was_not_there_may_come(site):
