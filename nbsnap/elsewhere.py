@@ -24,7 +24,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
 from nbsnap import anew, environment, host, installed, local
 from nbsnap.dangers import degree, release
-from nbsnap.machine import in_any_order, long_double
+from nbsnap.machine import long_double, order_of, readable
 from nbsnap.model import Difference, Distribution, Group, Snapshot
 from nbsnap.standards import pip_install
 from nbsnap.wording import clean, encodable, listed
@@ -142,15 +142,15 @@ def _all(names: Iterable[list[str]]) -> tuple[str, ...]:
 
 def _machine(record: Snapshot, needed: Needed) -> Iterator[Difference]:
     facts = dict(record.environment)
-    order = facts.get("byteorder", "little")
+    order = order_of(facts)
     if order != sys.byteorder:
-        modules = {variable.name for variable in record.variables if variable.type == "module"}
-        held = _all(names for group, names in needed if not in_any_order(group.modules))
-        raw = [name for name in held if name not in modules]
+        types = {variable.name: variable.type for variable in record.variables}
+        own = ((group, names, [types.get(name, "") for name in group.variables]) for group, names in needed)
+        raw = _all(names for group, names, kinds in own if not readable(order, group.modules, kinds))
         what = f"this machine is {sys.byteorder}-endian, it was saved on one that is {order}-endian"
         reason = "the memory of other libraries than NumPy cannot be read" if raw else ""
         yield Difference(
-            "machine", "byte order", order, sys.byteorder, "danger" if raw else "differs", what, reason, tuple(raw)
+            "machine", "byte order", order, sys.byteorder, "danger" if raw else "differs", what, reason, raw
         )
     saved, here = facts.get("longdouble", ""), long_double()
     long = _all(names for group, names in needed if "longdouble" in group.machine)

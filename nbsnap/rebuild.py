@@ -25,7 +25,7 @@ from .builders import make_sound
 from .errors import CannotLoad, DamageError
 from .flat import EARLY, Filler
 from .installed import distribution, version
-from .machine import in_any_order
+from .machine import order_of, readable
 from .model import Content, Definition, Group, Snapshot
 from .pickling import Record, Unpickler, reason
 from .placeholder import Placeholder
@@ -106,7 +106,7 @@ class _Loader:
         self.namespace = namespace
         self.stand = stand
         self.kinds = {variable.name: variable.type for variable in snapshot.variables}
-        self.order = dict(snapshot.environment).get("byteorder", "little")
+        self.order = order_of(dict(snapshot.environment))
         self.groups = {group.id: group for group in snapshot.groups}
         self.specs = {spec.key: spec for spec in snapshot.definitions}
         self.classes: dict[str, type] = dict(known)
@@ -276,7 +276,7 @@ class _Loader:
         self.stand(values)
 
     def load(self, group: Group) -> dict[str, Any]:
-        if self.order != sys.byteorder and not in_any_order(group.modules) and _turn(group, self.kinds) != 0:
+        if not readable(self.order, group.modules, _types(group, self.kinds)):
             raise CannotLoad(f"holds memory of a machine that is {self.order}-endian, which this one is not")
         stream = self.source.stream(group.stream)
         buffers = self.source.buffers(group)
@@ -424,9 +424,13 @@ def _call(load: Callable[[], Any]) -> Any:
     return load()
 
 
+def _types(group: Group, kinds: Mapping[str, str]) -> set[str]:
+    return {kinds.get(name, "") for name in group.variables}
+
+
 def _turn(group: Group, kinds: Mapping[str, str]) -> int:
     """Return when a group is loaded: plain data, modules, functions, the rest, so that code finds what it reads."""
     if group.engine == "batch":
         return -1
-    types = {kinds.get(name, "") for name in group.variables}
+    types = _types(group, kinds)
     return 0 if types <= {"module"} else 1 if types <= {"module", "function", "type"} else 2
