@@ -38,6 +38,7 @@ from .sharing import LEAVES, Ownership, Team, Touch
 from .sieve import DEFAULT
 from .taken import Pickled, Taken, TakenClass, batch_record, closure, group_record, modules_of, reachable
 from .teams import together
+from .unchanged import Known
 from .withheld import Withheld
 
 #: Returns the text of the cell and the line in it where a class is that is bound to a name; or `Variable.source`.
@@ -80,6 +81,7 @@ def take_apart(
     withheld: Withheld | None = None,
     mask: Callable[[str], str] = _MASK,
     typed: Callable[[], Iterable[str]] = tuple,
+    known: dict[str, Known] | None = None,
 ) -> Taken:
     """Pickle the variables `names` of a namespace, which is only read.
 
@@ -87,7 +89,8 @@ def take_apart(
     taken besides, under the keys given, and so are the entries of `beside`, as variables of reserved names.
     `class_text` tells where the text of a class is that is bound to a name: a cell and a line in it. `progress` is told
     what is being taken apart. What is a part of `withheld` is refused; `mask` masks the secrets in a text.
-    `typed` returns these, magics and all, for code that does not name its cell.
+    `typed` returns these, magics and all, for code that does not name its cell. `known` are small variables that are
+    as they were; what is known of others that are taken is added to it.
     """
     with unhurried():
         capture = _Capture(
@@ -100,6 +103,7 @@ def take_apart(
             progress or Progress(),
             withheld,
             Cells(mask, typed),
+            {} if known is None else known,
         )
         try:
             return capture.run(classes or {})
@@ -119,8 +123,10 @@ class _Capture:
         progress: Progress,
         withheld: Withheld | None,
         cells: Cells,
+        known: dict[str, Known],
     ) -> None:
         self.progress = progress
+        self.known = known
         self.withheld = withheld
         self.secrets = withheld.reasons() if withheld is not None else {}
         self.watched: Set[str] = withheld.watched if withheld is not None else set()
@@ -137,7 +143,7 @@ class _Capture:
         self.accepted: dict[type, bool] = {}
         self.types: dict[type, str] = {}
         apart = {id(namespace), *(id(self.values[name]) for name in self.watched if name in self.values)}
-        self.small = batches.take(self.values, apart) if self.engines[0] == "pickle" else {}
+        self.small = batches.take(self.values, apart, known) if self.engines[0] == "pickle" else {}
         self.values.update((reserved, entries[entry]) for reserved, entry in self.entries.items())
         self.order = {name: place for place, name in enumerate(self.values)}
         self.queue: deque[Team] = deque(Team(names, []) for names in together(self.values, self.small))
@@ -496,7 +502,7 @@ class _Capture:
             groups.append((batch_record(group, names, modules), stream, []))
             total += len(stream)
             for name in names:
-                variables[name] = self.variable(name, len(self.small[name]), group, ())
+                variables[name] = self.small_variable(name, group)
         kept = sorted(key for key in self.classes if key in home)
         defined = tuple(
             (Definition(key, Content(0), home[key], self.classes[key].needs), self.classes[key].stream) for key in kept
@@ -520,9 +526,18 @@ class _Capture:
             _definitions=defined,
         )
 
+    def small_variable(self, name: str, group: str) -> Variable:
+        known, where = self.known.get(name), self.made.get(name, _UNKNOWN)
+        if known is None:
+            return self.variable(name, len(self.small[name]), group, ())
+        if (made := known.variable) is None or made.group != group or known.where != where:
+            made = known.variable = self.variable(name, len(self.small[name]), group, ())
+            known.where = where
+        return made
+
     def variable(self, name: str, size: int, group: str, notes: tuple[str, ...]) -> Variable:
         value = self.values[name]
-        count, line = self.made.get(name, (None, ""))
+        count, line = self.made.get(name, _UNKNOWN)
         if (kind := self.types.get(type(value))) is None:
             kind = self.types[type(value)] = describe.type_name(value)
         source = self.source(name, value) if describe.is_a(value, *_WITH_TEXT) else ""
@@ -542,6 +557,8 @@ class _Capture:
         return f"{file}:{line}:{describe.qualname_of(value)}"
 
 
+#: The cell and the line that bound a name, where nobody knows.
+_UNKNOWN = (None, "")
 #: Small variables of these types cannot be shared.
 _UNSHARED = LEAVES | plain.CALLED
 

@@ -1,0 +1,170 @@
+"""Small variables that are known to be as they were when they were last taken, so that nobody need look at them again.
+
+Thousands of short lists, dicts, texts and arrays are pickled, looked through for secrets and shown again with each
+snapshot, and hardly one of them has changed. Of each that was taken, this process remembers what it held:
+
+    a text, a number, a tuple     the object itself. It cannot change, nor can what a tuple of such objects holds
+    a list, a dict                a copy of it, if all that it holds cannot change; it is as it was if it holds the same
+                                  objects (`is`), in the same order
+    an array of numbers           its bytes, its shape and how it lies in memory
+
+and with it what was made of it: the pickle, the record, the preview, and that no secret was found in it, by which
+sieve. The copy is what was pickled, so that no other thread can come in between the two.
+
+**No object of the user's is kept alive** that could be missed: the containers and arrays themselves are not held, and
+what their copies hold is texts and numbers. Names that are gone are forgotten; all together never take more than MOST.
+"""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable, Mapping
+from itertools import chain
+from typing import Any
+
+from .model import Preview, Variable
+from .sharing import LEAVES
+
+__all__ = ["Known", "as_they_were", "copied", "forget", "keep", "size"]
+
+MOST = 32 << 20  # bytes, about
+_DEEP = 4  # tuples in tuples
+_OVERHEAD = 500  # bytes for each
+
+
+class Known:
+    """A small variable, and what was made of it."""
+
+    __slots__ = ("data", "kind", "layout", "made", "preview", "sieve", "variable", "where")
+
+    def __init__(self, kind: type, made: Any, layout: Any, data: bytes) -> None:
+        self.kind = kind
+        self.made = made  # the object, the copy, or the bytes
+        self.layout = layout  # of an array
+        self.data = data  # the pickle
+        self.sieve: object = None  # no secret was found in it by this one
+        self.variable: Variable | None = None
+        self.where: object = None  # the cell and the line that had bound it then
+        self.preview: Preview | None = None
+
+    @property
+    def size(self) -> int:
+        """How much memory it takes, about."""
+        return _OVERHEAD + 2 * len(self.data)
+
+
+_known: dict[str, Known] = {}
+_size = 0
+
+
+def as_they_were(namespace: Mapping[str, Any]) -> dict[str, Known]:
+    """Return what is known of those variables of a namespace that are as they were, and forget the others."""
+    global _size
+    found: dict[str, Known] = {}
+    gone = object()
+    for name, known in list(_known.items()):
+        value = namespace.get(name, gone)
+        if type(value) is known.kind:
+            try:
+                if _IS_SAME.get(known.kind, _is_same_array)(value, known):
+                    found[name] = known
+                    continue
+            except RuntimeError:  # another thread changes it just now
+                pass
+        if _known.pop(name, None) is not None:
+            _size -= known.size
+    return found
+
+
+def forget() -> None:
+    """Forget all of it."""
+    global _size
+    _known.clear()
+    _size = 0
+
+
+def size() -> int:
+    """Return how many bytes of memory it takes, about."""
+    return _size
+
+
+def copied(value: Any) -> Any:
+    """Return what is pickled in place of a value, and may be kept: of a list or a dict a copy, made in one step."""
+    return value.copy() if type(value) in _COPIED else value
+
+
+def keep(name: str, value: Any, made: Any, data: bytes) -> Known | None:
+    """Remember that `data` is the pickle of what `copied` has `made` of a variable's value, if it can be remembered."""
+    global _size
+    kind = type(made)
+    layout = None
+    if kind in LEAVES:
+        pass
+    elif kind is list or kind is tuple:
+        if not _cannot_change(made):
+            return None
+    elif kind is dict:
+        if not (_cannot_change(list(made)) and _cannot_change(list(made.values()))):
+            return None
+    elif hasattr(made, "tobytes"):
+        before, layout = made.tobytes(), _layout(made)
+        if before not in data or _layout(value) != layout:  # another thread has just changed it
+            return None
+        made = before
+    else:
+        return None
+    known = Known(kind, made, layout, data)
+    if _size + known.size > MOST:
+        return None
+    old = _known.get(name)
+    _size += known.size - (0 if old is None else old.size)
+    _known[name] = known
+    return known
+
+
+_COPIED = frozenset({list, dict})
+
+
+def _cannot_change(parts: Any) -> bool:
+    """Tell whether texts, numbers and tuples of such are all that there is."""
+    for _ in range(_DEEP):
+        kinds = set(map(type, parts))
+        if kinds <= LEAVES:
+            return True
+        if not kinds <= _FIXED:
+            return False
+        parts = list(chain.from_iterable(part for part in parts if type(part) is tuple))
+    return False
+
+
+_FIXED = LEAVES | {tuple}
+
+
+def _is_it(value: Any, known: Known) -> bool:
+    return value is known.made
+
+
+def _is_same_list(value: list[Any], known: Known) -> bool:
+    return len(value) == len(known.made) and all(map(operator.is_, value, known.made))
+
+
+def _is_same_dict(value: dict[Any, Any], known: Known) -> bool:
+    made = known.made
+    same = len(value) == len(made) and all(map(operator.is_, value, made))
+    return same and all(map(operator.is_, value.values(), made.values()))
+
+
+def _is_same_array(value: Any, known: Known) -> bool:
+    return bool(_layout(value) == known.layout and value.tobytes() == known.made)
+
+
+def _layout(array: Any) -> tuple[Any, ...]:
+    flags = array.flags
+    return array.dtype, array.shape, array.strides, flags.writeable, flags.c_contiguous
+
+
+_IS_SAME: dict[type, Callable[[Any, Known], bool]] = {
+    **dict.fromkeys((*LEAVES, tuple), _is_it),
+    list: _is_same_list,
+    dict: _is_same_dict,
+}
