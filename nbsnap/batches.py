@@ -18,12 +18,12 @@ import sys
 import weakref
 import zlib
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from . import plain
 from .sharing import LEAVES
-from .unchanged import Known, copied, keep
+from .unchanged import COPIED, Known, cannot_change, keep
 
 #: A variable whose pickle is longer is no small one: it has a stream of its own.
 LONGEST = 16 * 1024
@@ -69,17 +69,20 @@ def take(values: Mapping[str, Any], apart: set[int], known: dict[str, Known]) ->
     for name in (*atoms, *others):
         if (same := known.get(name)) is not None:
             found[name] = same.data
-    atoms, others = ([name for name in names if name not in found] for names in (atoms, others))
-    for name in (*atoms, *_proved(values, others)):
-        try:
-            made = copied(values[name])
-            data = pickle.dumps(made, 5)
-        except (RecursionError, MemoryError, RuntimeError):  # the last: changed by another thread meanwhile
-            continue
-        if len(data) <= LONGEST:
-            found[name] = data
-            if (kept := keep(name, values[name], made, data)) is not None:
-                known[name] = kept
+    atoms = [name for name in atoms if name not in found]
+    new: list[tuple[Iterable[str], bool]] = [(atoms, True), *_proved(values, [n for n in others if n not in found])]
+    for names, fixed in new:
+        for name in names:
+            value = values[name]
+            try:
+                made = value.copy() if type(value) in COPIED else value
+                data = pickle.dumps(made, 5)
+            except (RecursionError, MemoryError, RuntimeError):  # the last: changed by another thread meanwhile
+                continue
+            if len(data) <= LONGEST:
+                found[name] = data
+                if fixed and (kept := keep(name, value, made, data)) is not None:
+                    known[name] = kept
     return found
 
 
@@ -94,14 +97,22 @@ def _holders(values: Mapping[str, Any], name: str) -> int:
     return sys.getrefcount(values[name])
 
 
-def _proved(values: Mapping[str, Any], names: list[str]) -> Iterator[str]:
-    """Yield the names of what is plain data, looked through together, and one by one where that fails."""
+def _proved(values: Mapping[str, Any], names: list[str]) -> Iterator[tuple[list[str], bool]]:
+    """Yield names of what is plain data, and whether nothing inside can change.
+
+    They are looked through together, and one by one where that fails.
+    """
     for start in range(0, len(names), _TOGETHER):
         some = names[start : start + _TOGETHER]
-        if plain.survey([values[name] for name in some], limit=_MOST) is not None:
-            yield from some
+        if (found := plain.survey([values[name] for name in some], limit=_MOST)) is not None and found.fixed:
+            yield some, True
+        elif found is not None:
+            for name in some:
+                yield [name], cannot_change(values[name])
         else:
-            yield from (name for name in some if plain.survey([values[name]], limit=LONGEST) is not None)
+            for name in some:
+                if (found := plain.survey([values[name]], limit=LONGEST)) is not None:
+                    yield [name], found.fixed
 
 
 def _alone() -> int:

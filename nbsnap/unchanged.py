@@ -25,32 +25,27 @@ from typing import Any
 from .model import Preview, Variable
 from .sharing import LEAVES
 
-__all__ = ["Known", "as_they_were", "copied", "forget", "keep", "size"]
+__all__ = ["COPIED", "Known", "as_they_were", "cannot_change", "forget", "keep", "size"]
 
 MOST = 32 << 20  # bytes, about
-_DEEP = 4  # tuples in tuples
 _OVERHEAD = 500  # bytes for each
 
 
 class Known:
     """A small variable, and what was made of it."""
 
-    __slots__ = ("data", "kind", "layout", "made", "preview", "sieve", "variable", "where")
+    __slots__ = ("data", "kind", "layout", "made", "preview", "sieve", "size", "variable", "where")
 
     def __init__(self, kind: type, made: Any, layout: Any, data: bytes) -> None:
         self.kind = kind
         self.made = made  # the object, the copy, or the bytes
         self.layout = layout  # of an array
         self.data = data  # the pickle
+        self.size = _OVERHEAD + 2 * len(data)  # how much memory it takes, about
         self.sieve: object = None  # no secret was found in it by this one
         self.variable: Variable | None = None
         self.where: object = None  # the cell and the line that had bound it then
         self.preview: Preview | None = None
-
-    @property
-    def size(self) -> int:
-        """How much memory it takes, about."""
-        return _OVERHEAD + 2 * len(self.data)
 
 
 _known: dict[str, Known] = {}
@@ -88,31 +83,20 @@ def size() -> int:
     return _size
 
 
-def copied(value: Any) -> Any:
-    """Return what is pickled in place of a value, and may be kept: of a list or a dict a copy, made in one step."""
-    return value.copy() if type(value) in _COPIED else value
-
-
 def keep(name: str, value: Any, made: Any, data: bytes) -> Known | None:
-    """Remember that `data` is the pickle of what `copied` has `made` of a variable's value, if it can be remembered."""
+    """Remember that `data` is the pickle of a variable's value: of `made`, the value itself or a copy of it, in one
+    step, if it is of COPIED. Nothing that is in it can change. None: it is nothing that could be remembered.
+    """
     global _size
     kind = type(made)
     layout = None
-    if kind in LEAVES:
-        pass
-    elif kind is list or kind is tuple:
-        if not _cannot_change(made):
+    if kind not in _KINDS:
+        if not hasattr(made, "tobytes"):
             return None
-    elif kind is dict:
-        if not (_cannot_change(list(made)) and _cannot_change(list(made.values()))):
-            return None
-    elif hasattr(made, "tobytes"):
         before, layout = made.tobytes(), _layout(made)
         if before not in data or _layout(value) != layout:  # another thread has just changed it
             return None
         made = before
-    else:
-        return None
     known = Known(kind, made, layout, data)
     if _size + known.size > MOST:
         return None
@@ -122,22 +106,21 @@ def keep(name: str, value: Any, made: Any, data: bytes) -> Known | None:
     return known
 
 
-_COPIED = frozenset({list, dict})
-
-
-def _cannot_change(parts: Any) -> bool:
-    """Tell whether texts, numbers and tuples of such are all that there is."""
-    for _ in range(_DEEP):
-        kinds = set(map(type, parts))
-        if kinds <= LEAVES:
-            return True
-        if not kinds <= _FIXED:
+def cannot_change(value: Any) -> bool:
+    """Tell whether all that a container holds is texts, numbers, and tuples of such."""
+    parts: Any = (
+        (*value, *value.values()) if type(value) is dict else tuple(value) if type(value) in _KINDS else (value,)
+    )
+    while not (kinds := set(map(type, parts))) <= LEAVES:
+        if not kinds <= _KINDS - COPIED:
             return False
         parts = list(chain.from_iterable(part for part in parts if type(part) is tuple))
-    return False
+    return True
 
 
-_FIXED = LEAVES | {tuple}
+#: The types of which a copy is pickled, and kept.
+COPIED = frozenset({list, dict})
+_KINDS = LEAVES | COPIED | {tuple}
 
 
 def _is_it(value: Any, known: Known) -> bool:
