@@ -18,7 +18,7 @@ import sys
 import weakref
 import zlib
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from . import plain
@@ -35,6 +35,7 @@ _STEP = (1 << 32) // _BYTES
 _TEXT = 64
 _TOGETHER = 64  # so many are looked through at once,
 _MOST = 64 * 1024  # up to so many objects; of an object there is a byte or more in a pickle
+_MAY_HOLD = plain.KINDS - LEAVES
 
 
 def take(values: Mapping[str, Any], apart: set[int], known: dict[str, Known]) -> dict[str, bytes]:
@@ -49,7 +50,6 @@ def take(values: Mapping[str, Any], apart: set[int], known: dict[str, Known]) ->
     others: list[str] = []
     arrays: list[str] = []
     ndarray = getattr(sys.modules.get("numpy"), "ndarray", None)
-    value = None
     for name, value in values.items():
         kind = type(value)
         if (same := known.get(name)) is not None and kind in plain.KINDS and id(value) not in several:
@@ -64,26 +64,36 @@ def take(values: Mapping[str, Any], apart: set[int], known: dict[str, Known]) ->
             others.append(name)
         elif kind is ndarray and bound[id(value)] == 1:
             arrays.append(name)
-    del value  # a holder
+    value = None  # a holder
     atoms += [name for name in arrays if _is_short(values[name]) and _holders(values, name) == _ALONE]
     for name in (*atoms, *others):
         if (same := known.get(name)) is not None:
             found[name] = same.data
-    atoms = [name for name in atoms if name not in found]
-    new: list[tuple[Iterable[str], bool]] = [(atoms, True), *_proved(values, [n for n in others if n not in found])]
-    for names, fixed in new:
-        for name in names:
-            value = values[name]
-            try:
-                made = value.copy() if type(value) in COPIED else value
-                data = pickle.dumps(made, 5)
-            except (RecursionError, MemoryError, RuntimeError):  # the last: changed by another thread meanwhile
-                continue
-            if len(data) <= LONGEST:
-                found[name] = data
-                if fixed and (kept := keep(name, value, made, data)) is not None:
-                    known[name] = kept
+    nested = []
+    for name in (*atoms, *others):
+        if name in found:
+            continue
+        value = made = values[name]
+        if (kind := type(value)) in COPIED:
+            made = value.copy()  # in one step, whatever other threads do
+        if kind in _MAY_HOLD and not cannot_change(made, _MOST):
+            nested.append(name)
+        elif (data := _pickled(made)) is not None:
+            found[name] = data
+            if (kept := keep(name, value, made, data)) is not None:
+                known[name] = kept
+    value = made = None  # holders
+    found.update((name, data) for name in _proved(values, nested) if (data := _pickled(values[name])) is not None)
     return found
+
+
+def _pickled(value: Any) -> bytes | None:
+    """Return the pickle of a value, if it is short and can be made: another thread may change it meanwhile."""
+    try:
+        data = pickle.dumps(value, 5)
+    except (RecursionError, MemoryError, RuntimeError):
+        return None
+    return data if len(data) <= LONGEST else None
 
 
 def _is_short(array: Any) -> bool:
@@ -97,22 +107,14 @@ def _holders(values: Mapping[str, Any], name: str) -> int:
     return sys.getrefcount(values[name])
 
 
-def _proved(values: Mapping[str, Any], names: list[str]) -> Iterator[tuple[list[str], bool]]:
-    """Yield names of what is plain data, and whether nothing inside can change.
-
-    They are looked through together, and one by one where that fails.
-    """
+def _proved(values: Mapping[str, Any], names: list[str]) -> Iterator[str]:
+    """Yield the names of what is plain data, looked through together, and one by one where that fails."""
     for start in range(0, len(names), _TOGETHER):
         some = names[start : start + _TOGETHER]
-        if (found := plain.survey([values[name] for name in some], limit=_MOST)) is not None and found.fixed:
-            yield some, True
-        elif found is not None:
-            for name in some:
-                yield [name], cannot_change(values[name])
+        if plain.survey([values[name] for name in some], limit=_MOST) is not None:
+            yield from some
         else:
-            for name in some:
-                if (found := plain.survey([values[name]], limit=LONGEST)) is not None:
-                    yield [name], found.fixed
+            yield from (name for name in some if plain.survey([values[name]], limit=LONGEST) is not None)
 
 
 def _alone() -> int:

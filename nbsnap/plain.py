@@ -63,7 +63,6 @@ class Survey:
 
     def __init__(self) -> None:
         self.objects = 0
-        self.fixed = True  # below the roots there is nothing that can change: atoms, and tuples of them
         self.classes: dict[type, None] = {}  # of which there are objects, in the order in which they were met
         self.sets: list[set[Any]] = []  # that have to be put in order
         self.lengths: list[int] = []  # of each of them
@@ -112,7 +111,6 @@ def survey(roots: list[Any], accepts: Callable[[type], bool] | None = None, limi
             if kind not in CONTAINERS:
                 if kind in _ATOMS:
                     continue
-                found.fixed = False
                 if kind in CALLED or kind is getattr(sys.modules.get("decimal"), "Decimal", None):
                     if kind in _ZONED and not set(map(type, map(_zone, items))) <= _ZONES:
                         return None
@@ -121,8 +119,6 @@ def survey(roots: list[Any], accepts: Callable[[type], bool] | None = None, limi
                 if accepts is None or not accepts(kind) or _shares_attributes(kind, items):
                     return None
                 found.classes[kind] = None
-            if kind is not tuple and not is_root:
-                found.fixed = False
             if not alone and kind is not tuple and kind is not frozenset:
                 return None
             if kind is bytearray:

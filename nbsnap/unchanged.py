@@ -106,15 +106,20 @@ def keep(name: str, value: Any, made: Any, data: bytes) -> Known | None:
     return known
 
 
-def cannot_change(value: Any) -> bool:
-    """Tell whether all that a container holds is texts, numbers, and tuples of such."""
-    parts: Any = (
-        (*value, *value.values()) if type(value) is dict else tuple(value) if type(value) in _KINDS else (value,)
-    )
+def cannot_change(container: Any, limit: int) -> bool:
+    """Tell whether all that a list, dict or tuple holds is texts, numbers and tuples of such, and not too many."""
+    parts: Any = container
+    if type(container) is dict:
+        parts = (*container, *container.values())
+    elif type(container) not in _KINDS:
+        return False
     while not (kinds := set(map(type, parts))) <= LEAVES:
         if not kinds <= _KINDS - COPIED:
             return False
-        parts = list(chain.from_iterable(part for part in parts if type(part) is tuple))
+        tuples = [part for part in parts if type(part) is tuple]
+        if sum(map(len, tuples)) > limit:
+            return False
+        parts = list(chain.from_iterable(tuples))
     return True
 
 
