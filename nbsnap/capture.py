@@ -21,7 +21,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from dataclasses import replace
 from typing import Any
 
-from . import batches, beside, definitions, describe, plain, reducers
+from . import batches, beside, definitions, describe, plain, reducers, unchanged
 from .cells import Cells, is_kept
 from .describe import is_changed_meanwhile
 from .errors import CannotSave
@@ -38,7 +38,7 @@ from .sharing import LEAVES, Ownership, Team, Touch
 from .sieve import DEFAULT
 from .taken import Pickled, Taken, TakenClass, batch_record, closure, group_record, modules_of, reachable
 from .teams import together
-from .unchanged import Known
+from .unchanged import Batch, Known
 from .withheld import Withheld
 
 #: Returns the text of the cell and the line in it where a class is that is bound to a name; or `Variable.source`.
@@ -494,15 +494,13 @@ class _Capture:
             share = size // max(1, len(item.team.variables))
             for name in item.team.variables:
                 variables[name] = self.variable(name, share, group, item.notes.get(name, ()))
+        again: dict[str, Batch] = {}
         for names, modules in batches.cut(self.small, self.values):
-            group = f"g{len(groups)}"
-            stream = b"".join(
-                [pickle.dumps(tuple(("var", name) for name in names), 5), *(self.small[name] for name in names)]
-            )
-            groups.append((batch_record(group, names, modules), stream, []))
-            total += len(stream)
-            for name in names:
-                variables[name] = self.small_variable(name, group)
+            batch = again[names[0]] = self.batch(names, f"g{len(groups)}")
+            groups.append((batch_record(batch.group, names, modules), batch.stream, []))
+            total += len(batch.stream)
+            variables.update(zip(names, batch.variables, strict=True))
+        unchanged.remember(again)
         kept = sorted(key for key in self.classes if key in home)
         defined = tuple(
             (Definition(key, Content(0), home[key], self.classes[key].needs), self.classes[key].stream) for key in kept
@@ -526,14 +524,15 @@ class _Capture:
             _definitions=defined,
         )
 
-    def small_variable(self, name: str, group: str) -> Variable:
-        known, where = self.known.get(name), self.made.get(name, _UNKNOWN)
-        if known is None:
-            return self.variable(name, len(self.small[name]), group, ())
-        if (made := known.variable) is None or made.group != group or known.where != where:
-            made = known.variable = self.variable(name, len(self.small[name]), group, ())
-            known.where = where
-        return made
+    def batch(self, names: list[str], group: str) -> Batch:
+        """Return the stream of a batch, and the records of what is in it: those of before, if it is what it was."""
+        parts = Batch(names, group, list(map(self.known.get, names)), list(map(self.made.get, names)))
+        if (before := unchanged.same_batch(parts)) is not None:
+            return before
+        table = pickle.dumps(tuple(("var", name) for name in names), 5)
+        stream = b"".join([table, *(self.small[name] for name in names)])
+        made = tuple(self.variable(name, len(self.small[name]), group, ()) for name in names)
+        return replace(parts, stream=stream, variables=made)
 
     def variable(self, name: str, size: int, group: str, notes: tuple[str, ...]) -> Variable:
         value = self.values[name]

@@ -42,6 +42,7 @@ from .unchanged import Known
 __all__ = ["LIMIT", "SECONDS", "of_taken", "preview", "previews"]
 
 LIMIT = 64_000  # characters in one snapshot
+LEAST = 200  # where there is room for fewer, no more are made
 SECONDS = 0.015
 ROWS, COLUMNS, CELL = 5, 8, 40
 CORNER = 3  # elements at either end of an array's axis
@@ -77,7 +78,7 @@ def previews(
         if place is None:
             continue
         (name, value), look = named[place], kinds[place][1]
-        if time.thread_time() > busy or time.perf_counter() > late:
+        if room < LEAST or time.thread_time() > busy or time.perf_counter() > late:
             break
         if names_secret(name) or sieve.is_named(name):
             continue

@@ -8,8 +8,9 @@ snapshot, and hardly one of them has changed. Of each that was taken, this proce
                                   objects (`is`), in the same order
     an array of numbers           its bytes, its shape and how it lies in memory
 
-and with it what was made of it: the pickle, the record, the preview, and that no secret was found in it, by which
-sieve. The copy is what was pickled, so that no other thread can come in between the two.
+and with it what was made of it: the pickle, the preview, and that no secret was found in it, by which sieve; and of the
+batches of the snapshot before, the streams and the records. The copy is what was pickled, so that no other thread can
+come in between the two.
 
 **No object of the user's is kept alive** that could be missed: the containers and arrays themselves are not held, and
 what their copies hold is texts and numbers. Names that are gone are forgotten; all together never take more than MOST.
@@ -19,13 +20,25 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from itertools import chain
 from typing import Any
 
 from .model import Preview, Variable
 from .sharing import LEAVES
 
-__all__ = ["COPIED", "Known", "as_they_were", "cannot_change", "forget", "keep", "size"]
+__all__ = [
+    "COPIED",
+    "Batch",
+    "Known",
+    "as_they_were",
+    "cannot_change",
+    "forget",
+    "keep",
+    "remember",
+    "same_batch",
+    "size",
+]
 
 MOST = 32 << 20  # bytes, about
 _OVERHEAD = 500  # bytes for each
@@ -34,7 +47,7 @@ _OVERHEAD = 500  # bytes for each
 class Known:
     """A small variable, and what was made of it."""
 
-    __slots__ = ("data", "kind", "layout", "made", "preview", "sieve", "size", "variable", "where")
+    __slots__ = ("data", "kind", "layout", "made", "preview", "sieve", "size")
 
     def __init__(self, kind: type, made: Any, layout: Any, data: bytes) -> None:
         self.kind = kind
@@ -43,12 +56,23 @@ class Known:
         self.data = data  # the pickle
         self.size = _OVERHEAD + 2 * len(data)  # how much memory it takes, about
         self.sieve: object = None  # no secret was found in it by this one
-        self.variable: Variable | None = None
-        self.where: object = None  # the cell and the line that had bound it then
         self.preview: Preview | None = None
 
 
+@dataclass(frozen=True)
+class Batch:
+    """A batch of small variables: of what it was made, and what was made of it."""
+
+    names: list[str]
+    group: str
+    parts: list[Known | None]
+    places: list[tuple[int, str] | None]  # the cells and lines that had bound them
+    stream: bytes = b""
+    variables: tuple[Variable, ...] = ()
+
+
 _known: dict[str, Known] = {}
+_batches: dict[str, Batch] = {}  # of the snapshot before, by their first names
 _size = 0
 
 
@@ -71,10 +95,25 @@ def as_they_were(namespace: Mapping[str, Any]) -> dict[str, Known]:
     return found
 
 
+def same_batch(wanted: Batch) -> Batch | None:
+    """Return the batch of the snapshot before that is made of the same as this one, if there is one."""
+    found = _batches.get(wanted.names[0])
+    if found is None or (found.names, found.group, found.places) != (wanted.names, wanted.group, wanted.places):
+        return None
+    return found if all(map(operator.is_, found.parts, wanted.parts)) else None
+
+
+def remember(batches: dict[str, Batch]) -> None:
+    """Remember the batches of a snapshot, in place of those of the one before."""
+    global _batches
+    _batches = {name: batch for name, batch in batches.items() if None not in batch.parts}
+
+
 def forget() -> None:
     """Forget all of it."""
     global _size
     _known.clear()
+    _batches.clear()
     _size = 0
 
 
