@@ -6,10 +6,13 @@ Each is pickled by itself, in a pickle with a memo of its own, so that its bytes
 row of these. Which variables are in one batch depends on their names and sizes, not on what there is besides: in the
 order of the names, a batch ends behind a name whose checksum says so, and the larger a variable, the likelier. So a
 variable that comes, goes or changes costs the batch that it is in, now and then that beside it, and no other.
+
+What is `known` to be as it was (`unchanged`) is not pickled again; what it must not be shared with is asked each time.
 """
 
 from __future__ import annotations
 
+import functools
 import pickle
 import sys
 import weakref
@@ -20,6 +23,7 @@ from typing import Any
 
 from . import plain
 from .sharing import LEAVES
+from .unchanged import COPIED, Known, cannot_change, keep
 
 #: A variable whose pickle is longer is no small one: it has a stream of its own.
 LONGEST = 16 * 1024
@@ -31,19 +35,26 @@ _STEP = (1 << 32) // _BYTES
 _TEXT = 64
 _TOGETHER = 64  # so many are looked through at once,
 _MOST = 64 * 1024  # up to so many objects; of an object there is a byte or more in a pickle
+_MAY_HOLD = plain.KINDS - LEAVES
 
 
-def take(values: Mapping[str, Any], apart: set[int]) -> dict[str, bytes]:
-    """Return the pickles of the small plain variables among `values`, leaving out those that are of the ids `apart`."""
+def take(values: Mapping[str, Any], apart: set[int], known: dict[str, Known]) -> dict[str, bytes]:
+    """Return the pickles of the small plain variables among `values`, leaving out those that are of the ids `apart`.
+
+    `known` are those that are as they were; what is known of the others is added.
+    """
     bound = Counter(map(id, values.values()))
+    several = apart.union(key for key, times in bound.items() if times > 1) if len(bound) < len(values) else apart
+    found: dict[str, bytes] = {}
     atoms: list[str] = []
     others: list[str] = []
     arrays: list[str] = []
     ndarray = getattr(sys.modules.get("numpy"), "ndarray", None)
-    value = None
     for name, value in values.items():
         kind = type(value)
-        if kind in LEAVES:
+        if (same := known.get(name)) is not None and kind in plain.KINDS and id(value) not in several:
+            found[name] = same.data
+        elif kind in LEAVES:
             is_text = kind is str or kind is bytes
             if not is_text or len(value) < _TEXT or (len(value) < LONGEST and bound[id(value)] == 1):
                 atoms.append(name)
@@ -53,17 +64,36 @@ def take(values: Mapping[str, Any], apart: set[int]) -> dict[str, bytes]:
             others.append(name)
         elif kind is ndarray and bound[id(value)] == 1:
             arrays.append(name)
-    del value  # a holder
+    value = None  # a holder
     atoms += [name for name in arrays if _is_short(values[name]) and _holders(values, name) == _ALONE]
-    found: dict[str, bytes] = {}
-    for name in (*atoms, *_proved(values, others)):
-        try:
-            data = pickle.dumps(values[name], 5)
-        except (RecursionError, MemoryError, RuntimeError):  # the last: changed by another thread meanwhile
+    for name in (*atoms, *others):
+        if (same := known.get(name)) is not None:
+            found[name] = same.data
+    nested = []
+    for name in (*atoms, *others):
+        if name in found:
             continue
-        if len(data) <= LONGEST:
+        value = made = values[name]
+        if (kind := type(value)) in COPIED:
+            made = value.copy()  # in one step, whatever other threads do
+        if kind in _MAY_HOLD and not cannot_change(made, _MOST):
+            nested.append(name)
+        elif (data := _pickled(made)) is not None:
             found[name] = data
+            if (kept := keep(name, value, made, data)) is not None:
+                known[name] = kept
+    value = made = None  # holders
+    found.update((name, data) for name in _proved(values, nested) if (data := _pickled(values[name])) is not None)
     return found
+
+
+def _pickled(value: Any) -> bytes | None:
+    """Return the pickle of a value, if it is short and can be made: another thread may change it meanwhile."""
+    try:
+        data = pickle.dumps(value, 5)
+    except (RecursionError, MemoryError, RuntimeError):
+        return None
+    return data if len(data) <= LONGEST else None
 
 
 def _is_short(array: Any) -> bool:
@@ -99,13 +129,21 @@ _ALONE = _alone()
 def cut(taken: Mapping[str, bytes], values: Mapping[str, Any]) -> list[tuple[list[str], tuple[str, ...]]]:
     """Return the names, batch by batch, and what loading a batch imports: where that is missing, the others load."""
     batches: list[tuple[list[str], tuple[str, ...]]] = []
+    names = sorted(taken)
+    arrays = [name for name in names if type(values[name]) not in plain.KINDS]
+    plainly = [name for name in names if type(values[name]) in plain.KINDS] if arrays else names
     for needs, of_plain in ((), True), (("numpy",), False):
         batch: list[str] = []
-        for name in sorted(name for name in taken if (type(values[name]) in plain.KINDS) is of_plain):
+        for name in plainly if of_plain else arrays:
             batch.append(name)
-            if zlib.crc32(name.encode("utf-8", "surrogatepass")) < (len(taken[name]) + _EACH) * _STEP:
+            if _checksum(name) < (len(taken[name]) + _EACH) * _STEP:
                 batches.append((batch, needs))
                 batch = []
         if batch:
             batches.append((batch, needs))
     return batches
+
+
+@functools.lru_cache(maxsize=16_384)
+def _checksum(name: str) -> int:
+    return zlib.crc32(name.encode("utf-8", "surrogatepass"))

@@ -21,7 +21,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from dataclasses import replace
 from typing import Any
 
-from . import batches, beside, definitions, describe, plain, reducers
+from . import batches, beside, definitions, describe, plain, reducers, unchanged
 from .cells import Cells, is_kept
 from .describe import is_changed_meanwhile
 from .errors import CannotSave
@@ -38,6 +38,7 @@ from .sharing import LEAVES, Ownership, Team, Touch
 from .sieve import DEFAULT
 from .taken import Pickled, Taken, TakenClass, batch_record, closure, group_record, modules_of, reachable
 from .teams import together
+from .unchanged import Batch, Known
 from .withheld import Withheld
 
 #: Returns the text of the cell and the line in it where a class is that is bound to a name; or `Variable.source`.
@@ -80,6 +81,7 @@ def take_apart(
     withheld: Withheld | None = None,
     mask: Callable[[str], str] = _MASK,
     typed: Callable[[], Iterable[str]] = tuple,
+    known: dict[str, Known] | None = None,
 ) -> Taken:
     """Pickle the variables `names` of a namespace, which is only read.
 
@@ -87,7 +89,8 @@ def take_apart(
     taken besides, under the keys given, and so are the entries of `beside`, as variables of reserved names.
     `class_text` tells where the text of a class is that is bound to a name: a cell and a line in it. `progress` is told
     what is being taken apart. What is a part of `withheld` is refused; `mask` masks the secrets in a text.
-    `typed` returns these, magics and all, for code that does not name its cell.
+    `typed` returns these, magics and all, for code that does not name its cell. `known` are small variables that are
+    as they were; what is known of others that are taken is added to it.
     """
     with unhurried():
         capture = _Capture(
@@ -100,6 +103,7 @@ def take_apart(
             progress or Progress(),
             withheld,
             Cells(mask, typed),
+            {} if known is None else known,
         )
         try:
             return capture.run(classes or {})
@@ -119,8 +123,10 @@ class _Capture:
         progress: Progress,
         withheld: Withheld | None,
         cells: Cells,
+        known: dict[str, Known],
     ) -> None:
         self.progress = progress
+        self.known = known
         self.withheld = withheld
         self.secrets = withheld.reasons() if withheld is not None else {}
         self.watched: Set[str] = withheld.watched if withheld is not None else set()
@@ -137,7 +143,7 @@ class _Capture:
         self.accepted: dict[type, bool] = {}
         self.types: dict[type, str] = {}
         apart = {id(namespace), *(id(self.values[name]) for name in self.watched if name in self.values)}
-        self.small = batches.take(self.values, apart) if self.engines[0] == "pickle" else {}
+        self.small = batches.take(self.values, apart, known) if self.engines[0] == "pickle" else {}
         self.values.update((reserved, entries[entry]) for reserved, entry in self.entries.items())
         self.order = {name: place for place, name in enumerate(self.values)}
         self.queue: deque[Team] = deque(Team(names, []) for names in together(self.values, self.small))
@@ -488,15 +494,13 @@ class _Capture:
             share = size // max(1, len(item.team.variables))
             for name in item.team.variables:
                 variables[name] = self.variable(name, share, group, item.notes.get(name, ()))
+        again: dict[str, Batch] = {}
         for names, modules in batches.cut(self.small, self.values):
-            group = f"g{len(groups)}"
-            stream = b"".join(
-                [pickle.dumps(tuple(("var", name) for name in names), 5), *(self.small[name] for name in names)]
-            )
-            groups.append((batch_record(group, names, modules), stream, []))
-            total += len(stream)
-            for name in names:
-                variables[name] = self.variable(name, len(self.small[name]), group, ())
+            batch = again[names[0]] = self.batch(names, f"g{len(groups)}")
+            groups.append((batch_record(batch.group, names, modules), batch.stream, []))
+            total += len(batch.stream)
+            variables.update(zip(names, batch.variables, strict=True))
+        unchanged.remember(again)
         kept = sorted(key for key in self.classes if key in home)
         defined = tuple(
             (Definition(key, Content(0), home[key], self.classes[key].needs), self.classes[key].stream) for key in kept
@@ -520,9 +524,19 @@ class _Capture:
             _definitions=defined,
         )
 
+    def batch(self, names: list[str], group: str) -> Batch:
+        """Return the stream of a batch, and the records of what is in it: those of before, if it is what it was."""
+        parts = Batch(names, group, list(map(self.known.get, names)), list(map(self.made.get, names)))
+        if (before := unchanged.same_batch(parts)) is not None:
+            return before
+        table = pickle.dumps(tuple(("var", name) for name in names), 5)
+        stream = b"".join([table, *(self.small[name] for name in names)])
+        made = tuple(self.variable(name, len(self.small[name]), group, ()) for name in names)
+        return replace(parts, stream=stream, variables=made)
+
     def variable(self, name: str, size: int, group: str, notes: tuple[str, ...]) -> Variable:
         value = self.values[name]
-        count, line = self.made.get(name, (None, ""))
+        count, line = self.made.get(name, _UNKNOWN)
         if (kind := self.types.get(type(value))) is None:
             kind = self.types[type(value)] = describe.type_name(value)
         source = self.source(name, value) if describe.is_a(value, *_WITH_TEXT) else ""
@@ -542,6 +556,8 @@ class _Capture:
         return f"{file}:{line}:{describe.qualname_of(value)}"
 
 
+#: The cell and the line that bound a name, where nobody knows.
+_UNKNOWN = (None, "")
 #: Small variables of these types cannot be shared.
 _UNSHARED = LEAVES | plain.CALLED
 

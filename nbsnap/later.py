@@ -3,8 +3,9 @@
 A restore hands out mapped arrays before anybody has looked at their bytes (`reader`). The thread begins when the
 restore has succeeded, and takes its time: it waits until the session is idle (for PATIENCE seconds at most), so that
 what is done first with the arrays has the memory for itself; what is not used any more is passed over (but not what is
-gone when the restore ends: an object has copied that, to a GPU perhaps), and the end of the interpreter stops it. What it finds is told once for each group of variables; the pieces count as damaged from then on,
-so a second restore refuses them by name, and the next snapshot of the right values stores them anew.
+gone when the restore ends: an object has copied that, to a GPU perhaps), and the end of the interpreter stops it. What
+it finds is told once for each group of variables; the pieces count as damaged from then on, so a second restore refuses
+them by name, and the next snapshot of the right values stores them anew.
 
 A forked child has no such thread."""
 

@@ -12,6 +12,7 @@ import fnmatch
 import re
 import unicodedata
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import filterfalse
 from typing import Any
 
 from .errors import VariableNotFound
@@ -69,20 +70,14 @@ def user_names(namespace: Mapping[Any, Any], hidden: Mapping[str, Any] | None = 
 
     `hidden` is None outside of a shell: then the shell's names are names like any other.
     """
-    names: list[str] = []
-    lost: list[str] = []
-    for name, value in list(namespace.items()):
-        if type(name) is not str or name in MODULE or name.startswith(FRONT_END):
-            continue
-        if hidden is not None:
-            if name in hidden and hidden[name] is value:
-                continue
-            if name in SHELL:
-                if name not in THROWAWAY:
-                    lost.append(name)
-                continue
-        names.append(name)
-    return names, lost
+    every = dict(namespace)  # in one step, whatever other threads do
+    names = [name for name in every if type(name) is str and name not in MODULE and not name.startswith(FRONT_END)]
+    if hidden is None:
+        return names, []
+    if hers := [name for name in names if name in hidden and hidden[name] is every[name]]:
+        names = list(filterfalse(set(hers).__contains__, names))
+    lost = [name for name in names if name in SHELL and name not in THROWAWAY]
+    return list(filterfalse(SHELL.__contains__, names)), lost
 
 
 def select(names: Sequence[str], only: Iterable[str] = (), exclude: Iterable[str] = ()) -> list[str]:

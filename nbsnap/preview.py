@@ -22,11 +22,12 @@ import datetime
 import functools
 import itertools
 import json
+import operator
 import pathlib
 import sys
 import time
 import uuid
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from . import beside
@@ -36,10 +37,12 @@ from .model import TABLE, Preview
 from .sieve import DEFAULT, Sieve
 from .taken import Taken
 from .thumbnail import figure_of, thumbnail
+from .unchanged import Known
 
 __all__ = ["LIMIT", "SECONDS", "of_taken", "preview", "previews"]
 
 LIMIT = 64_000  # characters in one snapshot
+LEAST = 200  # where there is room for fewer, no more are made
 SECONDS = 0.015
 ROWS, COLUMNS, CELL = 5, 8, 40
 CORNER = 3  # elements at either end of an array's axis
@@ -52,21 +55,30 @@ _Look = Callable[[Any], Found]
 
 
 def previews(
-    values: Iterable[tuple[str, object]], sieve: Sieve = DEFAULT, secrets: Sequence[str] = ()
+    values: Iterable[tuple[str, object]],
+    sieve: Sieve = DEFAULT,
+    secrets: Sequence[str] = (),
+    same: Mapping[str, Known] | None = None,
 ) -> tuple[Preview, ...]:
-    """Return the previews of named values, in their order: as many as the budgets allow, and no secrets in them."""
-    known = _looks()
-    turns: list[list[tuple[int, str, object, _Look]]] = [[] for _ in range(4)]
-    for place, (name, value) in enumerate(values):
-        if (kind := known.get(type(value))) is not None:
-            turns[kind[0]].append((place, name, value, kind[1]))
+    """Return the previews of named values, in their order: as many as the budgets allow, and no secrets in them.
+
+    `same` is what is known of small ones: the preview, too, if it was made before.
+    """
+    small = {} if same is None or secrets else same
+    named = list(values)
+    looks = _looks()
+    kinds = [looks.get(kind, _NO_LOOK) for kind in map(type, map(operator.itemgetter(1), named))]
+    turns: list[Iterable[int]] = [_of_turn(turn, kinds) for turn in range(4)]
+    turns[1] = sorted(turns[1], key=lambda place: "canvas" not in vars(named[place][1]))  # a figure before its axes
     busy, late = time.thread_time() + SECONDS, time.perf_counter() + 10 * SECONDS
     room = LIMIT
     made: dict[int, Preview] = {}
     drawn: set[int] = set()
-    turns[1].sort(key=lambda one: "canvas" not in vars(one[2]))  # a figure before its axes, which look alike
-    for place, name, value, look in filter(None, itertools.chain.from_iterable(itertools.zip_longest(*turns))):
-        if time.thread_time() > busy or time.perf_counter() > late:
+    for place in itertools.chain.from_iterable(itertools.zip_longest(*turns)):
+        if place is None:
+            continue
+        (name, value), look = named[place], kinds[place][1]
+        if room < LEAST or time.thread_time() > busy or time.perf_counter() > late:
             break
         if names_secret(name) or sieve.is_named(name):
             continue
@@ -74,19 +86,39 @@ def previews(
             if (figure := id(figure_of(value))) in drawn:
                 continue
             drawn.add(figure)
-        if (found := _safely(look, value)) is not None and len(found[1]) <= room:
+        before = small.get(name)
+        if before is not None and before.preview is not None and before.sieve == sieve:
+            if len(before.preview.text) <= room:
+                room -= len(before.preview.text)
+                made[place] = before.preview
+        elif (found := _safely(look, value)) is not None and len(found[1]) <= room:
             room -= len(found[1])
-            made[place] = Preview(name, found[0], sieve.mask(found[1], secrets) if look is not _picture else found[1])
+            text = sieve.mask(found[1], secrets) if look is not _picture else found[1]
+            made[place] = Preview(name, found[0], text)
+            if before is not None and text == found[1]:
+                before.preview = made[place]
     return tuple(made[place] for place in sorted(made))
 
 
+def _of_turn(turn: int, kinds: Sequence[tuple[int, _Look]]) -> Iterator[int]:
+    return (place for place, kind in enumerate(kinds) if kind[0] == turn)
+
+
+_NO_LOOK: tuple[int, _Look] = (-1, lambda value: None)
+
+
 def of_taken(
-    names: Mapping[str, Any], taken: Taken, kept: Mapping[str, Any], sieve: Sieve = DEFAULT, secrets: Sequence[str] = ()
+    names: Mapping[str, Any],
+    taken: Taken,
+    kept: Mapping[str, Any],
+    sieve: Sieve = DEFAULT,
+    secrets: Sequence[str] = (),
+    same: Mapping[str, Known] | None = None,
 ) -> tuple[Preview, ...]:
     """Return the previews of what was taken: of the variables, and of the figures that were kept beside them."""
     found: list[tuple[str, object]] = [(one.name, names[one.name]) for one in taken.variables if one.name in names]
     figures = [one.name for one in taken.beside if beside.part_of(one.name) == "figures" and one.name in kept]
-    return previews([*found, *((beside.name_of(entry), kept[entry]) for entry in figures)], sieve, secrets)
+    return previews([*found, *((beside.name_of(entry), kept[entry]) for entry in figures)], sieve, secrets, same)
 
 
 def preview(value: object) -> Found:

@@ -115,7 +115,7 @@ def snapshot(
         raise NbSnapError("what is verified has to be written first: neither as a dry run nor in the background")
     _check_name(name)
     progress = progress or Progress()
-    record, taken, kept, notes, known = take(
+    record, taken, kept, notes, known, same = take(
         namespace, name or "", message, only=only, exclude=exclude, ignore=ignore, notebook=notebook, engine=engine,
         beside=beside, progress=progress, automatic=automatic, include_secrets=include_secrets, secrets=secrets,
     )  # fmt: skip
@@ -132,7 +132,7 @@ def snapshot(
     if dry_run:
         return reports.saved(head, shown(place), taken, skips, 0, started, dry_run=True, notes=notes)
     if previews:
-        record = replace(record, previews=of_taken(session_names(namespace), taken, kept, secrets, known))
+        record = replace(record, previews=of_taken(session_names(namespace), taken, kept, secrets, known, same))
     prints = refilling.prints(skips, session_names(namespace))
     if background:
         with opened_store(place, create=True, later=True) as opened:

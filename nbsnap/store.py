@@ -71,9 +71,7 @@ FEW = 5  # autosnapshots are removed when there are so many that no rule keeps: 
 class Store:
     """A place where snapshots are kept. Reading writes nothing; all writing goes through `writer()`."""
 
-    def __init__(
-        self, place: str | os.PathLike[str] | Backend, *, create: bool = False, later: bool = False
-    ) -> None:
+    def __init__(self, place: str | os.PathLike[str] | Backend, *, create: bool = False, later: bool = False) -> None:
         self.backend: Backend = backend_at(place) if isinstance(place, str | os.PathLike) else place
         self.place = self.backend.place
         self.problems: list[str] = []  # a line for each manifest that the last heads() could not read
@@ -91,9 +89,7 @@ class Store:
             raise sentence(error, self.place, writing=create) from error
 
     @classmethod
-    def open(
-        cls, place: str | os.PathLike[str] | Backend, *, create: bool = False, later: bool = False
-    ) -> Store:
+    def open(cls, place: str | os.PathLike[str] | Backend, *, create: bool = False, later: bool = False) -> Store:
         """Return the store at `place`; with `create`, make it if there is none, and see that it can be written.
 
         `later`: only see to it that it can be made; whoever writes into it opens it himself, and makes it.

@@ -26,6 +26,7 @@ from .pickling import ENGINES
 from .progress import Progress
 from .sieve import DEFAULT, HOLDS_KNOWN, Found, Sieve
 from .taken import Taken
+from .unchanged import Known, as_they_were
 from .withheld import Withheld, inside, search
 
 
@@ -37,6 +38,7 @@ class Seen(NamedTuple):
     kept: Mapping[str, Any]  # the state beside the variables
     notes: tuple[str, ...]
     known: tuple[str, ...]  # the values of secrets, which nothing that is shown may hold
+    same: Mapping[str, Known]  # small variables, and what is known of them
 
 
 def take(
@@ -65,7 +67,9 @@ def take(
     only, exclude = patterns(only), patterns(exclude)
     seen = host.look(names)
     available, lost = user_names(names, seen.hidden)
-    secret = search({name: names[name] for name in available}, secrets, {id(names)})
+    same = as_they_were(names)
+    clean = {name for name, known in same.items() if known.sieve is secrets or known.sieve == secrets}
+    secret = search({name: names[name] for name in available}, secrets, {id(names)}, clean)
     mask = functools.partial(mask_code, sieve=secrets, known=secret.known)
     code = mask_cells(seen.code, secrets, secret.known)
     made = provenance.binders(code) if seen.hidden is not None else {}
@@ -75,8 +79,11 @@ def take(
     taken, own = apart(
         names, chosen, None if include_secrets else secret, engine=engine, made=made, beside=kept, progress=progress,
         mask=mask, class_text=lambda name: provenance.class_text(name, code),
-        typed=lambda: (text for _, text in seen.history),
+        typed=lambda: (text for _, text in seen.history), known=same,
     )  # fmt: skip
+    if not include_secrets:
+        for known in same.values():
+            known.sieve = secrets
     gone = tuple(_masked(skip, secrets, secret.known) for skip in taken.lost)
     notes = tuple(f"{' '.join(wording.beside([skip.name]))}: not kept: {skip.reason}" for skip in gone)
     skips = own + taken.skips + tuple(_shell_name(name, names, made) for name in _asked(lost, only))
@@ -98,7 +105,7 @@ def take(
         local=local.imported(),
         environment=environment.facts(taken.devices(), secrets, secret.known),
     )
-    return Seen(record, taken, kept, lost_beside + notes, secret.known)
+    return Seen(record, taken, kept, lost_beside + notes, secret.known, same)
 
 
 # --- secrets ----------------------------------------------------------------------------------------------------------

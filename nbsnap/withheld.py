@@ -19,7 +19,7 @@ import itertools
 import operator
 import re
 import types
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -108,10 +108,16 @@ class Withheld:
 # ---- the look --------------------------------------------------------------------------------------------------------
 
 
-def search(values: Mapping[str, Any], sieve: Sieve, closed: Collection[int] = ()) -> Withheld:
-    """Return what of these variables is a secret. Objects whose ids are in `closed` are not looked into."""
+def search(
+    values: Mapping[str, Any], sieve: Sieve, closed: Collection[int] = (), clean: Set[str] = frozenset()
+) -> Withheld:
+    """Return what of these variables is a secret. Objects whose ids are in `closed` are not looked into.
+
+    `clean` are small variables in which this sieve found nothing, and that are as they were.
+    """
+    rest = {name: value for name, value in values.items() if name not in clean} if clean else values
     try:
-        look = _looked_through(values, sieve, closed)
+        look = _looked_through(rest, sieve, closed)
     finally:
         forget()
     found = Withheld(whole=look.whole, sieve=sieve)

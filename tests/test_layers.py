@@ -38,6 +38,7 @@ LAYERS = """
     surface                      |
     memory paths flat plain incode | packs backends
                                  | mapping ahead cache
+    unchanged                    |
     builders sharing refused structs beside | seen pages remote
     ordering namespace provenance placeholder cells abroad weight
     describe trusting installed codes

@@ -1,0 +1,197 @@
+"""Small variables that are known to be as they were when they were last taken, so that nobody need look at them again.
+
+Thousands of short lists, dicts, texts and arrays are pickled, looked through for secrets and shown again with each
+snapshot, and hardly one of them has changed. Of each that was taken, this process remembers what it held:
+
+    a text, a number, a tuple     the object itself. It cannot change, nor can what a tuple of such objects holds
+    a list, a dict                a copy of it, if all that it holds cannot change; it is as it was if it holds the same
+                                  objects (`is`), in the same order
+    an array of numbers           its bytes, its shape and how it lies in memory
+
+and with it what was made of it: the pickle, the preview, and that no secret was found in it, by which sieve; and of the
+batches of the snapshot before, the streams and the records. The copy is what was pickled, so that no other thread can
+come in between the two.
+
+**No object of the user's is kept alive** that could be missed: the containers and arrays themselves are not held, and
+what their copies hold is texts and numbers. Names that are gone are forgotten; all together never take more than MOST.
+"""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from itertools import chain
+from typing import Any
+
+from .model import Preview, Variable
+from .sharing import LEAVES
+
+__all__ = [
+    "COPIED",
+    "Batch",
+    "Known",
+    "as_they_were",
+    "cannot_change",
+    "forget",
+    "keep",
+    "remember",
+    "same_batch",
+    "size",
+]
+
+MOST = 32 << 20  # bytes, about
+_OVERHEAD = 500  # bytes for each
+
+
+class Known:
+    """A small variable, and what was made of it."""
+
+    __slots__ = ("data", "kind", "layout", "made", "preview", "sieve", "size")
+
+    def __init__(self, kind: type, made: Any, layout: Any, data: bytes) -> None:
+        self.kind = kind
+        self.made = made  # the object, the copy, or the bytes
+        self.layout = layout  # of an array
+        self.data = data  # the pickle
+        self.size = _OVERHEAD + 2 * len(data)  # how much memory it takes, about
+        self.sieve: object = None  # no secret was found in it by this one
+        self.preview: Preview | None = None
+
+
+@dataclass(frozen=True)
+class Batch:
+    """A batch of small variables: of what it was made, and what was made of it."""
+
+    names: list[str]
+    group: str
+    parts: list[Known | None]
+    places: list[tuple[int, str] | None]  # the cells and lines that had bound them
+    stream: bytes = b""
+    variables: tuple[Variable, ...] = ()
+
+
+_known: dict[str, Known] = {}
+_batches: dict[str, Batch] = {}  # of the snapshot before, by their first names
+_size = 0
+
+
+def as_they_were(namespace: Mapping[str, Any]) -> dict[str, Known]:
+    """Return what is known of those variables of a namespace that are as they were, and forget the others."""
+    global _size
+    found: dict[str, Known] = {}
+    gone = object()
+    for name, known in list(_known.items()):
+        value = namespace.get(name, gone)
+        if type(value) is known.kind:
+            try:
+                if _IS_SAME.get(known.kind, _is_same_array)(value, known):
+                    found[name] = known
+                    continue
+            except RuntimeError:  # another thread changes it just now
+                pass
+        if _known.pop(name, None) is not None:
+            _size -= known.size
+    return found
+
+
+def same_batch(wanted: Batch) -> Batch | None:
+    """Return the batch of the snapshot before that is made of the same as this one, if there is one."""
+    found = _batches.get(wanted.names[0])
+    if found is None or (found.names, found.group, found.places) != (wanted.names, wanted.group, wanted.places):
+        return None
+    return found if all(map(operator.is_, found.parts, wanted.parts)) else None
+
+
+def remember(batches: dict[str, Batch]) -> None:
+    """Remember the batches of a snapshot, in place of those of the one before."""
+    global _batches
+    _batches = {name: batch for name, batch in batches.items() if None not in batch.parts}
+
+
+def forget() -> None:
+    """Forget all of it."""
+    global _size
+    _known.clear()
+    _batches.clear()
+    _size = 0
+
+
+def size() -> int:
+    """Return how many bytes of memory it takes, about."""
+    return _size
+
+
+def keep(name: str, value: Any, made: Any, data: bytes) -> Known | None:
+    """Remember that `data` is the pickle of a variable's value: of `made`, the value itself or a copy of it, in one
+    step, if it is of COPIED. Nothing that is in it can change. None: it is nothing that could be remembered.
+    """
+    global _size
+    kind = type(made)
+    layout = None
+    if kind not in _KINDS:
+        if not hasattr(made, "tobytes"):
+            return None
+        before, layout = made.tobytes(), _layout(made)
+        if before not in data or _layout(value) != layout:  # another thread has just changed it
+            return None
+        made = before
+    known = Known(kind, made, layout, data)
+    if _size + known.size > MOST:
+        return None
+    old = _known.get(name)
+    _size += known.size - (0 if old is None else old.size)
+    _known[name] = known
+    return known
+
+
+def cannot_change(container: Any, limit: int) -> bool:
+    """Tell whether all that a list, dict or tuple holds is texts, numbers and tuples of such, and not too many."""
+    parts: Any = container
+    if type(container) is dict:
+        parts = (*container, *container.values())
+    elif type(container) not in _KINDS:
+        return False
+    while not (kinds := set(map(type, parts))) <= LEAVES:
+        if not kinds <= _KINDS - COPIED:
+            return False
+        tuples = [part for part in parts if type(part) is tuple]
+        if sum(map(len, tuples)) > limit:
+            return False
+        parts = list(chain.from_iterable(tuples))
+    return True
+
+
+#: The types of which a copy is pickled, and kept.
+COPIED = frozenset({list, dict})
+_KINDS = LEAVES | COPIED | {tuple}
+
+
+def _is_it(value: Any, known: Known) -> bool:
+    return value is known.made
+
+
+def _is_same_list(value: list[Any], known: Known) -> bool:
+    return len(value) == len(known.made) and all(map(operator.is_, value, known.made))
+
+
+def _is_same_dict(value: dict[Any, Any], known: Known) -> bool:
+    made = known.made
+    same = len(value) == len(made) and all(map(operator.is_, value, made))
+    return same and all(map(operator.is_, value.values(), made.values()))
+
+
+def _is_same_array(value: Any, known: Known) -> bool:
+    return bool(_layout(value) == known.layout and value.tobytes() == known.made)
+
+
+def _layout(array: Any) -> tuple[Any, ...]:
+    flags = array.flags
+    return array.dtype, array.shape, array.strides, flags.writeable, flags.c_contiguous
+
+
+_IS_SAME: dict[type, Callable[[Any, Known], bool]] = {
+    **dict.fromkeys((*LEAVES, tuple), _is_it),
+    list: _is_same_list,
+    dict: _is_same_dict,
+}

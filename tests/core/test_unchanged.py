@@ -1,0 +1,206 @@
+"""Small variables that are known to be as they were: each snapshot is what it would be if nothing were known."""
+
+from __future__ import annotations
+
+import random
+import threading
+
+import pytest
+
+import nbsnap
+from nbsnap import unchanged
+from nbsnap.sieve import Sieve
+from nbsnap.store import Store
+
+
+@pytest.fixture
+def place(tmp_path):
+    unchanged.forget()
+    return tmp_path / "store"
+
+
+def recorded(namespace, place, **more):
+    """Take a snapshot, and return all that it says of variables."""
+    report = nbsnap.snapshot(namespace, store=place, notebook="n", **more)
+    with Store.open(place) as store:
+        snapshot = store.load(report.id)
+    return snapshot.variables, snapshot.groups, snapshot.skips, snapshot.previews
+
+
+def check(namespace, place, **more):
+    """Compare a snapshot with one for which nothing is known."""
+    found = recorded(namespace, place, **more)
+    unchanged.forget()
+    assert found == recorded(namespace, place, **more)
+    return found
+
+
+def session():
+    return {
+        "number": 1,
+        "text": "some text " * 20,
+        "listed": [1, 2.0, "three", None, True, b"six", (7, "eight")],
+        "mapping": {"a": 1, "b": (2, 3), 5: "c"},
+        "pair": (1, ("two", 3.0)),
+        "nested": {"a": [1, 2], "b": {"c": [3]}},
+        "zeros": [0.0, 0, False],
+        "words": ["a" * 30, "b" * 30],
+    }
+
+
+CHANGES = {
+    "an equal number of another type": lambda s: s["listed"].__setitem__(0, True),
+    "an equal float": lambda s: s["listed"].__setitem__(0, 1.0),
+    "the other zero": lambda s: s["zeros"].__setitem__(0, -0.0),
+    "one more": lambda s: s["listed"].append(4),
+    "one less": lambda s: s["listed"].pop(),
+    "another order": lambda s: s["listed"].reverse(),
+    "an equal list": lambda s: s.update(listed=list(s["listed"])),
+    "a tuple of it": lambda s: s.update(listed=tuple(s["listed"])),
+    "a key again": lambda s: s["mapping"].update(a=s["mapping"].pop("a")),
+    "an equal key": lambda s: (s["mapping"].pop(5), s["mapping"].update({5.0: "c"})),
+    "another value": lambda s: s["mapping"].update(b=(2, 4)),
+    "deep inside": lambda s: s["nested"]["b"]["c"].append(4),
+    "the same text twice": lambda s: s["words"].__setitem__(1, s["words"][0]),
+    "an equal text": lambda s: s["words"].__setitem__(0, "".join("a" for _ in range(30))),
+    "another name of it": lambda s: s.update(other=s["listed"]),
+    "held by another": lambda s: s.update(holder={"inside": [s["listed"]]}),
+    "held by itself": lambda s: s["listed"].append(s["listed"]),
+    "gone": lambda s: s.pop("mapping"),
+    "a secret in it": lambda s: s["mapping"].update(password="hunter2-hunter2"),
+    "a secret beside it": lambda s: (s.update(password="three"), s["words"].append("x three y")),
+}
+
+
+@pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
+def test_a_change_is_seen(change, place):
+    """A change of whatever kind, and back again, gives the records that it would give in a new process."""
+    namespace = session()
+    before = recorded(namespace, place)
+    assert recorded(namespace, place) == before
+    change(namespace)
+    after = check(namespace, place)
+    assert check(namespace, place) == after
+    assert check(session(), place) == before
+
+
+def test_arrays(place):
+    """An array is as it was if its bytes are, and how they lie in memory."""
+    np = pytest.importorskip("numpy")
+    namespace = {"a": np.arange(12.0), "b": np.arange(6).reshape(2, 3), "c": np.asfortranarray(np.eye(3)), "n": 1}
+    before = check(namespace, place)
+    assert recorded(namespace, place) == before
+    changes = [
+        lambda: namespace["a"].__setitem__(3, -3.0),
+        lambda: namespace.update(a=namespace["a"].reshape(3, 4)),
+        lambda: namespace.update(a=namespace["a"].astype("i8")),
+        lambda: namespace.update(view=namespace["b"][0]),
+        lambda: namespace.update(c=np.ascontiguousarray(namespace["c"])),
+        lambda: namespace["b"].setflags(write=False),
+        lambda: namespace.update(b=namespace["b"].astype(">i4")),
+    ]
+    for change in changes:
+        change()
+        after = check(namespace, place)
+        assert recorded(namespace, place) == after
+
+
+def test_what_is_known_is_used(place):
+    """The second time nothing small is pickled, looked through or shown again; what has changed is."""
+    namespace = {f"v{k}": [k, str(k)] for k in range(200)}
+    recorded(namespace, place)
+    known = unchanged.as_they_were(namespace)
+    assert set(known) == set(namespace)
+    assert all(one.sieve is not None for one in known.values())
+    namespace["v7"].append(1)
+    assert set(unchanged.as_they_were(namespace)) == set(namespace) - {"v7"}
+    recorded(namespace, place)
+    again = unchanged.as_they_were(namespace)
+    assert again["v8"] is known["v8"]
+    assert again["v7"].data != known["v7"].data
+
+
+def test_another_sieve_looks_again(place):
+    """What one sieve let through is no secret by that sieve only; what was saved with its secrets was not looked at."""
+    namespace = {"words": ["BADGE-123456"], "config": {"password": "hunter2-hunter2"}}
+    check(namespace, place, include_secrets=True)
+    *_, skips, _ = check(namespace, place)
+    assert [skip.name for skip in skips] == ["config"]
+    *_, skips, _ = check(namespace, place, secrets=Sieve(values=("BADGE-[0-9]+",)))
+    assert {skip.name for skip in skips} == {"config", "words"}
+
+
+def test_memory_is_bounded(place, monkeypatch):
+    """Where it would take too much memory, nothing more is remembered; what is gone from the session is forgotten."""
+    monkeypatch.setattr(unchanged, "MOST", 100_000)
+    namespace = {f"v{k}": "x" * 1000 + str(k) for k in range(1000)}
+    before = check(namespace, place)
+    assert recorded(namespace, place) == before
+    some = unchanged.as_they_were(namespace)
+    assert 10 < len(some) < 100
+    for name in list(some)[1:]:
+        del namespace[name]
+    assert len(unchanged.as_they_were(namespace)) == 1
+    assert unchanged.size() < 5_000
+    check(namespace, place)
+
+
+def test_random_changes(place):
+    """A hundred rounds of random changes: whatever is known, the records are those of a process that knows nothing."""
+    rng = random.Random(20)
+    atoms = [0, 1, True, 1.0, 0.0, -0.0, "", "x", "long text " * 9, None, b"b", 2 + 1j, (1, 2), ("x", (1.0, None))]
+    names = [f"v{k}" for k in range(12)]
+    namespace = {}
+    for _ in range(100):
+        name = rng.choice(names)
+        value = namespace.get(name)
+        match rng.randrange(7):
+            case 0:
+                namespace[name] = rng.choice(atoms)
+            case 1:
+                namespace[name] = [rng.choice(atoms) for _ in range(rng.randrange(5))]
+            case 2:
+                namespace[name] = {rng.choice(atoms): rng.choice(atoms) for _ in range(rng.randrange(5))}
+            case 3 if isinstance(value, list):
+                value.insert(rng.randrange(len(value) + 1), rng.choice([*atoms, [1]]))
+            case 4 if isinstance(value, dict) and value:
+                value[rng.choice(list(value))] = rng.choice([*atoms, [1]])
+            case 5 if namespace:
+                namespace[name] = namespace[rng.choice(list(namespace))]
+            case _:
+                namespace.pop(name, None)
+        namespace["some"] = 1
+        found = recorded(namespace, place)
+        assert found == recorded(namespace, place)
+        if rng.random() < 0.5:  # as in a process that knows nothing; else what is known grows older
+            check(namespace, place)
+
+
+def test_another_thread_changes_them(place):
+    """What is saved of a list that another thread changes is a state that it had, each time."""
+    namespace = {"a": [0] * 50, "b": dict.fromkeys("abcdef", 0)}
+    stop = threading.Event()
+
+    def work():
+        number = 0
+        while not stop.is_set():
+            number += 1
+            namespace["a"][:] = [number] * 50
+            namespace["b"].update(dict.fromkeys("abcdef", number))
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    try:
+        for _ in range(40):
+            nbsnap.snapshot(namespace, store=place, notebook="n")
+            came = {}
+            nbsnap.restore(namespace=came, store=place, notebook="n")
+            assert len(set(came["a"])) == 1
+            assert len(came["b"]) == 6
+    finally:
+        stop.set()
+        thread.join()
+    recorded(namespace, place)
+    came = {}
+    nbsnap.restore(namespace=came, store=place, notebook="n")
+    assert came == namespace
