@@ -76,9 +76,9 @@ def entry() -> NoReturn:
 
 
 def _failed(message: str, code: int) -> int:
-    from nbsnap.wording import clean, encodable
+    from nbsnap.wording import to_stderr
 
-    print(f"nbsnap: {encodable(clean(message), sys.stderr.encoding)}", file=sys.stderr)
+    to_stderr(f"nbsnap: {message}")
     return code
 
 

@@ -16,7 +16,6 @@ of them, for they import each other.
 
 from __future__ import annotations
 
-import contextlib
 import itertools
 import os
 import sys
@@ -27,11 +26,9 @@ from nbsnap.dangers import degree, release
 from nbsnap.machine import long_double, order_of, readable
 from nbsnap.model import Difference, Distribution, Group, Snapshot
 from nbsnap.standards import pip_install
-from nbsnap.wording import clean, encodable, listed
+from nbsnap.wording import clean, listed, to_stderr
 
-__all__ = ["HEADING", "differences", "lines", "refusal", "say", "told"]
-
-HEADING = "nbsnap: this was saved in another environment:"
+__all__ = ["differences", "lines", "refusal", "say", "text", "told"]
 
 _MOST = 8  # lines
 _ORDER = ("danger", "differs", "slightly")
@@ -87,12 +84,17 @@ def _line(one: Difference) -> str:
     return clean(f"{one.what}{f': {one.reason}' if one.reason else ''}{whose}")
 
 
+def text(found: Sequence[Difference], *, verbose: bool = False) -> str:
+    """Return these lines below a heading; "" where there are none."""
+    if not (shown := lines(found, verbose=verbose)):
+        return ""
+    return "\n".join(("nbsnap: this was saved in another environment:", *(f"  {line}" for line in shown)))
+
+
 def say(found: Sequence[Difference]) -> None:
     """Say on stderr what is worth a line."""
-    if shown := lines(found):
-        with contextlib.suppress(OSError, ValueError):  # nobody is left to be told
-            text = "\n".join((HEADING, *(f"  {line}" for line in shown)))
-            print(encodable(text, sys.stderr.encoding), file=sys.stderr, flush=True)
+    if said := text(found):
+        to_stderr(*said.split("\n"))
 
 
 Needed = Sequence[tuple[Group, list[str]]]

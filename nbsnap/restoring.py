@@ -6,8 +6,6 @@ whatever happens on the way (an error under `strict`, Ctrl-C), the journal is un
 
 from __future__ import annotations
 
-import contextlib
-import sys
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import replace
@@ -336,6 +334,4 @@ def _tell_damage(names: tuple[str, ...], what: str) -> None:
     """Say that variables were restored whose bytes turned out to be damaged afterwards."""
     entries = [entry for name in names if (entry := state.item_of(name)) is not None]
     shown = ", ".join([name for name in names if state.item_of(name) is None] or wording.beside(entries))
-    line = f"nbsnap: {shown}: damaged in the store, so what was restored may be wrong: {what}"
-    with contextlib.suppress(OSError, ValueError):  # nobody is left to be told
-        print(wording.encodable(wording.clean(line), sys.stderr.encoding), file=sys.stderr, flush=True)
+    wording.to_stderr(f"nbsnap: {shown}: damaged in the store, so what was restored may be wrong: {what}")

@@ -9,6 +9,8 @@ Sizes are in powers of 1000 (`1.2 GB`, `84 MB`), times of day in local time.
 
 from __future__ import annotations
 
+import contextlib
+import sys
 import unicodedata
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
@@ -24,6 +26,7 @@ __all__ = [
     "seconds",
     "short_id",
     "size",
+    "to_stderr",
     "when",
     "when_short",
     "width_of",
@@ -97,6 +100,16 @@ def encodable(text: str, encoding: str | None) -> str:
     except LookupError:
         pass
     return text
+
+
+def to_stderr(*lines: str) -> None:
+    """Print lines on stderr, as far as it can show them. Where nobody is left to be told, that is no error."""
+    stream = sys.stderr
+    if stream is None:
+        return
+    with contextlib.suppress(OSError, ValueError):
+        text = "\n".join(map(clean, lines))
+        print(encodable(text, getattr(stream, "encoding", None)), file=stream, flush=True)
 
 
 # ---- numbers ---------------------------------------------------------------------------------------------------------

@@ -79,8 +79,8 @@ def _tell(found: Sequence[Difference], args: Any) -> None:
     from nbsnap import elsewhere
 
     worth = [one for one in found if one.degree == "danger"] if args.quiet else found
-    if lines := elsewhere.lines(worth, verbose=args.verbose):
-        say("\n".join((elsewhere.HEADING, *(f"  {line}" for line in lines))))
+    if text := elsewhere.text(worth, verbose=args.verbose):
+        say(text)
 
 
 @contextmanager
