@@ -41,6 +41,11 @@ def _version(snapshot: Snapshot) -> str:
     return min(told) if told else ".".join(snapshot.head.python.split(".")[:2])
 
 
+def _help(python: str) -> str:
+    """Return what helps where code cannot be had: the Python that has made it runs it as it is."""
+    return f"start Python {python}"
+
+
 def foretold(snapshot: Snapshot, wanted: Iterable[str]) -> tuple[str, ...]:
     """Return lines about what a restore under this Python will do with the code of a snapshot of another."""
     names = set(wanted)
@@ -71,6 +76,7 @@ class Anew:
 
     def __init__(self, snapshot: Snapshot) -> None:
         self.python = _version(snapshot)
+        self.help = _help(self.python)
         self.active = self.python != PYTHON
         self.lost: dict[int, Placeholder] = {}
         self.unknown = _UNKNOWN.get(PYTHON, frozenset()) if self.active else frozenset()
@@ -187,7 +193,8 @@ class Anew:
     def find(self, module: str, name: str, find: Callable[[str, str], Any]) -> Any:
         """Return what a stream calls by a name, guarded where bytecode may be in it; it may be lost, or have moved."""
         if (module, name) in _BYTECODE:
-            raise CannotLoad(f"holds functions that {module.partition('.')[0]} has pickled for Python {self.python}")
+            what = f"holds functions that {module.partition('.')[0]} has pickled for Python {self.python}"
+            raise CannotLoad(what, self.help)
         try:
             found = find(module, name)
         except (AttributeError, ModuleNotFoundError):
@@ -241,7 +248,7 @@ def _watch() -> None:
 
 def _audit(event: str, _: object) -> None:
     if event == "code.__new__" and (python := getattr(_guarded, "python", "")) and not _is_pythons_own():
-        raise CannotLoad(f"holds bytecode of Python {python}, which Python {PYTHON} cannot run")
+        raise CannotLoad(f"holds bytecode of Python {python}, which Python {PYTHON} cannot run", _help(python))
 
 
 def _is_pythons_own() -> bool:

@@ -375,7 +375,7 @@ class _Loader:
         for name, value in values.items():
             if id(value) in lost:
                 told.add(id(value))
-                self.rebuilt.failed[name] = CannotLoad(vars(lost[id(value)])["reason"])
+                self.rebuilt.failed[name] = CannotLoad(vars(lost[id(value)])["reason"], self.anew.help)
                 continue
             there[name] = value
             for _, _, part in paths.walk(value, {id(self.namespace), *lost}, classes=False):

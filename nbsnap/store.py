@@ -81,7 +81,7 @@ class Store:
         try:
             if not self._known():
                 if not create:
-                    raise StoreNotFound(f"there is no store at {self.place}")
+                    raise StoreNotFound(f"there is no store at {self.place}{self._nothing_there()}")
                 (self._see_that_it_can_be_founded if later else self.found)()
             elif create:
                 self.backend.prepare()
@@ -126,6 +126,12 @@ class Store:
         if version != 1 or type(version) is not int:
             raise StoreVersionError(f"{self.place} is of format {version!r:.20}; this nbsnap knows 1: upgrade it")
         return True
+
+    def _nothing_there(self) -> str:
+        """Return what to say besides where there is nothing at all, by what seems to be meant."""
+        if not isinstance(self.backend, FolderBackend) or os.path.lexists(self.place):
+            return ""
+        return ": there is no such file" if os.path.splitext(self.place)[1] else ": there is no such file or folder"
 
     def found(self) -> None:
         """Make the store. The place must be empty: no folder of the user's becomes a store by a slip of the pen."""

@@ -78,6 +78,8 @@ def test_for_a_colleague(kernel_pair: Any, tmp_path: Path) -> None:
 
     kernel = ben.kernel(kernel_pair, "mine.ipynb")
     kernel.run("own = 1\n%snapshot")
+    out = kernel.run("%restore --from nofile.nbsnap", ok=False)
+    assert f"there is no store at {ben.work / 'nofile.nbsnap'}: there is no such file\n" in out.text + "\n"
     out = kernel.run("%restore --from before-train.nbsnap", ok=False)
     assert "was not made by you" in out.text
     assert re.search(rf"%restore [0-9a-f]{{7}} --from {re.escape(str(file))} --trust loads it\n", out.text + "\n")
