@@ -136,8 +136,8 @@ class Store:
     def found(self) -> None:
         """Make the store. The place must be empty: no folder of the user's becomes a store by a slip of the pen."""
         self._see_that_it_can_be_founded()
-        write_whole(self.backend, IGNORE_FILE, IGNORE_BYTES, last=False)
-        write_whole(self.backend, STORE_FILE, STORE_BYTES)
+        write_whole(self.backend, STORE_FILE, STORE_BYTES, last=False)  # first: by it an archive's beginning is known
+        write_whole(self.backend, IGNORE_FILE, IGNORE_BYTES)
 
     def _see_that_it_can_be_founded(self) -> None:
         if self.backend.foreign() and not self._known():  # it may be one by now: another process made it meanwhile
