@@ -241,6 +241,7 @@ class Look:
                 if not forking and not all(told) and (numbers := [n for n in quiet.ripe() if not told[n]]):
                     ripe.append((place, numbers))
             answers.append(told)
+        ripe = [(place, numbers) for place, numbers in ripe if place in kernel.quiet]  # what is new may have put it out
         if _is_a_lot(ripe) and kernel.open():
             self._mark(kernel, ripe, now)
         return answers
