@@ -23,7 +23,7 @@ from typing import Any
 
 from . import plain
 from .sharing import LEAVES
-from .unchanged import COPIED, Known, cannot_change, keep
+from .unchanged import Known, cannot_change, keep, private
 
 #: A variable whose pickle is longer is no small one: it has a stream of its own.
 LONGEST = 16 * 1024
@@ -73,16 +73,14 @@ def take(values: Mapping[str, Any], apart: set[int], known: dict[str, Known]) ->
     for name in (*atoms, *others):
         if name in found:
             continue
-        value = made = values[name]
-        if (kind := type(value)) in COPIED:
-            made = value.copy()  # in one step, whatever other threads do
-        if kind in _MAY_HOLD and not cannot_change(made, _MOST):
+        made = private(values[name])
+        if type(made) in _MAY_HOLD and not cannot_change(made, _MOST):
             nested.append(name)
         elif (data := _pickled(made)) is not None:
             found[name] = data
-            if (kept := keep(name, value, made, data)) is not None:
+            if (kept := keep(name, made, data)) is not None:
                 known[name] = kept
-    value = made = None  # holders
+    made = None  # a holder
     found.update((name, data) for name in _proved(values, nested) if (data := _pickled(values[name])) is not None)
     return found
 

@@ -2,9 +2,9 @@
 
 A restore hands out mapped arrays before anybody has looked at their bytes (`reader`). The thread begins when the
 restore has succeeded, and takes its time: it waits until the session is idle (for PATIENCE seconds at most), so that
-what is done first with the arrays has the memory for itself; what is not used any more is passed over (but not what is
-gone when the restore ends: an object has copied that, to a GPU perhaps), and the end of the interpreter stops it. What
-it finds is told once for each group of variables; the pieces count as damaged from then on, so a second restore refuses
+what is done first with the arrays has the memory for itself. What is gone by then is verified all the same: something
+was made of it. The end of the interpreter gives it ALLOWED seconds, and says so where they were not enough. What it
+finds is told once for each group of variables; the pieces count as damaged from then on, so a second restore refuses
 them by name, and the next snapshot of the right values stores them anew.
 
 A forked child has no such thread."""
@@ -18,7 +18,7 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Callable, Sequence, Set
+from collections.abc import Callable, Sequence
 
 from nbsnap import pages
 from nbsnap.mapping import address
@@ -34,6 +34,7 @@ Tell = Callable[[tuple[str, ...], str], None]
 
 NICE = 10  # of the thread: the session's own threads go first
 PATIENCE = 2.0
+ALLOWED = 2.0  # seconds at the end of the interpreter: some 4 GB
 _IDLE, _LOOK = 0.2, 0.1  # a processor is idle that works for less than this part of so many seconds
 
 _threads: list[threading.Thread] = []
@@ -45,8 +46,7 @@ def verify(pieces: Pieces, laid: Sequence[Laid], tell: Tell) -> None:
     """Verify, from now on, what a restore has mapped; `tell` is called in the thread that does so."""
     if not laid:
         return
-    copied = {id(part) for part in laid if part.region() is None}
-    work = functools.partial(_work, pieces, laid, copied, tell)
+    work = functools.partial(_work, pieces, laid, tell)
     thread = threading.Thread(target=_nicely, args=(work,), name="nbsnap-verify", daemon=True)
     _hurry.clear()
     if not begin(thread):
@@ -83,15 +83,13 @@ def _be_patient() -> None:
             return
 
 
-def _work(pieces: Pieces, laid: Sequence[Laid], copied: Set[int], tell: Tell) -> None:
+def _work(pieces: Pieces, laid: Sequence[Laid], tell: Tell) -> None:
     told: set[tuple[str, ...]] = set()
     sound: list[Laid] = []
     scratch = bytearray(RUN)
     for part in laid:
         if _ending.is_set():
             return
-        if part.region() is None and id(part) not in copied:
-            continue
         found = damaged(pieces, part, scratch)
         if not found:
             sound.append(part)
@@ -112,5 +110,9 @@ def believe(sound: Sequence[Laid]) -> None:
 
 def _end() -> None:
     """Stop the threads while they still can be: one that is in the midst of hashing must not be cut off."""
+    done = wait(ALLOWED)
     _ending.set()
-    wait(2.0)
+    if not done:
+        with contextlib.suppress(OSError, ValueError):  # nobody to tell it to
+            print("nbsnap: not all that was restored could be verified: `nbsnap check` does", file=sys.stderr)
+        wait(2.0)

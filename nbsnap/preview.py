@@ -87,16 +87,16 @@ def previews(
                 continue
             drawn.add(figure)
         before = small.get(name)
-        if before is not None and before.preview is not None and before.sieve == sieve:
-            if len(before.preview.text) <= room:
-                room -= len(before.preview.text)
-                made[place] = before.preview
+        if before is not None and before.preview is not None and before.preview[0] == sieve:
+            if len(before.preview[1].text) <= room:
+                room -= len(before.preview[1].text)
+                made[place] = before.preview[1]
         elif (found := _safely(look, value)) is not None and len(found[1]) <= room:
             room -= len(found[1])
             text = sieve.mask(found[1], secrets) if look is not _picture else found[1]
             made[place] = Preview(name, found[0], text)
-            if before is not None and text == found[1]:
-                before.preview = made[place]
+            if before is not None and look is not _picture:
+                before.preview = sieve, made[place]
     return tuple(made[place] for place in sorted(made))
 
 

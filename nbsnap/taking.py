@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 from . import background as jobs
 from . import beside as state
-from . import environment, host, local, provenance, reports, wording
+from . import environment, host, local, provenance, reports, unchanged, wording
 from .capture import take_apart
 from .describe import type_name
 from .errors import NbSnapError
@@ -26,7 +26,7 @@ from .pickling import ENGINES
 from .progress import Progress
 from .sieve import DEFAULT, HOLDS_KNOWN, Found, Sieve
 from .taken import Taken
-from .unchanged import Known, as_they_were
+from .unchanged import Known
 from .withheld import Withheld, inside, search
 
 
@@ -67,9 +67,14 @@ def take(
     only, exclude = patterns(only), patterns(exclude)
     seen = host.look(names)
     available, lost = user_names(names, seen.hidden)
-    same = as_they_were(names)
+    same = unchanged.as_they_were(names)
     clean = {name for name, known in same.items() if known.sieve is secrets or known.sieve == secrets}
     secret = search({name: names[name] for name in available}, secrets, {id(names)}, clean)
+    for name in (*secret.whole, *secret.watched):
+        unchanged.drop(name)
+        same.pop(name, None)
+    if secret.thorough:
+        unchanged.judged(names, [name for name in available if name in same and name not in clean], secrets)
     mask = functools.partial(mask_code, sieve=secrets, known=secret.known)
     code = mask_cells(seen.code, secrets, secret.known)
     made = provenance.binders(code) if seen.hidden is not None else {}
@@ -81,9 +86,8 @@ def take(
         mask=mask, class_text=lambda name: provenance.class_text(name, code),
         typed=lambda: (text for _, text in seen.history), known=same,
     )  # fmt: skip
-    if not include_secrets:
-        for known in same.values():
-            known.sieve = secrets
+    for name in secret.whole:
+        unchanged.drop(name)
     gone = tuple(_masked(skip, secrets, secret.known) for skip in taken.lost)
     notes = tuple(f"{' '.join(wording.beside([skip.name]))}: not kept: {skip.reason}" for skip in gone)
     skips = own + taken.skips + tuple(_shell_name(name, names, made) for name in _asked(lost, only))

@@ -19,7 +19,8 @@ what their copies hold is texts and numbers. Names that are gone are forgotten; 
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable, Mapping
+import sys
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from itertools import chain
 from typing import Any
@@ -28,13 +29,15 @@ from .model import Preview, Variable
 from .sharing import LEAVES
 
 __all__ = [
-    "COPIED",
     "Batch",
     "Known",
     "as_they_were",
     "cannot_change",
+    "drop",
     "forget",
+    "judged",
     "keep",
+    "private",
     "remember",
     "same_batch",
     "size",
@@ -54,9 +57,9 @@ class Known:
         self.made = made  # the object, the copy, or the bytes
         self.layout = layout  # of an array
         self.data = data  # the pickle
-        self.size = _OVERHEAD + 2 * len(data)  # how much memory it takes, about
+        self.size = _OVERHEAD + 2 * len(data) + sys.getsizeof(made)  # how much memory it takes, about
         self.sieve: object = None  # no secret was found in it by this one
-        self.preview: Preview | None = None
+        self.preview: tuple[object, Preview] | None = None  # and the sieve that it was made by
 
 
 @dataclass(frozen=True)
@@ -76,23 +79,32 @@ _batches: dict[str, Batch] = {}  # of the snapshot before, by their first names
 _size = 0
 
 
-def as_they_were(namespace: Mapping[str, Any]) -> dict[str, Known]:
+def as_they_were(namespace: dict[str, Any]) -> dict[str, Known]:
     """Return what is known of those variables of a namespace that are as they were, and forget the others."""
-    global _size
     found: dict[str, Known] = {}
     gone = object()
     for name, known in list(_known.items()):
-        value = namespace.get(name, gone)
-        if type(value) is known.kind:
-            try:
-                if _IS_SAME.get(known.kind, _is_same_array)(value, known):
-                    found[name] = known
-                    continue
-            except RuntimeError:  # another thread changes it just now
-                pass
-        if _known.pop(name, None) is not None:
-            _size -= known.size
+        if _is_same(dict.get(namespace, name, gone), known):
+            found[name] = known
+        else:
+            drop(name)
     return found
+
+
+def judged(namespace: dict[str, Any], some: Iterable[str], sieve: object) -> None:
+    """Note that the sieve found no secret in some variables, if they are still what is known of them."""
+    for name in some:
+        known = _known.get(name)
+        if known is not None and known.sieve is not sieve and _is_same(dict.get(namespace, name), known):
+            known.sieve = sieve
+
+
+def drop(name: str) -> None:
+    """Forget a variable."""
+    global _size
+    known = _known.pop(name, None)
+    if known is not None:
+        _size -= known.size
 
 
 def same_batch(wanted: Batch) -> Batch | None:
@@ -122,9 +134,22 @@ def size() -> int:
     return _size
 
 
-def keep(name: str, value: Any, made: Any, data: bytes) -> Known | None:
-    """Remember that `data` is the pickle of a variable's value: of `made`, the value itself or a copy of it, in one
-    step, if it is of COPIED. Nothing that is in it can change. None: it is nothing that could be remembered.
+def private(value: Any) -> Any:
+    """Return what is pickled in place of a small value, and kept: a copy of it, made in one step, if it can change."""
+    kind = type(value)
+    if kind in _COPIED:
+        return value.copy()
+    if kind in _KINDS or not hasattr(value, "tobytes"):
+        return value
+    made = value.copy(order="K")
+    made.flags.writeable = value.flags.writeable
+    return made
+
+
+def keep(name: str, made: Any, data: bytes) -> Known | None:
+    """Remember that `data` is the pickle of what `private` has `made` of a variable's value.
+
+    Nothing that is in it can change. None: it is nothing that could be remembered.
     """
     global _size
     kind = type(made)
@@ -132,15 +157,12 @@ def keep(name: str, value: Any, made: Any, data: bytes) -> Known | None:
     if kind not in _KINDS:
         if not hasattr(made, "tobytes"):
             return None
-        before, layout = made.tobytes(), _layout(made)
-        if before not in data or _layout(value) != layout:  # another thread has just changed it
-            return None
-        made = before
+        made, layout = made.tobytes(), _layout(made)
     known = Known(kind, made, layout, data)
     if _size + known.size > MOST:
         return None
-    old = _known.get(name)
-    _size += known.size - (0 if old is None else old.size)
+    drop(name)
+    _size += known.size
     _known[name] = known
     return known
 
@@ -153,18 +175,28 @@ def cannot_change(container: Any, limit: int) -> bool:
     elif type(container) not in _KINDS:
         return False
     while not (kinds := set(map(type, parts))) <= LEAVES:
-        if not kinds <= _KINDS - COPIED:
+        if not kinds <= _FIXED:
             return False
         tuples = [part for part in parts if type(part) is tuple]
-        if sum(map(len, tuples)) > limit:
+        limit -= sum(map(len, tuples))
+        if limit < 0:
             return False
         parts = list(chain.from_iterable(tuples))
     return True
 
 
-#: The types of which a copy is pickled, and kept.
-COPIED = frozenset({list, dict})
-_KINDS = LEAVES | COPIED | {tuple}
+_COPIED = frozenset({list, dict})
+_FIXED = LEAVES | {tuple}
+_KINDS = _FIXED | _COPIED
+
+
+def _is_same(value: Any, known: Known) -> bool:
+    if type(value) is not known.kind:
+        return False
+    try:
+        return _IS_SAME.get(known.kind, _is_same_array)(value, known)
+    except RuntimeError:  # another thread changes it just now
+        return False
 
 
 def _is_it(value: Any, known: Known) -> bool:

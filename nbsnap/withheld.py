@@ -74,6 +74,7 @@ class Withheld:
     code: set[int] = field(default_factory=set)  # those parts that are functions
     known: tuple[str, ...] = ()  # texts that are secrets, and would be told apart anywhere
     sieve: Sieve = DEFAULT
+    thorough: bool = True  # nothing was left out of the look because there was too much of all of it
 
     def reasons(self) -> dict[int, str]:
         """Return why each of these parts is not saved."""
@@ -120,7 +121,7 @@ def search(
         look = _looked_through(rest, sieve, closed)
     finally:
         forget()
-    found = Withheld(whole=look.whole, sieve=sieve)
+    found = Withheld(whole=look.whole, sieve=sieve, thorough=not look.hurried)
     parts = look.parts()
     for root, part, what in parts:
         found.add(root, part, what)
@@ -150,6 +151,7 @@ def _looked_through(values: Mapping[str, Any], sieve: Sieve, closed: Collection[
             if one is not None:
                 found.whole.update(one.whole)
                 found.found += one.found
+                found.hurried |= one.hurried
             elif not sieve.allows(name):
                 found.whole[name] = unsearched(failure)
     return found
@@ -161,11 +163,12 @@ def _attempt(
     """Return what a look has found, or why there was none; what is changed meanwhile is looked at again."""
     failure: BaseException | None = None
     for careful in (False, True, True, True):
-        look = _Look(sieve, set(closed), careful=careful)
+        look = _Look(sieve, {*closed, *map(operator.neg, closed)}, careful=careful)
         try:
             look.top(values)
             for _ in range(DEPTH):
                 if not look.level or look.left <= 0:
+                    look.hurried |= bool(look.level)
                     break
                 look.down()
         except Exception as error:  # of whatever kind: see above
@@ -232,6 +235,7 @@ class _Look:
         self.level: list[tuple[Any, int, str, str]] = []
         self.left = OBJECTS
         self.room = TEXTS
+        self.hurried = False  # something was passed over, because the budget for all of it was spent
 
     def top(self, values: Mapping[str, Any]) -> None:
         """Look at the variables themselves."""
@@ -311,6 +315,7 @@ class _Look:
             some = []
             for one, length in sorted(zip(texts, lengths, strict=True), key=lambda pair: pair[1]):
                 if length > min(self.room, LONGEST):
+                    self.hurried |= length <= LONGEST
                     break
                 self.room -= length
                 some.append(one)
@@ -333,9 +338,10 @@ class _Look:
         rows = [(self.row(value), root, called) for value, kind, root, called in level if kind == ROW]
         rows = [row for row in rows if len(row[0]) <= LENGTH]
         for value, kind, root, called in level:
-            if kind in (ROW, SECRET) or id(value) in seen:
+            key = -id(value) if called else id(value)  # what no telling name led to was looked at with other eyes
+            if kind in (ROW, SECRET) or key in seen or -id(value) in seen:
                 continue
-            seen.add(id(value))
+            seen.add(key)
             if kind == CODE:
                 if (found := incode.find(value, self.sieve, _unknown)) is not None:
                     self.part(root, value, found)
@@ -358,6 +364,7 @@ class _Look:
         """Return as many of these, the shortest first, as the budget allows."""
         total = sum([len(one[0]) for one in found])
         if total > self.left:
+            self.hurried = True
             found.sort(key=lambda one: len(one[0]))
             sizes = itertools.accumulate(len(one[0]) for one in found)
             found = [one for one, size in zip(found, sizes, strict=True) if size <= self.left]

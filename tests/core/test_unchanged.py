@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import pickle
 import random
+import sys
 import threading
 
 import pytest
@@ -111,6 +113,8 @@ def test_what_is_known_is_used(place):
     recorded(namespace, place)
     known = unchanged.as_they_were(namespace)
     assert set(known) == set(namespace)
+    assert all(one.sieve is None for one in known.values())
+    recorded(namespace, place)
     assert all(one.sieve is not None for one in known.values())
     namespace["v7"].append(1)
     assert set(unchanged.as_they_were(namespace)) == set(namespace) - {"v7"}
@@ -120,14 +124,95 @@ def test_what_is_known_is_used(place):
     assert again["v7"].data != known["v7"].data
 
 
+def skipped(namespace, place, **more):
+    return sorted(skip.name for skip in nbsnap.snapshot(namespace, store=place, notebook="n", **more).skipped)
+
+
+@pytest.mark.parametrize("between", ["a dry run", "another", "strict", "a difference"])
+def test_what_was_saved_with_its_secrets_is_no_clean_thing(between, place):
+    """After a snapshot with secrets, whatever comes between, each one without them withholds them."""
+    namespace = {"token": "ghp_" + "a1B2" * 9, "config": {"password": "hunter2-hunter2"}, "x": [1]}
+    assert skipped(namespace, place, include_secrets=True) == []
+    match between:
+        case "a dry run":
+            assert skipped(namespace, place, dry_run=True) == ["config", "token"]
+        case "another":
+            assert skipped(namespace, place) == ["config", "token"]
+        case "strict":
+            with pytest.raises(nbsnap.StrictError):
+                skipped(namespace, place, strict=True)
+        case _:
+            nbsnap.diff(namespace=namespace, store=place, notebook="n")
+    for _ in range(3):
+        assert skipped(namespace, place) == ["config", "token"]
+
+
 def test_another_sieve_looks_again(place):
-    """What one sieve let through is no secret by that sieve only; what was saved with its secrets was not looked at."""
-    namespace = {"words": ["BADGE-123456"], "config": {"password": "hunter2-hunter2"}}
-    check(namespace, place, include_secrets=True)
-    *_, skips, _ = check(namespace, place)
-    assert [skip.name for skip in skips] == ["config"]
-    *_, skips, _ = check(namespace, place, secrets=Sieve(values=("BADGE-[0-9]+",)))
-    assert {skip.name for skip in skips} == {"config", "words"}
+    """What one sieve lets through is no secret by that sieve only."""
+    namespace = {"words": ["BADGE-123456"], "config": {"password": "hunter2-hunter2"}, "x": [1]}
+    mine = Sieve(values=("BADGE-[0-9]+",))
+    weak = Sieve(allowed=("config", "password"))
+    for _ in range(3):
+        assert skipped(namespace, place) == ["config"]
+        assert skipped(namespace, place, secrets=mine) == ["config", "words"]
+        assert skipped(namespace, place, secrets=weak) == []
+        assert skipped(namespace, place, secrets=weak) == []
+
+
+def test_a_preview_is_masked_by_the_sieve_of_now(place):
+    """What is too long to be looked through is masked where it is shown, by today's sieve."""
+    namespace = {"long": ["BADGE-123456"] + ["x"] * 2_000}
+    for secrets in (Sieve(), Sieve(values=("BADGE-[0-9]+",)), Sieve()):
+        for _ in range(2):
+            *_, previews = recorded(namespace, place, secrets=secrets)
+            assert ("BADGE-123456" in previews[0].text) == (not secrets.values)
+
+
+def test_what_nobody_had_time_for_is_not_taken_for_clean(place):
+    """Where there was too much to be looked through, what was left out is looked at when there is less."""
+    namespace = {f"v{k}": [f"some text {k} {n}" for n in range(90)] for k in range(250)}
+    namespace["zz"] = ["x"] * 96 + ["ghp_" + "a1B2" * 9]
+    for _ in range(3):
+        recorded(namespace, place)
+    for name in [name for name in namespace if name != "zz"]:
+        del namespace[name]
+    namespace["x"] = 1
+    assert skipped(namespace, place) == ["zz"]
+
+
+def test_a_short_array_that_another_thread_changes(place):
+    """What is pickled and what is remembered of an array are one copy, so no thread can come in between."""
+    np = pytest.importorskip("numpy")
+    namespace = {"flag": np.zeros(1, "i1"), "counter": np.zeros(1, "i4")}
+    stop = threading.Event()
+
+    def work():
+        while not stop.is_set():
+            namespace["flag"][0] = namespace["counter"][0] = 7
+            namespace["flag"][0] = namespace["counter"][0] = 0
+
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    thread = threading.Thread(target=work)
+    thread.start()
+    try:
+        for _ in range(30):
+            nbsnap.snapshot(namespace, store=place, notebook="n")
+            for name, known in unchanged.as_they_were(namespace).items():
+                assert pickle.loads(known.data).tobytes() == known.made, name
+    finally:
+        stop.set()
+        thread.join()
+        sys.setswitchinterval(before)
+
+
+def test_deep_tuples_cost_no_more_than_before(place):
+    """However many tuples lie in one another, no more of them are gone through than the limit says."""
+    deep = ("x",)
+    for _ in range(100):
+        deep = (deep, 1)
+    assert not unchanged.cannot_change([deep] * 10_000, 20_000)
+    assert unchanged.cannot_change([deep] * 10, 20_000)
 
 
 def test_memory_is_bounded(place, monkeypatch):
