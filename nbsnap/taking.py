@@ -70,11 +70,11 @@ def take(
     same = unchanged.as_they_were(names)
     clean = {name for name, known in same.items() if known.sieve is secrets or known.sieve == secrets}
     secret = search({name: names[name] for name in available}, secrets, {id(names)}, clean)
-    for name in (*secret.whole, *secret.watched):
-        unchanged.drop(name)
-        same.pop(name, None)
+    for one in (*secret.whole, *secret.watched):
+        unchanged.drop(one)
+        same.pop(one, None)
     if secret.thorough:
-        unchanged.judged(names, [name for name in available if name in same and name not in clean], secrets)
+        unchanged.judged(names, [one for one in available if one in same and one not in clean], secrets)
     mask = functools.partial(mask_code, sieve=secrets, known=secret.known)
     code = mask_cells(seen.code, secrets, secret.known)
     made = provenance.binders(code) if seen.hidden is not None else {}
@@ -86,8 +86,8 @@ def take(
         mask=mask, class_text=lambda name: provenance.class_text(name, code),
         typed=lambda: (text for _, text in seen.history), known=same,
     )  # fmt: skip
-    for name in secret.whole:
-        unchanged.drop(name)
+    for one in secret.whole:
+        unchanged.drop(one)
     gone = tuple(_masked(skip, secrets, secret.known) for skip in taken.lost)
     notes = tuple(f"{' '.join(wording.beside([skip.name]))}: not kept: {skip.reason}" for skip in gone)
     skips = own + taken.skips + tuple(_shell_name(name, names, made) for name in _asked(lost, only))
