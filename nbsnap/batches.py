@@ -66,12 +66,10 @@ def take(values: Mapping[str, Any], apart: set[int], known: dict[str, Known]) ->
             arrays.append(name)
     value = None  # a holder
     atoms += [name for name in arrays if _is_short(values[name]) and _holders(values, name) == _ALONE]
+    nested = []
     for name in (*atoms, *others):
         if (same := known.get(name)) is not None:
             found[name] = same.data
-    nested = []
-    for name in (*atoms, *others):
-        if name in found:
             continue
         made = private(values[name])
         if type(made) in _MAY_HOLD and not cannot_change(made, _MOST):
@@ -128,11 +126,11 @@ def cut(taken: Mapping[str, bytes], values: Mapping[str, Any]) -> list[tuple[lis
     """Return the names, batch by batch, and what loading a batch imports: where that is missing, the others load."""
     batches: list[tuple[list[str], tuple[str, ...]]] = []
     names = sorted(taken)
+    without = [name for name in names if type(values[name]) in plain.KINDS]
     arrays = [name for name in names if type(values[name]) not in plain.KINDS]
-    plainly = [name for name in names if type(values[name]) in plain.KINDS] if arrays else names
-    for needs, of_plain in ((), True), (("numpy",), False):
+    for some, needs in (without, ()), (arrays, ("numpy",)):
         batch: list[str] = []
-        for name in plainly if of_plain else arrays:
+        for name in some:
             batch.append(name)
             if _checksum(name) < (len(taken[name]) + _EACH) * _STEP:
                 batches.append((batch, needs))

@@ -52,10 +52,6 @@ _WITH_TEXT = (type, types.FunctionType, type(functools.cache(lambda: None)))
 _ENGINES = {"auto": ("pickle", "dill"), "cloudpickle": ("cloudpickle", "pickle", "dill"), "dill": ("dill", "pickle")}
 
 
-#: Of thousands of variables, most records are those of the snapshot before.
-_variable = functools.lru_cache(maxsize=16_384)(Variable)
-
-
 class _Failed(Exception):
     """A record of a team that could not be pickled."""
 
@@ -540,7 +536,7 @@ class _Capture:
         if (kind := self.types.get(type(value))) is None:
             kind = self.types[type(value)] = describe.type_name(value)
         source = self.source(name, value) if describe.is_a(value, *_WITH_TEXT) else ""
-        return _variable(name, kind, size, describe.summary(value), group, count, line, notes, source)
+        return Variable(name, kind, size, describe.summary(value), group, count, line, notes, source)
 
     def source(self, name: str, value: Any) -> str:
         """Return where the text of a function or class is."""

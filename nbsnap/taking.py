@@ -67,14 +67,7 @@ def take(
     only, exclude = patterns(only), patterns(exclude)
     seen = host.look(names)
     available, lost = user_names(names, seen.hidden)
-    same = unchanged.as_they_were(names)
-    clean = {name for name, known in same.items() if known.sieve is secrets or known.sieve == secrets}
-    secret = search({name: names[name] for name in available}, secrets, {id(names)}, clean)
-    for one in (*secret.whole, *secret.watched):
-        unchanged.drop(one)
-        same.pop(one, None)
-    if secret.thorough:
-        unchanged.judged(names, [one for one in available if one in same and one not in clean], secrets)
+    secret, same = _looked_through(names, available, secrets)
     mask = functools.partial(mask_code, sieve=secrets, known=secret.known)
     code = mask_cells(seen.code, secrets, secret.known)
     made = provenance.binders(code) if seen.hidden is not None else {}
@@ -86,7 +79,7 @@ def take(
         mask=mask, class_text=lambda name: provenance.class_text(name, code),
         typed=lambda: (text for _, text in seen.history), known=same,
     )  # fmt: skip
-    for one in secret.whole:
+    for one in secret.whole:  # the more so what was found by the bytes that would have been written
         unchanged.drop(one)
     gone = tuple(_masked(skip, secrets, secret.known) for skip in taken.lost)
     notes = tuple(f"{' '.join(wording.beside([skip.name]))}: not kept: {skip.reason}" for skip in gone)
@@ -113,6 +106,23 @@ def take(
 
 
 # --- secrets ----------------------------------------------------------------------------------------------------------
+
+
+def _looked_through(names: dict[str, Any], available: list[str], sieve: Sieve) -> tuple[Withheld, dict[str, Known]]:
+    """Return what is a secret, and the small variables that are as they were and none.
+
+    Those in which this very sieve has found nothing are not looked at again; in which it finds nothing now, from the
+    next time on. Nothing is said of those that there was no time for.
+    """
+    same = unchanged.as_they_were(names)
+    clean = {name for name, known in same.items() if known.sieve is sieve or known.sieve == sieve}
+    secret = search({name: names[name] for name in available}, sieve, {id(names)}, clean)
+    for name in (*secret.whole, *secret.watched):
+        unchanged.drop(name)
+        same.pop(name, None)
+    if not secret.hurried:
+        unchanged.judged(names, [name for name in available if name in same and name not in clean], sieve)
+    return secret, same
 
 
 def apart(

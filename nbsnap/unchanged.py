@@ -34,13 +34,11 @@ __all__ = [
     "as_they_were",
     "cannot_change",
     "drop",
-    "forget",
     "judged",
     "keep",
     "private",
     "remember",
     "same_batch",
-    "size",
 ]
 
 MOST = 32 << 20  # bytes, about
@@ -121,19 +119,6 @@ def remember(batches: dict[str, Batch]) -> None:
     _batches = {name: batch for name, batch in batches.items() if None not in batch.parts}
 
 
-def forget() -> None:
-    """Forget all of it."""
-    global _size
-    _known.clear()
-    _batches.clear()
-    _size = 0
-
-
-def size() -> int:
-    """Return how many bytes of memory it takes, about."""
-    return _size
-
-
 def private(value: Any) -> Any:
     """Return what is pickled in place of a small value, and kept: a copy of it, made in one step, if it can change."""
     kind = type(value)
@@ -147,16 +132,14 @@ def private(value: Any) -> Any:
 
 
 def keep(name: str, made: Any, data: bytes) -> Known | None:
-    """Remember that `data` is the pickle of what `private` has `made` of a variable's value.
+    """Remember that `data` is the pickle of what `private` has `made` of a variable's value, if there is room for it.
 
-    Nothing that is in it can change. None: it is nothing that could be remembered.
+    It is an atom, a container of which `cannot_change` is true, or an array of numbers.
     """
     global _size
     kind = type(made)
     layout = None
     if kind not in _KINDS:
-        if not hasattr(made, "tobytes"):
-            return None
         made, layout = made.tobytes(), _layout(made)
     known = Known(kind, made, layout, data)
     if _size + known.size > MOST:

@@ -74,7 +74,7 @@ class Withheld:
     code: set[int] = field(default_factory=set)  # those parts that are functions
     known: tuple[str, ...] = ()  # texts that are secrets, and would be told apart anywhere
     sieve: Sieve = DEFAULT
-    thorough: bool = True  # nothing was left out of the look because there was too much of all of it
+    hurried: bool = False  # something was passed over, because the budget for all of it was spent
 
     def reasons(self) -> dict[int, str]:
         """Return why each of these parts is not saved."""
@@ -121,7 +121,7 @@ def search(
         look = _looked_through(rest, sieve, closed)
     finally:
         forget()
-    found = Withheld(whole=look.whole, sieve=sieve, thorough=not look.hurried)
+    found = Withheld(whole=look.whole, sieve=sieve, hurried=look.hurried)
     parts = look.parts()
     for root, part, what in parts:
         found.add(root, part, what)
@@ -235,7 +235,7 @@ class _Look:
         self.level: list[tuple[Any, int, str, str]] = []
         self.left = OBJECTS
         self.room = TEXTS
-        self.hurried = False  # something was passed over, because the budget for all of it was spent
+        self.hurried = False
 
     def top(self, values: Mapping[str, Any]) -> None:
         """Look at the variables themselves."""

@@ -235,6 +235,16 @@ def test_damage_to_a_mapped_array_is_told(two_shells: Any) -> None:
     assert failed["reason"].startswith("is damaged in the store: ")
 
 
+@pytest.mark.parametrize("use", ["prices = prices * 2; nbsnap.later.wait(60)", "print(prices.sum())", "pass"])
+def test_damage_is_told_however_short_the_use(two_shells: Any, use: str) -> None:
+    """Also where the array is gone before it was verified, and where the process ends at once."""
+    two_shells.save("import numpy as np\nprices = np.random.default_rng(0).random(4_000_000)")
+    damage(two_shells.folder)
+    done = two_shells.run(f"import nbsnap, nbsnap.later\nassert nbsnap.restore().ok\n{use}")
+    (line,) = done.err.splitlines()
+    assert line.startswith("nbsnap: prices: damaged in the store, so what was restored may be wrong: ")
+
+
 @pytest.mark.parametrize(
     ("arguments", "outcome"),
     [

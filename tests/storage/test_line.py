@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ctypes
 import errno
+import mmap
 import os
 import random
 import shutil
@@ -25,6 +27,7 @@ from nbsnap.errors import StoreError
 from nbsnap.maintenance import check
 from nbsnap.packs import Piece
 from nbsnap.store import Store
+from nbsnap.texts import is_fixed, utf8
 from nbsnap.tree import parse_pack
 
 WINDOW = line.WINDOW
@@ -119,6 +122,22 @@ def test_memory_that_changes_meanwhile(store: Store) -> None:
         stop.set()
         thread.join()
     assert_clean(store)
+
+
+def test_only_what_cannot_change_is_taken_for_fixed() -> None:
+    """Texts and `bytes` are written from where they are, and compressed like a stream; other memory is not."""
+    words = noise(2 * PIECE_SIZE).translate(b"abcdefgh" * 32)  # three bits of eight: less than half, more than a tenth
+    block = (ctypes.c_char * len(words)).from_buffer(bytearray(words))
+    fixed = [words, utf8(words.decode("ascii")), utf8("ü" * 10)]
+    assert [is_fixed(owner) for owner in fixed] == [True] * 3
+    assert [is_fixed(owner) for owner in (block, bytearray(words), mmap.mmap(-1, 10))] == [False] * 3
+    sizes = []
+    for data in (block, fixed[1]):
+        with Store.open(MemoryBackend(), create=True) as store, store.writer() as writer:
+            content = writer.put(data)
+            writer.commit(record({"a": content}))
+        sizes.append(store.backend.usage())
+    assert sizes[1] < len(words) // 2 < len(words) < sizes[0]
 
 
 def test_the_callers_memory_is_let_go(store: Store) -> None:
