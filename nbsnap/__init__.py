@@ -144,7 +144,11 @@ def __getattr__(name: str) -> Any:
     if home is None:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     had_random = "random" in sys.modules
-    value = getattr(import_module(f"{__name__}.{home}"), name)
+    try:
+        value = getattr(import_module(f"{__name__}.{home}"), name)
+    except OSError as error:  # no open files are left, say
+        errors = import_module(f"{__name__}.errors")
+        raise errors.NbSnapError(f"nbsnap.{name} cannot be loaded: {error.strerror or error}") from error
     globals()[name] = value
     if not had_random and "random" in sys.modules:
         globals()["fresh_random"] = sys.modules["random"].getstate()

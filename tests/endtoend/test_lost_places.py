@@ -14,7 +14,6 @@ FEW = """
 import resource
 names = {"a": rng.random(400_000), "b": [1]}
 assert save(names, name="good") == "saved"
-nbsnap.restore  # imported while files can be opened
 most = resource.getrlimit(resource.RLIMIT_NOFILE)
 for spare in range(14):
     names["a"] += 1
