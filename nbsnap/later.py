@@ -26,6 +26,7 @@ from nbsnap.pieces import Pieces
 from nbsnap.quiet import begin
 from nbsnap.reader import RUN, Laid, damaged
 from nbsnap.tree import pack_file
+from nbsnap.wording import to_stderr
 
 __all__ = ["Tell", "verify", "wait"]
 
@@ -34,7 +35,7 @@ Tell = Callable[[tuple[str, ...], str], None]
 
 NICE = 10  # of the thread: the session's own threads go first
 PATIENCE = 2.0
-ALLOWED = 2.0  # seconds at the end of the interpreter: some 4 GB
+ALLOWED = 2.0  # seconds at the end of the interpreter
 _IDLE, _LOOK = 0.2, 0.1  # a processor is idle that works for less than this part of so many seconds
 
 _threads: list[threading.Thread] = []
@@ -113,6 +114,5 @@ def _end() -> None:
     done = wait(ALLOWED)
     _ending.set()
     if not done:
-        with contextlib.suppress(OSError, ValueError):  # nobody to tell it to
-            print("nbsnap: not all that was restored could be verified: `nbsnap check` does", file=sys.stderr)
+        to_stderr("nbsnap: not all that was restored could be verified: `nbsnap check` does")
         wait(2.0)

@@ -82,7 +82,10 @@ class Store:
             if not self._known():
                 if not create:
                     raise StoreNotFound(f"there is no store at {self.place}{self._nothing_there()}")
-                (self._see_that_it_can_be_founded if later else self.found)()
+                if later:
+                    self._see_that_it_can_be_founded()
+                else:
+                    self.found()
             elif create:
                 self.backend.prepare()
         except OSError as error:
