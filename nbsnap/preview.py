@@ -22,12 +22,11 @@ import datetime
 import functools
 import itertools
 import json
-import operator
 import pathlib
 import sys
 import time
 import uuid
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from . import beside
@@ -67,9 +66,11 @@ def previews(
     small = {} if same is None or secrets else same
     named = list(values)
     looks = _looks()
-    kinds = [looks.get(kind, _NO_LOOK) for kind in map(type, map(operator.itemgetter(1), named))]
-    turns: list[Iterable[int]] = [_of_turn(turn, kinds) for turn in range(4)]
-    turns[1] = sorted(turns[1], key=lambda place: "canvas" not in vars(named[place][1]))  # a figure before its axes
+    turns: list[list[int]] = [[] for _ in range(4)]
+    for place, (_, value) in enumerate(named):
+        if (kind := looks.get(type(value))) is not None:
+            turns[kind[0]].append(place)
+    turns[1].sort(key=lambda place: "canvas" not in vars(named[place][1]))  # a figure before its axes, which look alike
     busy, late = time.thread_time() + SECONDS, time.perf_counter() + 10 * SECONDS
     room = LIMIT
     made: dict[int, Preview] = {}
@@ -77,7 +78,8 @@ def previews(
     for place in itertools.chain.from_iterable(itertools.zip_longest(*turns)):
         if place is None:
             continue
-        (name, value), look = named[place], kinds[place][1]
+        name, value = named[place]
+        _, look = looks[type(value)]
         if room < LEAST or time.thread_time() > busy or time.perf_counter() > late:
             break
         if names_secret(name) or sieve.is_named(name):
@@ -98,13 +100,6 @@ def previews(
             if before is not None and look is not _picture:
                 before.preview = sieve, made[place]
     return tuple(made[place] for place in sorted(made))
-
-
-def _of_turn(turn: int, kinds: Sequence[tuple[int, _Look]]) -> Iterator[int]:
-    return (place for place, kind in enumerate(kinds) if kind[0] == turn)
-
-
-_NO_LOOK: tuple[int, _Look] = (-1, lambda value: None)
 
 
 def of_taken(
