@@ -24,6 +24,7 @@ from typing import Any
 from . import batches, beside, definitions, describe, plain, reducers, unchanged
 from .cells import Cells, is_kept
 from .describe import is_changed_meanwhile
+from .digest import PIECE_SIZE, named
 from .errors import CannotSave
 from .flat import Queue
 from .losses import Losses
@@ -492,8 +493,8 @@ class _Capture:
                 variables[name] = self.variable(name, share, group, item.notes.get(name, ()))
         again: dict[str, Batch] = {}
         for names, modules in batches.cut(self.small, self.values):
-            batch = again[names[0]] = self.batch(names, f"g{len(groups)}")
-            groups.append((batch_record(batch.group, names, modules), batch.stream, []))
+            batch = again[names[0]] = self.batch(names, modules, f"g{len(groups)}")
+            groups.append((batch.record, batch.stream, []))
             total += len(batch.stream)
             variables.update(zip(names, batch.variables, strict=True))
         unchanged.remember(again)
@@ -520,15 +521,19 @@ class _Capture:
             _definitions=defined,
         )
 
-    def batch(self, names: list[str], group: str) -> Batch:
+    def batch(self, names: list[str], modules: tuple[str, ...], group: str) -> Batch:
         """Return the stream of a batch, and the records of what is in it: those of before, if it is what it was."""
-        parts = Batch(names, group, list(map(self.known.get, names)), list(map(self.made.get, names)))
-        if (before := unchanged.same_batch(parts)) is not None:
+        parts, places = list(map(self.known.get, names)), list(map(self.made.get, names))
+        before = unchanged.same_batch(names, parts, places)
+        if before is not None and before.record.id == group:
             return before
-        table = pickle.dumps(tuple(("var", name) for name in names), 5)
-        stream = b"".join([table, *(self.small[name] for name in names)])
+        if before is not None:
+            stream, content = before.stream, before.record.stream
+        else:
+            table = pickle.dumps(tuple(("var", name) for name in names), 5)
+            stream, content = _named(b"".join([table, *(self.small[name] for name in names)]))
         made = tuple(self.variable(name, len(self.small[name]), group, ()) for name in names)
-        return replace(parts, stream=stream, variables=made)
+        return Batch(names, parts, places, stream, batch_record(group, names, modules, content), made)
 
     def variable(self, name: str, size: int, group: str, notes: tuple[str, ...]) -> Variable:
         value = self.values[name]
@@ -556,6 +561,14 @@ class _Capture:
 _UNKNOWN = (None, "")
 #: Small variables of these types cannot be shared.
 _UNSHARED = LEAVES | plain.CALLED
+
+
+def _named(stream: bytes) -> tuple[bytes, Content]:
+    """Return a stream and its content; if it is one piece, with its id, for the snapshots to come."""
+    if len(stream) > PIECE_SIZE:
+        return stream, Content(0)
+    data = named(stream)
+    return data, Content(len(data), (data.id.hex(),))
 
 
 def _worth_another(cause: BaseException) -> bool:

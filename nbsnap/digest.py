@@ -16,7 +16,7 @@ from typing import TypeAlias
 import xxhash
 from blake3 import blake3
 
-__all__ = ["DIGEST_SIZE", "PIECE_SIZE", "Bytes", "digest", "piece_id", "quick"]
+__all__ = ["DIGEST_SIZE", "PIECE_SIZE", "Bytes", "Named", "digest", "named", "piece_id", "quick"]
 
 Bytes: TypeAlias = bytes | bytearray | memoryview
 
@@ -32,6 +32,19 @@ def digest(data: Bytes) -> bytes:
 def piece_id(data: Bytes) -> str:
     """Return the id of the piece `data`: 64 hexadecimal digits."""
     return blake3(data).hexdigest()
+
+
+class Named(bytes):
+    """Content of one piece that is put into a store again and again, with its id: so it is hashed once."""
+
+    id: bytes
+
+
+def named(data: bytes) -> Named:
+    """Return the same bytes with their id; of one piece that is, of PIECE_SIZE bytes or fewer."""
+    found = Named(data)
+    found.id = digest(data)
+    return found
 
 
 _SEED = int.from_bytes(os.urandom(8), "little")  # so nobody can prepare two pieces that are alike

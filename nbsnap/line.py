@@ -45,7 +45,7 @@ from typing import TypeVar
 
 from nbsnap import pages, seen
 from nbsnap.appending import ALIGNED, Big, Pack, Row, Small
-from nbsnap.digest import PIECE_SIZE, Bytes, digest, quick
+from nbsnap.digest import PIECE_SIZE, Bytes, Named, digest, quick
 from nbsnap.model import Content
 from nbsnap.packs import ARRAY_PAYS, RAW, STREAM_PAYS, ZSTD, compress
 from nbsnap.progress import Progress
@@ -140,7 +140,10 @@ class Line:
 
     def put(self, data: Bytes) -> tuple[Content, list[bytes]]:
         """Take any contiguous buffer of bytes or native numbers; return what stands for it, and the pieces' ids."""
-        if type(data) is bytes and 0 < len(data) < ALIGNED:
+        if type(data) is Named and self._stored(data.id):
+            self.progress.done += len(data)
+            return Content(len(data), (data.id.hex(),)), [data.id]
+        if isinstance(data, bytes) and 0 < len(data) < ALIGNED:
             ids = [self.small(data)]
             return Content(len(data), (ids[0].hex(),)), ids
         with memoryview(data) as view:

@@ -21,7 +21,6 @@ import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from itertools import chain, islice, repeat
-from operator import attrgetter
 from typing import Any, NamedTuple, NoReturn
 
 import zstandard
@@ -29,6 +28,7 @@ import zstandard
 from nbsnap.digest import PIECE_SIZE, piece_id
 from nbsnap.errors import DamageError, StoreError, StoreVersionError
 from nbsnap.model import Content, Definition, Distribution, Group, Head, LocalModule, Preview, Skip, Snapshot, Variable
+from nbsnap.tables import Field, canonical, object_of, table
 
 __all__ = [
     "FORMAT",
@@ -255,16 +255,10 @@ _WRITERS: dict[Callable[[Value], Any], Callable[[Any], Value]] = {
 }
 
 
-def _put_table(records: tuple[Any, ...], fields: Fields) -> Value:
-    """Return {field: the values of all records}; a field that has its default everywhere is left out."""
-    first = records[0]
-    rows = records if type(first) is tuple else map(attrgetter(*[name for name, _, _ in fields]), records)
-    table = {}
-    for (name, reader, default), column in zip(fields, zip(*rows, strict=True), strict=True):
-        writer = _WRITERS.get(reader)
-        if writer is not None or column.count(default) < len(column):
-            table[name] = column if writer is None else list(map(writer, column))
-    return table
+_COLUMNS = {
+    part: tuple(Field(name, default, _WRITERS.get(reader)) for name, reader, default in fields)
+    for part, _, fields in _TABLES
+}
 
 
 def _table(value: Value, kind: Callable[..., Any], fields: Fields) -> tuple[Any, ...]:
@@ -286,11 +280,11 @@ def _table(value: Value, kind: Callable[..., Any], fields: Fields) -> tuple[Any,
 # --- JSON ---------------------------------------------------------------------------------------------------
 
 
-_CANONICAL = json.JSONEncoder(ensure_ascii=False, sort_keys=True, separators=(",", ":"), allow_nan=False)
-
-
 def _dumps(value: Value) -> bytes:
-    text = _CANONICAL.encode(value)
+    return _encoded(canonical(value))
+
+
+def _encoded(text: str) -> bytes:
     return text.encode("utf-8", "backslashreplace")  # needed by lone surrogates alone: \ud800, as JSON writes them
 
 
@@ -333,11 +327,11 @@ def encode(
     snapshot: Snapshot, packs: Iterable[str] = (), *, sign: Callable[[str], str] | None = None
 ) -> tuple[Snapshot, bytes]:
     """Return the snapshot with its id filled in, and the bytes of its manifest; `sign` makes a signature of the id."""
-    body: dict[str, Value] = {"cwd": snapshot.cwd, "packs": sorted(packs)}
-    for part, _, fields in _TABLES:
+    body = {"cwd": canonical(snapshot.cwd), "packs": canonical(sorted(packs))}
+    for part, columns in _COLUMNS.items():
         if records := getattr(snapshot, part):
-            body[part] = _put_table(records, fields)
-    plain = _dumps(body)
+            body[part] = table(part, records, columns)
+    plain = _encoded(object_of(body))
     if len(plain) > MAX_BODY:
         raise StoreError(f"the record of this snapshot is too long ({len(plain):,} bytes; the limit is {MAX_BODY:,})")
     line = {name: value for name, _, _ in _HEAD if (value := getattr(snapshot.head, name)) or name not in _LATER}

@@ -30,7 +30,7 @@ class Namer:
     def put(self, data: Bytes) -> Content:
         """Return what stands for `data`."""
         content, _ = self._line.put(data)
-        if type(data) is bytes:
+        if isinstance(data, bytes):
             self._streams[content] = data
         return content
 

@@ -123,7 +123,10 @@ class Taken:
         written = []
         for group, stream, buffers in self._groups:
             contents = tuple(abroad.put(buffer.raw(), sink) for buffer in buffers)
-            written.append(replace(group, stream=sink(stream), buffers=contents))
+            content = sink(stream)
+            if (group.stream, group.buffers) != (content, contents):  # it is known before of a batch
+                group = replace(group, stream=content, buffers=contents)
+            written.append(group)
         defined = tuple(replace(definition, stream=sink(stream)) for definition, stream in self._definitions)
         return tuple(written), defined
 
@@ -166,9 +169,9 @@ def group_record(id: str, item: Pickled, classes: Mapping[str, TakenClass]) -> G
     )
 
 
-def batch_record(id: str, names: Sequence[str], modules: tuple[str, ...]) -> Group:
-    """Return the record of a batch of small variables, without its content."""
-    return Group(id=id, variables=tuple(names), definitions=(), engine="batch", stream=Content(0), modules=modules)
+def batch_record(id: str, names: Sequence[str], modules: tuple[str, ...], stream: Content) -> Group:
+    """Return the record of a batch of small variables."""
+    return Group(id=id, variables=tuple(names), definitions=(), engine="batch", stream=stream, modules=modules)
 
 
 def reachable(pickled: list[Pickled], classes: Mapping[str, TakenClass], asked: Set[str]) -> list[Pickled]:

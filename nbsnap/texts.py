@@ -24,7 +24,7 @@ def utf8(text: str) -> Any:
 
 def is_fixed(owner: object) -> bool:
     """Tell whether the memory of a buffer's owner can never change: of `bytes`, and of a text."""
-    return type(owner) is bytes or isinstance(owner, _OfText)
+    return isinstance(owner, bytes | _OfText)
 
 
 @functools.lru_cache(64)

@@ -20,12 +20,13 @@ from __future__ import annotations
 
 import operator
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
-from itertools import chain
+from itertools import chain, compress, repeat
 from typing import Any
 
-from .model import Preview, Variable
+from .identity import same
+from .model import Group, Preview, Variable
 from .sharing import LEAVES
 
 __all__ = [
@@ -52,7 +53,7 @@ class Known:
 
     def __init__(self, kind: type, made: Any, layout: Any, data: bytes) -> None:
         self.kind = kind
-        self.made = made  # the object, the copy, or the bytes
+        self.made = made  # the object; of a list or dict, what it held; of an array, its bytes
         self.layout = layout  # of an array
         self.data = data  # the pickle
         self.size = _OVERHEAD + 2 * len(data) + sys.getsizeof(made)  # how much memory it takes, about
@@ -65,11 +66,11 @@ class Batch:
     """A batch of small variables: of what it was made, and what was made of it."""
 
     names: list[str]
-    group: str
     parts: list[Known | None]
     places: list[tuple[int, str] | None]  # the cells and lines that had bound them
-    stream: bytes = b""
-    variables: tuple[Variable, ...] = ()
+    stream: bytes
+    record: Group
+    variables: tuple[Variable, ...]
 
 
 _known: dict[str, Known] = {}
@@ -79,14 +80,14 @@ _size = 0
 
 def as_they_were(namespace: dict[str, Any]) -> dict[str, Known]:
     """Return what is known of those variables of a namespace that are as they were, and forget the others."""
-    found: dict[str, Known] = {}
-    gone = object()
-    for name, known in list(_known.items()):
-        if _is_same(dict.get(namespace, name, gone), known):
-            found[name] = known
-        else:
+    every = list(_known.items())
+    names = [name for name, _ in every]
+    now = map(dict.get, repeat(namespace), names, repeat(_GONE))
+    kept = list(map(_is_same, now, [known for _, known in every]))
+    if not all(kept):
+        for name in compress(names, map(operator.not_, kept)):
             drop(name)
-    return found
+    return dict(compress(every, kept))
 
 
 def judged(namespace: dict[str, Any], some: Iterable[str], sieve: object) -> None:
@@ -105,12 +106,12 @@ def drop(name: str) -> None:
         _size -= known.size
 
 
-def same_batch(wanted: Batch) -> Batch | None:
-    """Return the batch of the snapshot before that is made of the same as this one, if there is one."""
-    found = _batches.get(wanted.names[0])
-    if found is None or (found.names, found.group, found.places) != (wanted.names, wanted.group, wanted.places):
+def same_batch(names: list[str], parts: list[Known | None], places: list[tuple[int, str] | None]) -> Batch | None:
+    """Return the batch of the snapshot before that was made of the very same, if there is one."""
+    found = _batches.get(names[0])
+    if found is None or (found.names, found.places) != (names, places):
         return None
-    return found if all(map(operator.is_, found.parts, wanted.parts)) else None
+    return found if found.parts == parts else None  # each is equal to itself alone
 
 
 def remember(batches: dict[str, Batch]) -> None:
@@ -139,7 +140,9 @@ def keep(name: str, made: Any, data: bytes) -> Known | None:
     global _size
     kind = type(made)
     layout = None
-    if kind not in _KINDS:
+    if kind in _COPIED:
+        made = (*made, *made.values()) if kind is dict else tuple(made)
+    elif kind not in _KINDS:
         made, layout = made.tobytes(), _layout(made)
     known = Known(kind, made, layout, data)
     if _size + known.size > MOST:
@@ -168,32 +171,25 @@ def cannot_change(container: Any, limit: int) -> bool:
     return True
 
 
+_GONE: Any = object()  # stands for what is bound to a name that is gone
 _COPIED = frozenset({list, dict})
 _FIXED = LEAVES | {tuple}
 _KINDS = _FIXED | _COPIED
 
 
 def _is_same(value: Any, known: Known) -> bool:
-    if type(value) is not known.kind:
+    kind = type(value)
+    if kind is not known.kind:
         return False
     try:
-        return _IS_SAME.get(known.kind, _is_same_array)(value, known)
+        if kind is list:
+            return same(tuple(value), known.made)
+        if kind is dict:
+            copy = value.copy()  # in one step
+            return same((*copy, *copy.values()), known.made)
     except RuntimeError:  # another thread changes it just now
         return False
-
-
-def _is_it(value: Any, known: Known) -> bool:
-    return value is known.made
-
-
-def _is_same_list(value: list[Any], known: Known) -> bool:
-    return len(value) == len(known.made) and all(map(operator.is_, value, known.made))
-
-
-def _is_same_dict(value: dict[Any, Any], known: Known) -> bool:
-    made = known.made
-    same = len(value) == len(made) and all(map(operator.is_, value, made))
-    return same and all(map(operator.is_, value.values(), made.values()))
+    return value is known.made if kind in _FIXED else _is_same_array(value, known)
 
 
 def _is_same_array(value: Any, known: Known) -> bool:
@@ -203,10 +199,3 @@ def _is_same_array(value: Any, known: Known) -> bool:
 def _layout(array: Any) -> tuple[Any, ...]:
     flags = array.flags
     return array.dtype, array.shape, array.strides, flags.writeable, flags.c_contiguous
-
-
-_IS_SAME: dict[type, Callable[[Any, Known], bool]] = {
-    **dict.fromkeys((*LEAVES, tuple), _is_it),
-    list: _is_same_list,
-    dict: _is_same_dict,
-}

@@ -45,12 +45,12 @@ LAYERS = """
     startup profile host fleeting meter autosave lost firstline dangers
     render_history render_repair render_copy page bar
     render sheets differences
-    glance layout tree sources streams calls
+    glance layout tree sources streams calls tables
     wording manifest background answers keep masking signing
     keyline credentials
     quiet outfile pagemap theme remarks records thumbnail sieve keys
     model digest progress arguments owners called carryline machine moved standards
-    errors parts texts
+    errors parts texts identity
 """
 
 # Within a row, or upwards within a half: each with the reason why it stands.
