@@ -45,10 +45,10 @@ LAYERS = """
     startup profile host fleeting meter autosave lost firstline dangers
     render_history render_repair render_copy page bar
     render sheets differences
-    glance layout tree sources streams calls tables
+    glance layout tree sources streams calls
     wording manifest background answers keep masking signing
     keyline credentials
-    quiet outfile pagemap theme remarks records thumbnail sieve keys
+    quiet outfile pagemap theme remarks records thumbnail sieve keys tables
     model digest progress arguments owners called carryline machine moved standards
     errors parts texts identity
 """
