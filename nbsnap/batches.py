@@ -13,12 +13,14 @@ What is `known` to be as it was (`unchanged`) is not pickled again; what it must
 from __future__ import annotations
 
 import functools
+import operator
 import pickle
 import sys
 import weakref
 import zlib
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from itertools import compress, count
 from typing import Any
 
 from . import plain
@@ -45,16 +47,19 @@ def take(values: Mapping[str, Any], apart: set[int], known: dict[str, Known]) ->
     """
     bound = Counter(map(id, values.values()))
     several = apart.union(key for key, times in bound.items() if times > 1) if len(bound) < len(values) else apart
-    found: dict[str, bytes] = {}
+    found = {
+        name: one.data
+        for name, one in known.items()
+        if one.kind in plain.KINDS and name in values and id(values[name]) not in several
+    }
     atoms: list[str] = []
     others: list[str] = []
     arrays: list[str] = []
     ndarray = getattr(sys.modules.get("numpy"), "ndarray", None)
-    for name, value in values.items():
+    for name in [name for name in values if name not in found] if found else values:
+        value = values[name]
         kind = type(value)
-        if (same := known.get(name)) is not None and kind in plain.KINDS and id(value) not in several:
-            found[name] = same.data
-        elif kind in LEAVES:
+        if kind in LEAVES:
             is_text = kind is str or kind is bytes
             if not is_text or len(value) < _TEXT or (len(value) < LONGEST and bound[id(value)] == 1):
                 atoms.append(name)
@@ -126,17 +131,16 @@ def cut(taken: Mapping[str, bytes], values: Mapping[str, Any]) -> list[tuple[lis
     """Return the names, batch by batch, and what loading a batch imports: where that is missing, the others load."""
     batches: list[tuple[list[str], tuple[str, ...]]] = []
     names = sorted(taken)
-    without = [name for name in names if type(values[name]) in plain.KINDS]
-    arrays = [name for name in names if type(values[name]) not in plain.KINDS]
-    for some, needs in (without, ()), (arrays, ("numpy",)):
-        batch: list[str] = []
-        for name in some:
-            batch.append(name)
-            if _checksum(name) < (len(taken[name]) + _EACH) * _STEP:
-                batches.append((batch, needs))
-                batch = []
-        if batch:
-            batches.append((batch, needs))
+    plainly = list(map(plain.KINDS.__contains__, map(type, map(values.__getitem__, names))))
+    without, arrays = compress(names, plainly), compress(names, map(operator.not_, plainly))
+    for some, needs in (list(without), ()), (list(arrays), ("numpy",)):
+        lengths = map(len, map(taken.__getitem__, some))
+        ends = [sum < (length + _EACH) * _STEP for sum, length in zip(map(_checksum, some), lengths, strict=True)]
+        start = 0
+        for end in (*compress(count(1), ends), len(some)):
+            if start < end:
+                batches.append((some[start:end], needs))
+            start = end
     return batches
 
 

@@ -14,6 +14,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import io
+import itertools
 import pickle
 import types
 from collections import deque
@@ -142,7 +143,7 @@ class _Capture:
         apart = {id(namespace), *(id(self.values[name]) for name in self.watched if name in self.values)}
         self.small = batches.take(self.values, apart, known) if self.engines[0] == "pickle" else {}
         self.values.update((reserved, entries[entry]) for reserved, entry in self.entries.items())
-        self.order = {name: place for place, name in enumerate(self.values)}
+        self.order = dict(zip(self.values, itertools.count(), strict=False))
         self.queue: deque[Team] = deque(Team(names, []) for names in together(self.values, self.small))
         self.done: dict[Team, Pickled] = {}
         self.touching: dict[Team, object] = {}  # those that have touched others, and what keeps their claims true

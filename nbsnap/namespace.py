@@ -85,7 +85,10 @@ def select(names: Sequence[str], only: Iterable[str] = (), exclude: Iterable[str
 
     A pattern is a name or a shell glob. Raises VariableNotFound for a pattern that matches nothing.
     """
-    wanted = _matches(names, only) if (only := tuple(only)) else set(names)
+    only, exclude = tuple(only), tuple(exclude)
+    if not only and not exclude:
+        return list(names)
+    wanted = _matches(names, only) if only else set(names)
     unwanted = _matches(names, exclude)
     return [name for name in names if name in wanted and name not in unwanted]
 

@@ -22,6 +22,7 @@ import datetime
 import functools
 import itertools
 import json
+import operator
 import pathlib
 import sys
 import time
@@ -66,10 +67,12 @@ def previews(
     small = {} if same is None or secrets else same
     named = list(values)
     looks = _looks()
-    turns: list[list[int]] = [[] for _ in range(4)]
-    for place, (_, value) in enumerate(named):
-        if (kind := looks.get(type(value))) is not None:
-            turns[kind[0]].append(place)
+    turn_of = {cls: turn for cls, (turn, _) in looks.items()}
+    dealt = [turn_of.get(type(value)) for _, value in named]
+    turns = [
+        list(itertools.compress(itertools.count(), map(operator.eq, dealt, itertools.repeat(turn))))
+        for turn in range(4)
+    ]
     turns[1].sort(key=lambda place: "canvas" not in vars(named[place][1]))  # a figure before its axes, which look alike
     busy, late = time.thread_time() + SECONDS, time.perf_counter() + 10 * SECONDS
     room = LIMIT
@@ -153,13 +156,12 @@ def _inside(value: Any, most: int, depth: int) -> str:
     """Return the first items of a container."""
     cls = type(value)
     if cls in _DICTS:
-        items = (
+        shown = [
             f"{_short(key, 0)}: {WITHHELD if _is_secret(key) else _short(held, depth)}"
             for key, held in itertools.islice(cls.items(value), most)
-        )
+        ]
     else:
-        items = (_short(held, depth) for held in itertools.islice(value, most))
-    shown = list(items)
+        shown = [_short(held, depth) for held in itertools.islice(value, most)]
     if (rest := len(value) - len(shown)) > 0:
         shown.append(f"{BETWEEN} {rest:,} more")
     opening, closing = _BRACKETS.get(cls, ("[", "]"))
@@ -193,7 +195,11 @@ def _atom(value: Any) -> str | None:
         return f"{value:.6g}"
     if cls is int:
         return repr(value) if value.bit_length() <= 200 else f"<int of {value.bit_length():,} bits>"
-    if cls in _WRITTEN or cls is getattr(sys.modules.get("decimal"), "Decimal", None):
+    if cls in _WRITTEN:
+        return str(value)
+    if cls in _CONTAINERS:
+        return None
+    if cls is getattr(sys.modules.get("decimal"), "Decimal", None):
         return str(value)
     if cls in _TIMES:
         return str(value) if getattr(value, "tzinfo", None) in (None, datetime.UTC) else None
@@ -370,7 +376,8 @@ def _ends(length: int) -> list[int | None]:
 
 
 def _elements(row: Any, places: Iterable[int | None]) -> list[str]:
-    return [BETWEEN if at is None else _cell(row[at]) for at in places]
+    plain = row.dtype.kind in "biufc" and row.dtype.char not in "gG"  # written as Python writes its own
+    return [BETWEEN if at is None else _cell(row.item(at) if plain else row[at]) for at in places]
 
 
 # ---- the tables ------------------------------------------------------------------------------------------------------

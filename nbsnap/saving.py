@@ -180,7 +180,7 @@ def _settled(namespace: dict[str, Any] | None, taken: Taken, only: Collection[st
     """Return lines about what is missing from a snapshot of the whole session after an incomplete restore."""
     if automatic or only or not host.is_session(session_names(namespace)):
         return ()
-    return undoing.settle({variable.name for variable in taken.variables})
+    return undoing.settle(taken.variables)
 
 
 def _write(

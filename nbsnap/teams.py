@@ -25,9 +25,8 @@ def together(values: Mapping[str, Any], small: Collection[str]) -> Iterable[list
     """
     found: dict[object, list[str]] = {}
     objects: dict[int, list[str]] = {}
-    for name, value in values.items():
-        if name in small:
-            continue
+    rest = {name: value for name, value in values.items() if name not in small}
+    for name, value in rest.items():
         shortest = _ALIASED.get(type(value))
         if _has_attributes(value):
             objects.setdefault(id(value), []).append(name)
@@ -39,7 +38,7 @@ def together(values: Mapping[str, Any], small: Collection[str]) -> Iterable[list
             if more is not None and more is not into:
                 into += more
                 objects.update((id(values[name]), into) for name in more)
-    place = {name: place for place, name in enumerate(values)}
+    place = {name: place for place, name in enumerate(rest)}
     tied = {id(names): sorted(names, key=place.__getitem__) for names in objects.values()}
     return sorted([*found.values(), *tied.values()], key=lambda names: place[names[0]])
 

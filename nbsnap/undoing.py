@@ -26,7 +26,7 @@ import contextlib
 import sys
 import time
 import weakref
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -157,14 +157,15 @@ def failed(names: dict[str, Any], record: Snapshot, wanted: Iterable[str], journ
         _incomplete = _Incomplete(_label(record.head), (_incomplete.names if _incomplete else {}) | marks)
 
 
-def settle(saved: Collection[str]) -> tuple[str, ...]:
-    """Take a snapshot of the whole session, which holds the variables `saved`, for the user's word that all is well.
+def settle(variables: Iterable[Variable]) -> tuple[str, ...]:
+    """Take a snapshot of the whole session, which holds these variables, for the user's word that all is well.
 
     Returns lines about what is missing from it. What was replaced by the restore before is let go.
     """
     global _incomplete
     missing = _incomplete.missing(_session()) if _incomplete is not None else []
     label = _incomplete.label if _incomplete is not None else ""
+    saved = {variable.name for variable in variables} if missing else set()
     gone = [name for name in missing if name not in saved]
     older = [name for name in missing if name in saved]
     lines = []

@@ -251,7 +251,8 @@ class _Look:
         whole = self.whole
         rest = [None if name in whole else value for name, value in values.items()] if whole else values.values()
         if self.perhaps(rest, list(map(type, rest)) if whole else types):
-            texts = [(name, text) for name, value in values.items() if (text := _long_text(value)) is not None]
+            some = itertools.compress(values.items(), map(operator.eq, kinds, itertools.repeat(TEXT)))
+            texts = [(name, text) for name, value in some if (text := _long_text(value)) is not None]
             for (name, _), found in self.by_text(texts):
                 self.whole.setdefault(name, found)
         rows = list(itertools.compress(values.values(), map(operator.eq, kinds, itertools.repeat(ROW))))
@@ -285,8 +286,10 @@ class _Look:
         if not OTHER_TEXTS.isdisjoint(kinds := set(types)) or any(KINDS[kind] == TEXT for kind in kinds - PLAIN):
             return True
         texts = list(itertools.compress(values, map(operator.is_, types, itertools.repeat(str))))
-        chunks = ["\n".join(texts[start : start + _CHUNK]) for start in range(0, len(texts), _CHUNK)]
-        return sum(map(len, chunks)) > self.room or any(map(self.sieve.may_hold, chunks))
+        starts = range(0, len(texts), _CHUNK)
+        if sum(map(len, texts)) + len(texts) - len(starts) > self.room:
+            return True
+        return any(self.sieve.may_hold("\n".join(texts[start : start + _CHUNK])) for start in starts)
 
     def by_name(self, name: str, text: str) -> Found | None:
         """Judge a text by its name, and tell of what kind it is, if that can be seen."""
@@ -335,11 +338,15 @@ class _Look:
         level, self.level = self.level, []
         seen = self.seen
         pairs: list[tuple[Iterable[Any], Iterable[Any], str, str]] = []
-        rows = [(self.row(value), root, called) for value, kind, root, called in level if kind == ROW]
-        rows = [row for row in rows if len(row[0]) <= LENGTH]
+        rows: list[tuple[Any, str, str]] = []
         for value, kind, root, called in level:
+            if kind == ROW:
+                row = value if type(value) in EXACT and not self.careful else row_of(value)
+                if len(row) <= LENGTH:
+                    rows.append((row, root, called))
+                continue
             key = -id(value) if called else id(value)  # what no telling name led to was looked at with other eyes
-            if kind in (ROW, SECRET) or key in seen or -id(value) in seen:
+            if kind == SECRET or key in seen or -id(value) in seen:
                 continue
             seen.add(key)
             if kind == CODE:
@@ -355,10 +362,6 @@ class _Look:
                 pairs.append((*held, root, called))
         self.pairs(self.affordable(pairs))
         self.rows(self.affordable(rows))
-
-    def row(self, value: Any) -> Any:
-        """Return what may be gone through of a list and the like, past the methods of the user's class."""
-        return value if type(value) in EXACT and not self.careful else row_of(value)
 
     def affordable(self, found: list[_Entry]) -> list[_Entry]:
         """Return as many of these, the shortest first, as the budget allows."""
