@@ -47,10 +47,11 @@ def take(values: Mapping[str, Any], apart: set[int], known: dict[str, Known]) ->
     """
     bound = Counter(map(id, values.values()))
     several = apart.union(key for key, times in bound.items() if times > 1) if len(bound) < len(values) else apart
+    shared = several.intersection(bound)
     found = {
         name: one.data
         for name, one in known.items()
-        if one.kind in plain.KINDS and name in values and id(values[name]) not in several
+        if one.kind in plain.KINDS and name in values and not (shared and id(values[name]) in shared)
     }
     atoms: list[str] = []
     others: list[str] = []
@@ -134,8 +135,7 @@ def cut(taken: Mapping[str, bytes], values: Mapping[str, Any]) -> list[tuple[lis
     plainly = list(map(plain.KINDS.__contains__, map(type, map(values.__getitem__, names))))
     without, arrays = compress(names, plainly), compress(names, map(operator.not_, plainly))
     for some, needs in (list(without), ()), (list(arrays), ("numpy",)):
-        lengths = map(len, map(taken.__getitem__, some))
-        ends = [sum < (length + _EACH) * _STEP for sum, length in zip(map(_checksum, some), lengths, strict=True)]
+        ends = map(operator.lt, map(_shorter, some), map(len, map(taken.__getitem__, some)))
         start = 0
         for end in (*compress(count(1), ends), len(some)):
             if start < end:
@@ -145,5 +145,6 @@ def cut(taken: Mapping[str, bytes], values: Mapping[str, Any]) -> list[tuple[lis
 
 
 @functools.lru_cache(maxsize=16_384)
-def _checksum(name: str) -> int:
-    return zlib.crc32(name.encode("utf-8", "surrogatepass"))
+def _shorter(name: str) -> int:
+    """Return how long a pickle may be at most for its batch to go on behind it."""
+    return zlib.crc32(name.encode("utf-8", "surrogatepass")) // _STEP - _EACH

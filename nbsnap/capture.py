@@ -506,8 +506,9 @@ class _Capture:
         total += sum(len(stream) for _, stream in defined)
         told = [name for name in self.values if name in self.skips or name in partly] if self.skips or partly else []
         skips = [skip for name in told for skip in ([self.skips[name]] if name in self.skips else partly[name])]
+        own = itertools.filterfalse(self.entries.__contains__, filter(variables.__contains__, self.values))
         return Taken(
-            variables=tuple(variables[name] for name in self.values if name in variables and name not in self.entries),
+            variables=tuple(map(variables.__getitem__, own)),
             beside=tuple(
                 replace(variables[name], name=entry) for name, entry in self.entries.items() if name in variables
             ),

@@ -71,13 +71,18 @@ def user_names(namespace: Mapping[Any, Any], hidden: Mapping[str, Any] | None = 
     `hidden` is None outside of a shell: then the shell's names are names like any other.
     """
     every = dict(namespace)  # in one step, whatever other threads do
-    names = [name for name in every if type(name) is str and name not in MODULE and not name.startswith(FRONT_END)]
+    names = [name for name in every if type(name) is str and (name[:1] != "_" or not _is_pythons(name))]
     if hidden is None:
         return names, []
     if hers := [name for name in names if name in hidden and hidden[name] is every[name]]:
         names = list(filterfalse(set(hers).__contains__, names))
     lost = [name for name in names if name in SHELL and name not in THROWAWAY]
     return list(filterfalse(SHELL.__contains__, names)), lost
+
+
+def _is_pythons(name: str) -> bool:
+    """Tell whether a name is Python's or the front end's, all of which begin with an underscore."""
+    return name in MODULE or name.startswith(FRONT_END)
 
 
 def select(names: Sequence[str], only: Iterable[str] = (), exclude: Iterable[str] = ()) -> list[str]:

@@ -85,18 +85,19 @@ def previews(
         _, look = looks[type(value)]
         if room < LEAST or time.thread_time() > busy or time.perf_counter() > late:
             break
+        before = small.get(name)
+        if before is not None and before.preview is not None and before.preview[0] == sieve:
+            if len(before.preview[1].text) <= room:
+                room -= len(before.preview[1].text)
+                made[place] = before.preview[1]
+            continue
         if names_secret(name) or sieve.is_named(name):
             continue
         if look is _picture:
             if (figure := id(figure_of(value))) in drawn:
                 continue
             drawn.add(figure)
-        before = small.get(name)
-        if before is not None and before.preview is not None and before.preview[0] == sieve:
-            if len(before.preview[1].text) <= room:
-                room -= len(before.preview[1].text)
-                made[place] = before.preview[1]
-        elif (found := _safely(look, value)) is not None and len(found[1]) <= room:
+        if (found := _safely(look, value)) is not None and len(found[1]) <= room:
             room -= len(found[1])
             text = sieve.mask(found[1], secrets) if look is not _picture else found[1]
             made[place] = Preview(name, found[0], text)

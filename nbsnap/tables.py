@@ -17,8 +17,8 @@ from nbsnap.identity import same
 
 __all__ = ["RUN", "Field", "canonical", "object_of", "table"]
 
-RUN = 256
-_MOST = 64  # runs of a table that are remembered: of 16,384 records
+RUN = 64
+_MOST = 256  # runs of a table that are remembered: of 16,384 records
 
 
 class Field(NamedTuple):

@@ -261,13 +261,13 @@ class _Look:
         deeper = map(DEEPER.__getitem__, types)
         if self.are_harmless(rows) and not any(KINDS[type(values[name])] == ROW for name in meant):
             deeper = map(operator.gt, kinds, itertools.repeat(ROW))
-        self.level = [
-            (value, kind, name, name if name in meant and holds_secrets(name) else "")
-            for name, value, kind in itertools.compress(zip(values, values.values(), kinds, strict=True), deeper)
-        ]
-        for value, kind, name, _ in self.level:
-            if kind == SECRET:
-                self.whole[name] = self.known_object(value)
+        telling = {name: name for name in meant if holds_secrets(name)}
+        called = map(telling.get, values, itertools.repeat(""))
+        self.level = list(itertools.compress(zip(values.values(), kinds, values, called, strict=True), deeper))
+        if SECRET in kinds:
+            for value, kind, name, _ in self.level:
+                if kind == SECRET:
+                    self.whole[name] = self.known_object(value)
 
     def are_harmless(self, rows: list[Any]) -> bool:
         """Tell whether lists and the like hold nothing but atoms and texts that are no secrets."""
