@@ -20,7 +20,7 @@ import weakref
 import zlib
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from itertools import compress, count
+from itertools import compress, count, filterfalse
 from typing import Any
 
 from . import plain
@@ -40,8 +40,10 @@ _MOST = 64 * 1024  # up to so many objects; of an object there is a byte or more
 _MAY_HOLD = plain.KINDS - LEAVES
 
 
-def take(values: Mapping[str, Any], apart: set[int], known: dict[str, Known]) -> dict[str, bytes]:
+def take(values: Mapping[str, Any], apart: set[int], known: dict[str, Known]) -> tuple[dict[str, bytes], set[str]]:
     """Return the pickles of the small plain variables among `values`, leaving out those that are of the ids `apart`.
+
+    And which of them are arrays.
 
     `known` are those that are as they were; what is known of the others is added.
     """
@@ -71,7 +73,8 @@ def take(values: Mapping[str, Any], apart: set[int], known: dict[str, Known]) ->
         elif kind is ndarray and bound[id(value)] == 1:
             arrays.append(name)
     value = None  # a holder
-    atoms += [name for name in arrays if _is_short(values[name]) and _holders(values, name) == _ALONE]
+    arrays = [name for name in arrays if _is_short(values[name]) and _holders(values, name) == _ALONE]
+    atoms += arrays
     nested = []
     for name in (*atoms, *others):
         if (same := known.get(name)) is not None:
@@ -86,7 +89,7 @@ def take(values: Mapping[str, Any], apart: set[int], known: dict[str, Known]) ->
                 known[name] = kept
     made = None  # a holder
     found.update((name, data) for name in _proved(values, nested) if (data := _pickled(values[name])) is not None)
-    return found
+    return found, found.keys() & arrays
 
 
 def _pickled(value: Any) -> bytes | None:
@@ -128,13 +131,11 @@ def _alone() -> int:
 _ALONE = _alone()
 
 
-def cut(taken: Mapping[str, bytes], values: Mapping[str, Any]) -> list[tuple[list[str], tuple[str, ...]]]:
+def cut(taken: Mapping[str, bytes], arrays: set[str]) -> list[tuple[list[str], tuple[str, ...]]]:
     """Return the names, batch by batch, and what loading a batch imports: where that is missing, the others load."""
     batches: list[tuple[list[str], tuple[str, ...]]] = []
-    names = sorted(taken)
-    plainly = list(map(plain.KINDS.__contains__, map(type, map(values.__getitem__, names))))
-    without, arrays = compress(names, plainly), compress(names, map(operator.not_, plainly))
-    for some, needs in (list(without), ()), (list(arrays), ("numpy",)):
+    without = sorted(filterfalse(arrays.__contains__, taken))
+    for some, needs in (without, ()), (sorted(arrays.intersection(taken)), ("numpy",)):
         ends = map(operator.lt, map(_shorter, some), map(len, map(taken.__getitem__, some)))
         start = 0
         for end in (*compress(count(1), ends), len(some)):

@@ -141,7 +141,10 @@ class _Capture:
         self.accepted: dict[type, bool] = {}
         self.types: dict[type, str] = {}
         apart = {id(namespace), *(id(self.values[name]) for name in self.watched if name in self.values)}
-        self.small = batches.take(self.values, apart, known) if self.engines[0] == "pickle" else {}
+        self.small: dict[str, bytes] = {}
+        self.arrays: set[str] = set()  # of the small
+        if self.engines[0] == "pickle":
+            self.small, self.arrays = batches.take(self.values, apart, known)
         self.values.update((reserved, entries[entry]) for reserved, entry in self.entries.items())
         self.order = dict(zip(self.values, itertools.count(), strict=False))
         self.queue: deque[Team] = deque(Team(names, []) for names in together(self.values, self.small))
@@ -493,7 +496,7 @@ class _Capture:
             for name in item.team.variables:
                 variables[name] = self.variable(name, share, group, item.notes.get(name, ()))
         again: dict[str, Batch] = {}
-        for names, modules in batches.cut(self.small, self.values):
+        for names, modules in batches.cut(self.small, self.arrays):
             batch = again[names[0]] = self.batch(names, modules, f"g{len(groups)}")
             groups.append((batch.record, batch.stream, []))
             total += len(batch.stream)

@@ -316,7 +316,7 @@ class _Look:
         lengths = [len(text) for _, text in texts]
         if sum(lengths) > self.room or max(lengths, default=0) > LONGEST:
             some = []
-            for one, length in sorted(zip(texts, lengths, strict=True), key=lambda pair: pair[1]):
+            for one, length in sorted(zip(texts, lengths, strict=True), key=operator.itemgetter(1)):
                 if length > min(self.room, LONGEST):
                     self.hurried |= length <= LONGEST
                     break
@@ -365,15 +365,18 @@ class _Look:
 
     def affordable(self, found: list[_Entry]) -> list[_Entry]:
         """Return as many of these, the shortest first, as the budget allows."""
-        total = sum([len(one[0]) for one in found])
-        if total > self.left:
-            self.hurried = True
-            found.sort(key=lambda one: len(one[0]))
-            sizes = itertools.accumulate(len(one[0]) for one in found)
-            found = [one for one, size in zip(found, sizes, strict=True) if size <= self.left]
-            total = sum([len(one[0]) for one in found])
-        self.left -= total
-        return found
+        sizes = [len(one[0]) for one in found]
+        if sum(sizes) <= self.left:
+            self.left -= sum(sizes)
+            return found
+        self.hurried = True
+        chosen: list[_Entry] = []
+        for one, size in sorted(zip(found, sizes, strict=True), key=operator.itemgetter(1)):
+            if size > self.left:
+                break
+            self.left -= size
+            chosen.append(one)
+        return chosen
 
     def rows(self, rows: list[tuple[Any, str, str]]) -> None:
         """Look at what stands in lists and the like."""
