@@ -159,7 +159,7 @@ class Line:
     def small(self, raw: bytes) -> bytes:
         """Take content that is one small piece; return its id."""
         self.progress.done += len(raw)
-        id = digest(raw)
+        id = raw.id if type(raw) is Named else digest(raw)
         if id not in self.new and not self._stored(id):
             stored = compress(raw) if self._compressing and len(raw) >= SMALLEST else None
             small = Small(id, raw, len(raw), RAW) if stored is None else Small(id, stored, len(raw), ZSTD)

@@ -69,11 +69,11 @@ def previews(
     looks = _looks()
     turn_of = {cls: turn for cls, (turn, _) in looks.items()}
     dealt = [turn_of.get(type(value)) for _, value in named]
-    turns = [
-        list(itertools.compress(itertools.count(), map(operator.eq, dealt, itertools.repeat(turn))))
-        for turn in range(4)
+    turns: list[Iterable[int]] = [
+        itertools.compress(itertools.count(), map(operator.eq, dealt, itertools.repeat(turn))) for turn in range(4)
     ]
-    turns[1].sort(key=lambda place: "canvas" not in vars(named[place][1]))  # a figure before its axes, which look alike
+    # a figure before its axes, which look alike
+    turns[1] = sorted(turns[1], key=lambda place: "canvas" not in vars(named[place][1]))
     busy, late = time.thread_time() + SECONDS, time.perf_counter() + 10 * SECONDS
     room = LIMIT
     made: dict[int, Preview] = {}
@@ -86,10 +86,10 @@ def previews(
         if room < LEAST or time.thread_time() > busy or time.perf_counter() > late:
             break
         before = small.get(name)
-        if before is not None and before.preview is not None and before.preview[0] == sieve:
-            if len(before.preview[1].text) <= room:
-                room -= len(before.preview[1].text)
-                made[place] = before.preview[1]
+        if before is not None and (shown := before.shown(sieve)) is not None:
+            if len(shown.text) <= room:
+                room -= len(shown.text)
+                made[place] = shown
             continue
         if names_secret(name) or sieve.is_named(name):
             continue
@@ -115,7 +115,8 @@ def of_taken(
     same: Mapping[str, Known] | None = None,
 ) -> tuple[Preview, ...]:
     """Return the previews of what was taken: of the variables, and of the figures that were kept beside them."""
-    found: list[tuple[str, object]] = [(one.name, names[one.name]) for one in taken.variables if one.name in names]
+    mine = list(filter(names.__contains__, map(operator.attrgetter("name"), taken.variables)))
+    found: list[tuple[str, object]] = list(zip(mine, map(names.__getitem__, mine), strict=True))
     figures = [one.name for one in taken.beside if beside.part_of(one.name) == "figures" and one.name in kept]
     return previews([*found, *((beside.name_of(entry), kept[entry]) for entry in figures)], sieve, secrets, same)
 

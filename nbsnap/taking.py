@@ -115,7 +115,7 @@ def _looked_through(names: dict[str, Any], available: list[str], sieve: Sieve) -
     next time on. Nothing is said of those that there was no time for.
     """
     same = unchanged.as_they_were(names)
-    clean = {name for name, known in same.items() if known.sieve is not None and known.sieve == sieve}
+    clean = {name for name, known in same.items() if known.sieve is sieve or (known.sieve and known.sieve == sieve)}
     secret = search(dict(zip(available, map(names.__getitem__, available), strict=True)), sieve, {id(names)}, clean)
     for name in (*secret.whole, *secret.watched):
         unchanged.drop(name)

@@ -60,6 +60,13 @@ class Known:
         self.sieve: object = None  # no secret was found in it by this one
         self.preview: tuple[object, Preview] | None = None  # and the sieve that it was made by
 
+    def shown(self, sieve: object) -> Preview | None:
+        """Return the preview, if this sieve has made it."""
+        if self.preview is None:
+            return None
+        by, preview = self.preview
+        return preview if by is sieve or by == sieve else None
+
 
 @dataclass(frozen=True)
 class Batch:
