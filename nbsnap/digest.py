@@ -35,7 +35,7 @@ def piece_id(data: Bytes) -> str:
 
 
 class Named(bytes):
-    """Content of one piece that is put into a store again and again, with its id: so it is hashed once."""
+    """Content of one piece that is put into a store again and again, with its id: what is there is not hashed again."""
 
     id: bytes
 

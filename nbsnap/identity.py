@@ -25,9 +25,8 @@ def _one_by_one(one: _Tuple, other: _Tuple) -> bool:
 
 
 def _by_memory() -> Callable[[_Tuple, _Tuple], bool]:
-    compare = ctypes.pythonapi.memcmp  # the interpreter's own; Windows has it elsewhere
-    compare.argtypes = (ctypes.c_void_p, ctypes.c_void_p, ctypes.c_size_t)
-    compare.restype = ctypes.c_int
+    kind = ctypes.PYFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_size_t)
+    compare = kind(("memcmp", ctypes.pythonapi))  # the interpreter's own; Windows has it elsewhere
 
     def found(one: _Tuple, other: _Tuple) -> bool:
         length = len(one)

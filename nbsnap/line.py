@@ -140,7 +140,7 @@ class Line:
 
     def put(self, data: Bytes) -> tuple[Content, list[bytes]]:
         """Take any contiguous buffer of bytes or native numbers; return what stands for it, and the pieces' ids."""
-        if type(data) is Named and self._stored(data.id):
+        if type(data) is Named and self._stored(data.id):  # what is to be written is hashed once more
             self.progress.done += len(data)
             return Content(len(data), (data.id.hex(),)), [data.id]
         if isinstance(data, bytes) and 0 < len(data) < ALIGNED:
@@ -159,7 +159,7 @@ class Line:
     def small(self, raw: bytes) -> bytes:
         """Take content that is one small piece; return its id."""
         self.progress.done += len(raw)
-        id = raw.id if type(raw) is Named else digest(raw)
+        id = digest(raw)
         if id not in self.new and not self._stored(id):
             stored = compress(raw) if self._compressing and len(raw) >= SMALLEST else None
             small = Small(id, raw, len(raw), RAW) if stored is None else Small(id, stored, len(raw), ZSTD)

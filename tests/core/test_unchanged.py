@@ -9,9 +9,8 @@ import threading
 import pytest
 
 import nbsnap
-from nbsnap import unchanged
+from nbsnap import manifest, tables, unchanged
 from nbsnap.sieve import Sieve
-from nbsnap.store import Store
 
 
 @pytest.fixture
@@ -21,17 +20,26 @@ def place(tmp_path):
 
 
 def recorded(namespace, place, **more):
-    """Take a snapshot, and return all that it says of variables."""
+    """Take a snapshot, and return all that it says of variables, and as it stands in its manifest."""
     report = nbsnap.snapshot(namespace, store=place, notebook="n", **more)
-    with Store.open(place) as store:
-        snapshot = store.load(report.id)
-    return snapshot.variables, snapshot.groups, snapshot.skips, snapshot.previews
+    (file,) = place.glob(f"snapshots/*/*{report.id[:7]}*.snap")
+    line, body = manifest._verified(file.read_bytes())
+    snapshot = manifest.decode(file.read_bytes())
+    del body["packs"]
+    return snapshot.variables, snapshot.groups, snapshot.skips, snapshot.previews, snapshot.head.size, str(body)
+
+
+def know_nothing():
+    """Forget all that is known, as a new process would."""
+    unchanged.as_they_were({})  # nothing is left of names that are gone
+    unchanged.remember({})
+    tables._runs.clear()
 
 
 def check(namespace, place, **more):
     """Compare a snapshot with one for which nothing is known."""
     found = recorded(namespace, place, **more)
-    unchanged.as_they_were({})  # nothing is left of names that are gone
+    know_nothing()
     assert found == recorded(namespace, place, **more)
     return found
 
@@ -106,6 +114,77 @@ def test_arrays(place):
         assert recorded(namespace, place) == after
 
 
+def many():
+    """A session of many batches, of all kinds of small variables."""
+    np = pytest.importorskip("numpy")
+    return {
+        f"v{k:03}": [[k] * 200, {f"key {k}": j for j in range(50)}, np.arange(100.0) + k, f"text {k} " * 100, (k, "x")][
+            k % 5
+        ]
+        for k in range(600)
+    }
+
+
+MANY = {
+    "nothing": lambda s: None,
+    "one is another": lambda s: s.update(v000="another"),
+    "one has changed in place": lambda s: s["v100"].append(1),
+    "an element of an array": lambda s: s["v102"].__setitem__(5, -1.0),
+    "one is gone": lambda s: s.pop("v301"),
+    "one is new": lambda s: s.update(v1000=[1, 2]),
+    "one is moved": lambda s: s.update(v000=s.pop("v000")),
+    "a group more in front of all batches": lambda s: s.update(big="x" * 100_000, other=["x" * 100_000]),
+    "an array that is held by two": lambda s: s.update(view=s["v102"]),
+    "one that has become nested": lambda s: s["v100"].append([1]),
+    "only some": lambda s: [s.pop(f"v{k:03}") for k in range(0, 600, 7)],
+}
+
+
+@pytest.mark.parametrize("change", MANY.values(), ids=MANY)
+def test_many_batches(change, place):
+    """After a change of one of hundreds, and back, each batch is what it would be in a new process, under its number."""
+    namespace = many()
+    before = recorded(namespace, place)
+    assert len(before[1]) > 5
+    assert recorded(namespace, place) == before
+    change(namespace)
+    after = check(namespace, place)
+    assert recorded(namespace, place) == after
+    assert check(many(), place) == before
+
+
+def test_streams_are_taken_over(place):
+    """Of many batches only that of which a part has changed is made anew, also where their numbers are others."""
+    namespace = many()
+    recorded(namespace, place)
+    before = dict(unchanged._batches)
+    recorded(namespace, place)
+    assert unchanged._batches == before
+    namespace["v100"].append(1)
+    namespace["big"] = "x" * 100_000
+    recorded(namespace, place)
+    streams = {id(batch.stream) for batch in before.values()}
+    made = [batch for batch in unchanged._batches.values() if id(batch.stream) not in streams]
+    assert 1 <= len(made) <= 3
+    assert len(unchanged._batches) > len(made) + 5
+
+
+def test_a_stream_that_the_store_has_lost_is_written_again(place, tmp_path):
+    """What is known of a stream is its id, not that a store has it."""
+    namespace = {"a": [1, 2, 3], "b": "text " * 100}
+    for where in (place, tmp_path / "another", place):
+        recorded(namespace, where)
+        came = {}
+        nbsnap.restore(namespace=came, store=where, notebook="n")
+        assert came == namespace
+    for file in place.glob("packs/*/*.pack"):
+        file.unlink()
+    recorded(namespace, place)
+    came = {}
+    nbsnap.restore(namespace=came, store=place, notebook="n")
+    assert came == namespace
+
+
 def test_what_is_known_is_used(place):
     """The second time nothing small is pickled, looked through or shown again; what has changed is."""
     namespace = {f"v{k}": [k, str(k)] for k in range(200)}
@@ -164,7 +243,7 @@ def test_a_preview_is_masked_by_the_sieve_of_now(place):
     namespace = {"long": ["BADGE-123456"] + ["x"] * 2_000}
     for secrets in (Sieve(), Sieve(values=("BADGE-[0-9]+",)), Sieve()):
         for _ in range(2):
-            *_, previews = recorded(namespace, place, secrets=secrets)
+            _, _, _, previews, *_ = recorded(namespace, place, secrets=secrets)
             assert ("BADGE-123456" in previews[0].text) == (not secrets.values)
 
 

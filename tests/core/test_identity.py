@@ -1,0 +1,74 @@
+"""Whether two tuples hold the very same objects: never mistaken for whether these are equal."""
+
+from __future__ import annotations
+
+import operator
+import random
+import sys
+
+import pytest
+
+from nbsnap import identity
+
+WAYS = {"by memory": identity.same, "one by one": identity._one_by_one}
+
+
+@pytest.mark.parametrize("same", WAYS.values(), ids=WAYS)
+def test_equal_is_not_the_same(same):
+    """Numbers of other types, other zeros, equal texts and tuples, wherever they stand; and the very same ones."""
+    some = (1, 0.0, "text" * 9, (1, 2.5), None, b"bytes" * 9, 10**30, float("nan"))
+    assert same(some, (*some,))
+    assert same((), ())
+    others = [
+        True,
+        -0.0,
+        "".join(["text"] * 9),
+        (*[1, 2.5],),
+        False,
+        b"".join([b"bytes"] * 9),
+        int("1" + "0" * 30),
+        float("nan"),
+    ]
+    for place, other in enumerate(others):
+        changed = (*some[:place], other, *some[place + 1 :])
+        assert not same(some, changed)
+        assert not same(changed, some)
+    assert not same(some, some[:-1])
+    assert not same(some[:-1], some)
+    assert not same(some, some[::-1])
+
+
+def test_both_ways_say_the_same():
+    """Of random tuples, short and long, both ways tell the same."""
+    rng = random.Random(3)
+    for _ in range(2_000):
+        some = tuple(float(rng.randrange(3)) for _ in range(rng.randrange(200)))
+        other = [*some]
+        if other and rng.random() < 0.5:
+            place = rng.randrange(len(other))
+            other[place] = rng.choice([float(other[place]) + 0.0, other[place], other[place - 1]])
+        made = (*other,)
+        assert identity.same(some, made) == identity._one_by_one(some, made)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="memcmp is not the interpreter's own there")
+def test_memory_is_compared_here():
+    """What is fast is used where it can be."""
+    assert identity.same is not identity._one_by_one
+
+
+WRONG = {
+    "equal": operator.eq,
+    "always": lambda one, other: True,
+    "never": lambda one, other: False,
+    "not the first": lambda one, other: identity._one_by_one(one[1:], other[1:]),
+    "not the last": lambda one, other: identity._one_by_one(one[:-1], other[:-1]),
+    "as far as the shorter": lambda one, other: all(map(operator.is_, one, other)),
+}
+
+
+@pytest.mark.parametrize("wrong", WRONG.values(), ids=WRONG)
+def test_what_is_wrong_is_not_used(wrong):
+    """Where tuples are not what they are thought to be, that is noticed before anything is compared so."""
+    assert identity._is_right(identity._one_by_one)
+    assert not identity._is_right(wrong)
