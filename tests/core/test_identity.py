@@ -19,16 +19,8 @@ def test_equal_is_not_the_same(same):
     some = (1, 0.0, "text" * 9, (1, 2.5), None, b"bytes" * 9, 10**30, float("nan"))
     assert same(some, (*some,))
     assert same((), ())
-    others = [
-        True,
-        -0.0,
-        "".join(["text"] * 9),
-        (*[1, 2.5],),
-        False,
-        b"".join([b"bytes"] * 9),
-        int("1" + "0" * 30),
-        float("nan"),
-    ]
+    text, data, number = "".join(["text"] * 9), b"".join([b"bytes"] * 9), int("1" + "0" * 30)
+    others = [True, -0.0, text, (*[1, 2.5],), False, data, number, float("nan")]
     for place, other in enumerate(others):
         changed = (*some[:place], other, *some[place + 1 :])
         assert not same(some, changed)

@@ -43,7 +43,7 @@ def variable(rng: random.Random) -> Variable:
 
 
 def test_it_is_what_json_says_whatever_was_made_before() -> None:
-    """Records are changed, added, taken away and moved, in tables of all lengths; the text is always that of a fresh one."""
+    """Records are changed, added, taken away and moved, in tables of all lengths; the text is that of a fresh one."""
     rng = random.Random(5)
     records: list[Variable] = []
     for turn in range(150):
