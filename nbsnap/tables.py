@@ -2,7 +2,7 @@
 
 The form is canonical, as a manifest asks for it: sorted keys, no spaces, and a field that has its default everywhere is
 left out. The text of a table is put together of those of its runs, of RUN records each. A record never changes, so a
-run of the very same records (`identity`) has the text that it had in the table of that name before.
+run of the very same records has the text that it had in the table of that name before.
 """
 
 from __future__ import annotations
@@ -10,10 +10,8 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping, Sequence
 from itertools import repeat
-from operator import attrgetter
+from operator import attrgetter, is_
 from typing import Any, NamedTuple
-
-from nbsnap.identity import same
 
 __all__ = ["RUN", "Field", "canonical", "object_of", "table"]
 
@@ -64,7 +62,7 @@ def _filled(texts: list[str], runs: list[_Run], field: Field) -> list[str]:
 
 def _run(name: str, number: int, records: tuple[Any, ...], fields: Sequence[Field]) -> _Run:
     before = _runs.get((name, number))
-    if before is not None and same(before.records, records):
+    if before is not None and len(before.records) == len(records) and all(map(is_, before.records, records)):
         return before
     rows = records if type(records[0]) is tuple else map(attrgetter(*[field.name for field in fields]), records)
     made = _Run(records, tuple(map(_text, fields, zip(*rows, strict=True))))

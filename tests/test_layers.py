@@ -49,8 +49,8 @@ LAYERS = """
     wording manifest background answers keep masking signing
     keyline credentials
     quiet outfile pagemap theme remarks records thumbnail sieve keys tables
-    model digest progress arguments owners called carryline machine moved standards
-    errors parts texts identity
+    model digest progress arguments owners called carryline machine moved standards identity
+    errors parts texts
 """
 
 # Within a row, or upwards within a half: each with the reason why it stands.
