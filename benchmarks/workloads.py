@@ -99,7 +99,7 @@ def make_log(n):
 
 # One page of a text, again and again.
 _PAGE = """
-page = "".join(f"{n}. It was the best of times, it was the worst of times, it was the age of wisdom.\\n" for n in range(40))
+page = "".join(f"{n}. It was the best of times, it was the worst of times, it was the age\\n" for n in range(40))
 """
 
 WORKLOADS = (
@@ -202,7 +202,7 @@ report.add("city 3")
         build=_PAGE + "text = page * (N // len(page))",
         look="digest(text.encode())",
         data="len(text)",
-        touch="text.count('wisdom')",
+        touch="text.count('worst')",
         least=8000,
     ),
     Workload(
