@@ -43,14 +43,57 @@ def objects_view(root: Any, first: int, shape: Any, strides: Any, writeable: boo
 
 
 def coded(items: Any, codes: Any, shape: Any, order: Any, writeable: bool) -> object:
-    """Return an array of objects of which few stand in many places: the items, and in memory's order which is where."""
+    """Return an array of objects of which few stand in many places: the items, and in memory's order which is where.
+
+    The codes may lie in memory that is not verified yet, so those that are too high are taken for the highest.
+    """
     few: Any = numpy.empty(len(items), object)
     few[:] = items
-    made = numpy.empty(shape, object, order)
-    few.take(codes, out=made.ravel(order), mode="clip")  # without a mode it goes through a copy
+    made: Any
+    if order == "C" or len(shape) == 1:
+        made = _spread(few, codes)
+        made.resize(shape, refcheck=False)  # its own memory in another shape, and no view of it
+    else:
+        made = numpy.empty(shape, object, order)
+        few.take(codes, out=made.ravel(order), mode="clip")  # without a mode it goes through a copy
     if not writeable:
         made.flags.writeable = False
     return made
+
+
+def _spread(few: Any, codes: Any) -> Any:
+    """Return the objects that codes stand for. NumPy takes several neighbours in the time of one: so all rows of them.
+
+    For three objects, and rows of two: aa, ba, ca, ab, bb, cb, ac, bc, cc. Codes 1 and 2 are row 1 + 2 * 3.
+    """
+    base = len(few)
+    width = next((width for width in (8, 4, 2) if base**width * width <= min(_ENTRIES, codes.size // 4)), 1)
+    if width == 1:
+        return few.take(codes, mode="clip")
+    powers = base ** numpy.arange(width)
+    rows = few[numpy.arange(base**width)[:, None] // (powers if sys.byteorder == "little" else powers[::-1]) % base]
+    whole = codes.size // width * width
+    numbers = numpy.empty(whole // width, numpy.intp)
+    for at in range(0, len(numbers), _BLOCK):
+        numbers[at : at + _BLOCK] = _together(codes[at * width : min((at + _BLOCK) * width, whole)], base, width)
+    made = rows.take(numbers, axis=0, mode="clip")
+    made.resize(codes.size, refcheck=False)
+    few.take(codes[whole:], out=made[whole:], mode="clip")
+    return made
+
+
+_ENTRIES = 1 << 15  # so many rows stay in the processor's cache
+_BLOCK = 1 << 14  # and so many numbers of rows
+
+
+def _together(codes: Any, base: int, width: int) -> Any:
+    """Return one number for each `width` codes: pairs of bytes are put together, then pairs of these."""
+    bits = 8
+    while bits < 8 * width:
+        codes = codes.view(f"u{bits // 4}")
+        codes = (codes & ((1 << bits) - 1)) + (codes >> bits) * base
+        bits, base = 2 * bits, base * base
+    return codes
 
 
 def objects(data: Any, shape: Any, order: Any, writeable: bool) -> object:
