@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from nbsnap.backends import Sink
 from nbsnap.digest import PIECE_SIZE, Bytes
-from nbsnap.packs import RAW, ZSTD, Piece
+from nbsnap.packs import DELTA, RAW, ZSTD, Piece
 
 __all__ = ["ALIGNED", "PAGE", "Big", "Pack", "Row", "Small", "length_of"]
 
@@ -35,7 +35,8 @@ class Big(NamedTuple):
     id: bytes
     start: int  # where in the window's memory
     stop: int
-    stored: bytes | None  # it compressed, if that pays
+    stored: bytes | None = None  # it compressed, or as a delta, if that pays
+    base: bytes = b""  # of a delta
 
 
 class Row(NamedTuple):
@@ -64,12 +65,12 @@ class Pack:
     def big(self, row: Row) -> None:
         """Append the pieces of a window; raw ones that lie one behind the other are written in one go."""
         begin = end = -1
-        for id, start, stop, stored in row.pieces:
+        for id, start, stop, stored, base in row.pieces:
             size = stop - start
             if stored is not None:
                 self._run(row.memory, begin, end)
                 begin = end = -1
-                self.pieces.append(Piece(id, self.end, len(stored), size, ZSTD))
+                self.pieces.append(Piece(id, self.end, len(stored), size, DELTA if base else ZSTD, base))
                 self.bytes(stored)
                 continue
             if start != end:

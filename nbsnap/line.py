@@ -8,7 +8,7 @@
     the rest        ──►   take its next window (4 MiB); piece by piece:
                           the same as ever, by its quick hash? done, in place
                           copy, hash the copy; the store has it? done
-                          compress where it pays
+                          compress where it pays, or tell what differs from the piece that was there (`earlier`)
                           in order: new ones on to be appended               ──►     append, raw ones on a page's edge
     ◄── the ids           take the next window                              ◄──      give the buffer back
 
@@ -20,7 +20,8 @@ Rules, and why:
    was seen in a state that is stored.
 2. **What is written depends on the content alone**, never on which thread was faster. Windows are hashed in any order
    and arrive in theirs (`_arrive`), and only there is decided which of two equal pieces is the first. Whether
-   compressing pays is asked of a sample in each window, a function of the content too.
+   compressing pays is asked of a sample in each window, and whether it is like the snapshot before of its first new
+   pieces: functions of the content, too.
 3. **Memory is bounded**: BUFFERS windows are on their way. A thread has a buffer in hand before it takes a window; so
    the one that all others wait for can always go on.
 4. **An error of any thread stops all, and is raised in the caller's thread**. The caller only waits, so that Ctrl-C
@@ -40,11 +41,12 @@ import queue
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import TypeVar
 
 from nbsnap import pages, seen
 from nbsnap.appending import ALIGNED, Big, Pack, Row, Small
+from nbsnap.deltas import Delta
 from nbsnap.digest import PIECE_SIZE, Bytes, digest, quick
 from nbsnap.model import Content
 from nbsnap.packs import ARRAY_PAYS, RAW, STREAM_PAYS, ZSTD, compress
@@ -81,11 +83,16 @@ def _memory() -> mmap.mmap:
     return memory
 
 
+#: Makes a delta of a piece of a buffer, by its number and its bytes; None where there is nothing that it is like.
+Differ = Callable[[int, memoryview], Delta | None]
+
+
 class _Task:
     """A big buffer that is being hashed."""
 
-    def __init__(self, view: memoryview, told: list[bytes]) -> None:
+    def __init__(self, view: memoryview, told: list[bytes], delta: Differ | None) -> None:
         self.view = view
+        self.delta = delta
         self.fixed = is_fixed(view.obj)
         self.most = STREAM_PAYS if self.fixed else ARRAY_PAYS
         self.ids = told or [b""] * -(-len(view) // PIECE_SIZE)
@@ -138,8 +145,11 @@ class Line:
         """How many bytes of small content wait to be appended."""
         return self._batched
 
-    def put(self, data: Bytes) -> tuple[Content, list[bytes]]:
-        """Take any contiguous buffer of bytes or native numbers; return what stands for it, and the pieces' ids."""
+    def put(self, data: Bytes, delta: Differ | None = None) -> tuple[Content, list[bytes]]:
+        """Take any contiguous buffer of bytes or native numbers; return what stands for it, and the pieces' ids.
+
+        `delta` knows what was there before; what is compressed does not ask it.
+        """
         if type(data) is bytes and 0 < len(data) < ALIGNED:
             ids = [self.small(data)]
             return Content(len(data), (ids[0].hex(),)), ids
@@ -150,7 +160,7 @@ class Line:
             if not size:
                 return Content(0), []
             with view.cast("B") if view.format != "B" or view.ndim != 1 else view as flat:
-                ids = self.big(flat) if size >= ALIGNED else [self.small(bytes(flat))]
+                ids = self.big(flat, delta) if size >= ALIGNED else [self.small(bytes(flat))]
         return Content(size, tuple(id.hex() for id in ids)), ids
 
     def small(self, raw: bytes) -> bytes:
@@ -167,12 +177,12 @@ class Line:
                 self._hand_over()
         return id
 
-    def big(self, view: memoryview) -> list[bytes]:
+    def big(self, view: memoryview, delta: Differ | None = None) -> list[bytes]:
         """Take a big buffer; return the ids of its pieces. All of it has been read when this returns."""
         told = self._look.known(view)
         if not self._all_stored(list(filter(None, told))):
             told = [id if id and self._known(id) else b"" for id in told]
-        task = _Task(view, told)
+        task = _Task(view, told, delta)
         self.progress.done += len(view) - sum(min(WINDOW, len(view) - base) for base in task.windows)  # what is known
         threads = min(4, _cores(), task.count)
         try:
@@ -321,10 +331,13 @@ class Line:
                 if not self._known(id):
                     fresh.setdefault(id, (start, stop))
             pays = bool(fresh) and self._compressing and _pays(window, task.most)
-        pieces = [
-            Big(id, start, stop, compress(memory[start:stop], task.most) if pays else None)
-            for id, (start, stop) in fresh.items()
-        ]
+        if task.delta is not None and not pays:
+            pieces = _deltas(task.delta, base // PIECE_SIZE, fresh, memory)
+        else:
+            pieces = [
+                Big(id, start, stop, compress(memory[start:stop], task.most) if pays else None)
+                for id, (start, stop) in fresh.items()
+            ]
         return self._arrive(task, number, Row(pieces, memory, buffer) if pieces else None)
 
     def _name(self, live: memoryview, copy: memoryview, fixed: bool) -> bytes:
@@ -397,6 +410,17 @@ class Line:
             except queue.Empty:
                 if self.error is not None:  # an interrupt came between, and nobody will send the end any more
                     return None
+
+
+def _deltas(delta: Differ, first: int, fresh: Mapping[bytes, tuple[int, int]], memory: memoryview) -> list[Big]:
+    """Return the new pieces of a window, whose first has the number `first`, as deltas where that is shorter."""
+    pieces: list[Big] = []
+    for id, (start, stop) in fresh.items():
+        found = None
+        if len(fresh) < PIECES or not pieces or pieces[0].base:  # all are new, and the first is nothing like it was
+            found = delta(first + start // PIECE_SIZE, memory[start:stop])
+        pieces.append(Big(id, start, stop) if found is None else Big(id, start, stop, found.stored, found.base))
+    return pieces
 
 
 def _pays(window: memoryview, most: float) -> bool:

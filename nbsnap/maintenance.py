@@ -13,7 +13,7 @@ from nbsnap import manifest
 from nbsnap.backends import anew, announce, sentence
 from nbsnap.errors import DamageError, SnapshotNotFound, StoreError
 from nbsnap.model import Snapshot
-from nbsnap.packs import TAIL_SIZE, Piece
+from nbsnap.packs import DELTA, TAIL_SIZE, Piece
 from nbsnap.records import CheckReport, Problem
 from nbsnap.store import Store
 from nbsnap.tree import PACKS, index_file, pack_file, parse_pack
@@ -42,6 +42,7 @@ def _check(store: Store, read: bool) -> CheckReport:
     packs = [pack for name in sorted(names) if (pack := parse_pack(name))]
     sound: set[bytes] = set()  # pieces that are there at least once
     broken: dict[bytes, tuple[str, str]] = {}  # a piece that is not, and where it should have been
+    deltas: list[tuple[str, Piece]] = []  # no better than what they differ from
     pieces = size = unused = unindexed = 0
     announce(store.backend, lambda: _parts(store, read))
     for pack in packs:
@@ -62,14 +63,24 @@ def _check(store: Store, read: bool) -> CheckReport:
         unused += sum(piece.stored for piece in records if piece.id not in users)
         for piece in records:
             try:
-                if read:
+                lost = piece.codec == DELTA and store.pieces.place(piece.base) is None
+                if read and not lost:
                     store.pieces.fetch(pack, piece)
                 elif piece.offset + piece.stored > length:
                     raise DamageError(f"{file} is cut short: piece {piece.id.hex()[:12]} is lost")
-                sound.add(piece.id)
+                if piece.codec == DELTA:
+                    deltas.append((file, piece))
+                else:
+                    sound.add(piece.id)
             except DamageError as error:
                 broken[piece.id] = (file, str(error))
                 store.pieces.suspect(pack, piece.id)
+    whole = {piece.id for _, piece in deltas if piece.base in sound}
+    for file, piece in deltas:  # without its base, it is as good as none: if nobody needs it, or there is another
+        if piece.base not in sound and piece.id in users and not (piece.id in sound or piece.id in whole):
+            what = f"{file}: piece {piece.id.hex()[:12]} differs from piece {piece.base.hex()[:12]}, which is lost"
+            broken[piece.id] = (file, what)
+    sound.update(whole)
     for id, (file, what) in _packless(store, names, users.keys() - sound):
         broken.setdefault(id, (file, what))
     for id, (file, what) in broken.items():

@@ -36,6 +36,7 @@ __all__ = [
     "MAX_FILE",
     "MAX_HEAD",
     "Manifest",
+    "buffers",
     "contents",
     "decode",
     "decode_head",
@@ -234,6 +235,10 @@ _CELL: Fields = (("number", _number_column, REQUIRED), ("source", _text_column, 
 _PREVIEW: Fields = (("name", _text_column, REQUIRED), ("mime", _text_column, ""), ("text", _text_column, ""))
 _SOURCE: Fields = (("file", _text_column, REQUIRED), ("text", _text_column, ""))
 
+#: The id and the engine of a group of no variable, the last one: its buffers are bases of deltas. So whoever asks what
+#: a snapshot needs is told of them as of any other content.
+_BASES = "bases"
+
 # the parts of the body: each a table
 _TABLES: tuple[tuple[str, Callable[..., Any], Fields], ...] = (
     ("variables", Variable, _VARIABLE),
@@ -335,7 +340,10 @@ def encode(
     """Return the snapshot with its id filled in, and the bytes of its manifest; `sign` makes a signature of the id."""
     body: dict[str, Value] = {"cwd": snapshot.cwd, "packs": sorted(packs)}
     for part, _, fields in _TABLES:
-        if records := getattr(snapshot, part):
+        records = getattr(snapshot, part)
+        if part == "groups" and snapshot.bases:
+            records += (Group(_BASES, (), (), _BASES, Content(0), snapshot.bases),)
+        if records:
             body[part] = _put_table(records, fields)
     plain = _dumps(body)
     if len(plain) > MAX_BODY:
@@ -382,8 +390,11 @@ def parse(data: bytes) -> Manifest:
     parts: dict[str, Any] = {
         part: _table(body[part], kind, fields) if part in body else () for part, kind, fields in _TABLES
     }
+    bases: tuple[Content, ...] = ()
+    if (groups := parts["groups"]) and groups[-1].engine == _BASES and not groups[-1].variables:
+        parts["groups"], bases = groups[:-1], groups[-1].buffers
     cwd, signature = _text(body.get("cwd", "")), _text(line.get("signature", ""))
-    return Manifest(Snapshot(head=_head(line), cwd=cwd, signature=signature, **parts), tuple(packs))
+    return Manifest(Snapshot(head=_head(line), cwd=cwd, signature=signature, bases=bases, **parts), tuple(packs))
 
 
 def pieces(data: bytes) -> tuple[Head, set[bytes]]:
@@ -397,6 +408,20 @@ def pieces(data: bytes) -> tuple[Head, set[bytes]]:
         found += _list(table.get("stream", []))
         found += chain.from_iterable(map(_list, _list(table.get("buffers", []))))
     return _head(line), {bytes.fromhex(id) for content in _content_column(found) for id in content.pieces}
+
+
+def buffers(data: bytes) -> dict[str, list[list[str]]]:
+    """Return the ids of the pieces of the buffers of each variable that has any; variables of a group have the same."""
+    _, body = _verified(data)
+    table = body.get("groups", {})
+    if type(table) is not dict:
+        _wrong("a table expected")
+    found: dict[str, list[list[str]]] = {}
+    for names, contents in zip(_list(table.get("variables", [])), _list(table.get("buffers", [])), strict=False):
+        if contents:
+            ids = [list(content.pieces) for content in _content_column(_list(contents))]
+            found.update(dict.fromkeys(_text_column(_list(names)), ids))
+    return found
 
 
 def _verified(data: bytes) -> tuple[dict[str, Value], dict[str, Value]]:
@@ -454,9 +479,10 @@ def _head_line(data: bytes) -> tuple[dict[str, Value], int]:
 
 
 def contents(snapshot: Snapshot) -> Iterator[Content]:
-    """Yield every content that a snapshot refers to."""
+    """Yield every content that a snapshot refers to, and the bases of deltas of it."""
     for group in snapshot.groups:
         yield group.stream
         yield from group.buffers
     for definition in snapshot.definitions:
         yield definition.stream
+    yield from snapshot.bases

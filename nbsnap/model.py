@@ -207,6 +207,7 @@ class Snapshot(Jsonable):
     previews: tuple[Preview, ...] = ()  # of some of the variables; none in a snapshot made without
     distributions: tuple[Distribution, ...] = ()  # whose modules were imported, sorted
     local: tuple[LocalModule, ...] = ()  # files of the project that were imported, sorted
+    bases: tuple[Content, ...] = ()  # pieces that others differ from, where those are deltas
     environment: tuple[tuple[str, str], ...] = ()  # facts about the machine and the environment; see docs/format.md
 
 

@@ -9,23 +9,41 @@ memory is taken. A piece that is not what its id says is looked for in the other
 next writer, which then stores it again. So does all of a pack that is not as long as its index says; that is asked of
 the packs that are used, once for each snapshot.
 
+Of a piece that is in several packs, one that is whole in itself is preferred to a delta, and a delta counts only as
+long as its base does.
+
 An index never changes under its name, so this process reads it once, and a snapshot costs the same however many were
 made before it. Whether a pack is still there is asked each time."""
 
 from __future__ import annotations
 
+import contextlib
 import threading
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator
+from typing import TypeVar
 
 from nbsnap.backends import Backend, doubt, expect, sentence
+from nbsnap.deltas import apply, base_of
 from nbsnap.digest import PIECE_SIZE, digest
 from nbsnap.errors import DamageError, StoreError
 from nbsnap.model import Content
-from nbsnap.packs import MAX_INDEX, RAW, TAIL_SIZE, Index, Piece, claimed_length, decode_index, decompress, tail_length
+from nbsnap.packs import (
+    DELTA,
+    MAX_INDEX,
+    RAW,
+    TAIL_SIZE,
+    Index,
+    Piece,
+    claimed_length,
+    decode_index,
+    decompress,
+    tail_length,
+)
 from nbsnap.tree import PACKS, index_file, pack_file, parse_pack
 
 __all__ = ["Pieces"]
 
+Stored = TypeVar("Stored", bytearray, memoryview)
 
 #: (pack, piece) found altered by this process, for each place: such a piece is stored again by the next writer.
 _BAD: dict[str, set[tuple[str, bytes]]] = {}
@@ -58,6 +76,7 @@ class Pieces:
         self._lengths: list[bool | None] = []  # of each index's pack: whether it is whole; None: not asked yet
         self._numbers: dict[str, int] = {}  # pack -> number of its index
         self._where: dict[bytes, int] = {}  # piece -> number of the index << 32 | number of the record
+        self._deltas: dict[bytes, bytes] = {}  # piece that is found as a delta -> its base
         self._hinted: list[str] = []  # packs whose indexes are read when a piece is looked for in vain
         self._bad = _BAD.setdefault(backend.place, set())
 
@@ -71,11 +90,14 @@ class Pieces:
         number = location >> 32
         if not (self._lengths[number] or self._is_whole(number)):
             return self._where[id] != location and self.has(id)  # a pack that is whole may have it, too
+        base = self._deltas.get(id)
+        if base is not None and (base in self._deltas or not self.has(base)):
+            return False
         return not self._bad or (self._pack(number), id) not in self._bad
 
     def has_all(self, ids: Collection[bytes]) -> bool:
         """Tell whether none of these pieces needs to be written again; False may mean that it takes a closer look."""
-        if self._bad:
+        if self._bad or not self._deltas.keys().isdisjoint(ids):
             return False
         where = self._where
         try:
@@ -91,6 +113,10 @@ class Pieces:
     def has_suspects(self, pack: str, pieces: Iterable[Piece]) -> bool:
         """Tell whether any of a pack's pieces was found altered before."""
         return bool(self._bad) and any((pack, piece.id) in self._bad for piece in pieces)
+
+    def bases_of(self, ids: set[bytes]) -> set[bytes]:
+        """Return the ids of the pieces that others differ from, of these, where they are found as deltas."""
+        return {self._deltas[id] for id in self._deltas.keys() & ids}
 
     def packs_of(self, ids: Iterable[bytes]) -> set[str]:
         """Return the packs that hold these pieces, as far as the indexes read so far tell; KeyError: one is in none."""
@@ -214,12 +240,19 @@ class Pieces:
         places = zip(index.ids(), range(base, base + index.count), strict=True)
         whole = self._lengths[number] is not False
         suspects = bool(self._bad) and any(pack == index.pack for pack, _ in self._bad)
-        if whole and not suspects:
+        bases = index.bases()
+        if whole and not suspects and not bases:
             self._where.update(places)
+            for id in self._deltas.keys() & index.ids():
+                del self._deltas[id]
             return
         for id, place in places:
-            if whole and (index.pack, id) not in self._bad:
+            if id in bases:
+                if self._where.setdefault(id, place) == place:
+                    self._deltas[id] = bases[id]
+            elif whole and (index.pack, id) not in self._bad:
                 self._where[id] = place
+                self._deltas.pop(id, None)
             else:
                 self._where.setdefault(id, place)
 
@@ -232,7 +265,7 @@ class Pieces:
             self.ruins |= {pack: f"{self.backend.describe(pack_file(pack))} is missing" for pack in packs}
             held = zip(self._indexes, self._lengths, strict=True)
             rest = [(index, whole) for index, whole in held if index is not None and index.pack not in packs]
-            self._indexes, self._lengths, self._numbers, self._where = [], [], {}, {}
+            self._indexes, self._lengths, self._numbers, self._where, self._deltas = [], [], {}, {}, {}
             for index, whole in rest:
                 self.add(index, whole=whole)
 
@@ -297,23 +330,55 @@ class Pieces:
         stored = bytearray(piece.stored)
         try:
             if self.backend.read_into(pack_file(pack), piece.offset, memoryview(stored)) == piece.stored:
-                raw = stored if piece.codec == RAW else decompress(stored, piece.raw)
+                raw = self.decoded(piece, stored)
                 if digest(raw) == piece.id:
                     return raw
-        except (OSError, DamageError):
+        except (OSError, StoreError):
             pass
         doubt(self.backend, pack_file(pack))
         try:
             return self.fetch(pack, piece)  # slower, and with words for what is wrong
         except DamageError:
             self.suspect(pack, piece.id)
-            self.look()
-            for index in list(self._indexes):
-                if index is not None and index.pack != pack and piece.id in (ids := index.ids()):
-                    other = index.piece(ids.index(piece.id))
-                    if other.raw == piece.raw:
-                        return self.fetch(index.pack, other)
+            for other in self._others(pack, piece):
+                with contextlib.suppress(DamageError):
+                    return self.fetch(*other)
             raise
+
+    def _others(self, pack: str, piece: Piece) -> Iterator[tuple[str, Piece]]:
+        """Yield where else a piece lies."""
+        self.look()
+        for index in list(self._indexes):
+            if index is not None and index.pack != pack and piece.id in (ids := index.ids()):
+                other = index.piece(ids.index(piece.id))
+                if other.raw == piece.raw:
+                    yield index.pack, other
+
+    def decoded(self, piece: Piece, stored: Stored) -> Stored | bytes | bytearray:
+        """Return what a piece is in memory, not verified; raise StoreError where what is stored makes none."""
+        if piece.codec == RAW:
+            return stored
+        if piece.codec != DELTA:
+            return decompress(stored, piece.raw)
+        if base_of(stored) != piece.base:
+            raise DamageError("a delta is not of the base that the index says")
+        base = self._whole(piece.base)
+        if len(base) != piece.raw:
+            raise DamageError("a delta is of a piece of another length")
+        return apply(stored, base)
+
+    def _whole(self, id: bytes) -> bytes | bytearray:
+        """Return the bytes of a piece, verified, of which there are deltas: it is none itself, wherever it is used."""
+        place = self.place(id) or self._find(id)
+        try:
+            if place[1].codec != DELTA:
+                return self.fetch(*place)
+        except DamageError:
+            self.suspect(place[0], id)
+        for pack, other in self._others(place[0], place[1]):
+            if other.codec != DELTA:
+                return self.fetch(pack, other)
+        raise DamageError(f"the piece {id.hex()[:12]}, from which it differs, cannot be read")
 
     def fetch(self, pack: str, piece: Piece) -> bytes | bytearray:
         """Return the bytes of one piece of one pack, verified; DamageError names both."""
@@ -332,9 +397,10 @@ class Pieces:
         if count < piece.stored:
             raise DamageError(f"{file} is cut short: piece {name} is lost")
         try:
-            raw = stored if piece.codec == RAW else decompress(stored, piece.raw)
+            raw = self.decoded(piece, stored)
         except DamageError as error:
-            raise DamageError(f"{file} is damaged: piece {name} at {piece.offset} was altered ({error})") from None
+            what = "was altered" if piece.codec != DELTA else "cannot be made of what is there"
+            raise DamageError(f"{file} is damaged: piece {name} at {piece.offset} {what} ({error})") from None
         if digest(raw) != piece.id:
             raise DamageError(f"{file} is damaged: piece {name} at {piece.offset} was altered (wrong hash)")
         return stored, raw

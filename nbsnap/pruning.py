@@ -11,6 +11,8 @@ A death in between leaves what nobody refers to, and the next pruning frees it. 
 2. **Packs are removed under a hold that nobody shares** (`Backend.hold`). Once it is had, manifests and packs are
    listed once more: what a writer has made of them meanwhile is seen. Copying goes on beside writers, as writing does.
 3. **Of a needed piece that is in several packs, one copy stays**, and it is read and verified before another goes.
+   A delta takes no other copy's place but that of a delta of the same base: whoever needs the piece may not need the
+   other base. Where nobody needs the base of one, it is no copy at all, as long as there is another.
 4. Where somebody is writing, packs wait for the next pruning. Nobody is made to wait for longer than removing takes."""
 
 from __future__ import annotations
@@ -25,7 +27,7 @@ from nbsnap.backends import Hold, anew, announce, sentence
 from nbsnap.errors import DamageError, SnapshotNotFound, StoreError
 from nbsnap.keep import Rules, protected, staying, too_many
 from nbsnap.model import Head
-from nbsnap.packs import Index, Piece, index_length
+from nbsnap.packs import DELTA, Index, Piece, index_length
 from nbsnap.records import Kept
 from nbsnap.tree import PACKS, Entry, index_file, new_pack, pack_file, parse_pack
 from nbsnap.wording import count, size
@@ -204,6 +206,23 @@ def _stored_sizes(store: Store) -> dict[bytes, int]:
     return {piece.id: piece.stored + record for _, pieces in _packs(store) for piece in pieces}
 
 
+def _takes_the_place(other: Piece, piece: Piece) -> bool:
+    """Tell whether a copy of a piece is as good as this one, which may be a base itself, or a delta. Rule 3."""
+    return other.codec != DELTA or other.base == piece.base
+
+
+def _needed_in(store: Store, needed: set[bytes]) -> list[tuple[Index, list[Piece]]]:
+    """Return the packs, each with the pieces in it that are needed, in so far as the copies there count. Rule 3."""
+    packs = [(index, [piece for piece in pieces if piece.id in needed]) for index, pieces in _packs(store)]
+    if all(index.version == 1 for index, _ in packs):
+        return packs
+    good = {piece.id for _, pieces in packs for piece in pieces if piece.codec != DELTA or piece.base in needed}
+    return [
+        (index, [p for p in pieces if p.codec != DELTA or p.base in needed or p.id not in good])
+        for index, pieces in packs
+    ]
+
+
 def _packs(store: Store) -> Iterator[tuple[Index, list[Piece]]]:
     """Yield the packs whose indexes can be read; what is in the others nobody can tell, and they stay."""
     for index in sorted(store.pieces.indexes(), key=lambda index: index.pack):
@@ -258,7 +277,7 @@ def _spare(store: Store, needed: set[bytes], trusted: Collection[str]) -> list[s
 
     Those in `trusted` were just written for what is needed; their pieces are not read again.
     """
-    here = {index.pack: [piece for piece in pieces if piece.id in needed] for index, pieces in _packs(store)}
+    here = {index.pack: pieces for index, pieces in _needed_in(store, needed)}
     where: dict[bytes, dict[str, Piece]] = {}
     for pack, pieces in here.items():
         for piece in pieces:
@@ -267,7 +286,10 @@ def _spare(store: Store, needed: set[bytes], trusted: Collection[str]) -> list[s
     for pack, pieces in sorted(here.items(), key=lambda item: (sum(piece.stored for piece in item[1]), item[0])):
         if pieces and pack in trusted:
             continue
-        others = [[at for at in where[piece.id].items() if at[0] != pack] for piece in pieces]
+        others = [
+            [at for at in where[piece.id].items() if at[0] != pack and _takes_the_place(at[1], piece)]
+            for piece in pieces
+        ]
         if all(others) and all(any(_is_sound(store, *at, trusted) for at in found) for found in others):
             gone.append(pack)
             for piece in pieces:
@@ -314,17 +336,17 @@ def _poor(store: Store, needed: set[bytes], share: float, gone: Collection[str] 
     """Return the packs that are worth copying, with what is needed of them; {} if it frees too little."""
     found: dict[str, list[Piece]] = {}
     saved = 0
-    met: set[bytes] = set()
-    for index, all_pieces in _packs(store):
+    met: dict[bytes, Piece] = {}
+    for index, here in _needed_in(store, needed):
         if index.pack in gone or not index.whole:
             continue
-        pieces = [piece for piece in all_pieces if piece.id in needed and piece.id not in met]
+        pieces = [piece for piece in here if piece.id not in met or not _takes_the_place(met[piece.id], piece)]
         pieces.sort(key=lambda piece: piece.offset)
         unneeded = index.end - sum(piece.stored for piece in pieces)
         if unneeded >= share * index.end and unneeded:
             found[index.pack] = pieces
             saved += unneeded
-            met.update(piece.id for piece in pieces)
+            met.update((piece.id, piece) for piece in pieces)
     return found if saved >= WORTH else {}
 
 
@@ -369,4 +391,5 @@ def _foresee(store: Store, needed: _Needed, share: float, freed: Freed) -> None:
     freed.bytes += sum(_size(store, name) for name in names)
     if poor:
         kept = [piece for pieces in poor.values() for piece in pieces]
-        freed.bytes -= length_of(kept) + 2 * index_length(len(kept))
+        deltas = any(piece.codec == DELTA for piece in kept)
+        freed.bytes -= length_of(kept) + 2 * index_length(len(kept), deltas=deltas)

@@ -115,6 +115,8 @@ class Reader:
                 for pack, piece in self.pieces.locate(content):
                     if piece.id != _zeros():
                         yield pack_file(pack), piece.offset, piece.stored
+                    if piece.base and (base := self.pieces.place(piece.base)) is not None:
+                        yield pack_file(base[0]), base[1].offset, base[1].stored
 
     def stream(self, content: Content) -> bytes | bytearray:
         """Return the bytes of `content`, every piece of them verified; DamageError names the piece and its pack."""

@@ -28,14 +28,14 @@ from typing import NamedTuple
 
 import zstandard
 
-from nbsnap import manifest
+from nbsnap import deltas, manifest
 from nbsnap.appending import PAGE, Pack
 from nbsnap.backends import Backend, anew, sentence, write_whole
 from nbsnap.digest import PIECE_SIZE, digest
 from nbsnap.errors import DamageError, SnapshotNotFound, StoreError, StoreVersionError
 from nbsnap.maintenance import Users, users_of
 from nbsnap.model import Snapshot
-from nbsnap.packs import RAW, ZSTD, Index, Piece, decompress
+from nbsnap.packs import DELTA, RAW, ZSTD, Index, Piece, decompress
 from nbsnap.places import backend_at
 from nbsnap.pruning import alone
 from nbsnap.records import Lost, RepairReport
@@ -202,8 +202,9 @@ class _Repair:
         """Look at all packs and indexes, and mend them one by one."""
         names = set(self.backend.list(PACKS))
         self.store.pieces.look()
-        for name in sorted(names):
-            pack = parse_pack(name)
+        first = {pack_file(index.pack) for index in self.store.pieces.indexes() if index.version == 1}
+        for name in sorted(names, key=lambda name: (name not in first, name)):
+            pack = parse_pack(name)  # those that have no deltas, first: the others may differ from what is mended there
             if pack is not None:
                 try:
                     self._mend(pack)
@@ -273,6 +274,7 @@ class _Repair:
         """Yield pieces that snapshots need and that lie in a pack of which no index is left."""
         wanted = {id: size for snapshot in self.snapshots for id, size in _sizes(snapshot)}
         lengths = sorted(set(wanted.values()), reverse=True)
+        bases = {id: size for snapshot in self.snapshots for id, size in _bases(snapshot)}
         file = pack_file(pack)
         length, at = self.backend.size(file), 0
         start, window = 0, b""
@@ -282,15 +284,28 @@ class _Repair:
             if window.count(0, at - start, at - start + PIECE_SIZE) == PIECE_SIZE:  # nothing, as after a power cut
                 at += PIECE_SIZE
                 continue
-            piece = _piece_at(memoryview(window)[at - start :], at, wanted, lengths)
+            view = memoryview(window)[at - start :]
+            piece = self._delta_at(view, at, bases) or _piece_at(view, at, wanted, lengths)
             if piece is not None:
                 if piece.id in wanted:
                     yield piece
                 at += piece.stored
                 continue
             page = (at // PAGE + 1) * PAGE
-            frame = window.find(_MAGIC, at - start + 1, page - start)
-            at = start + frame if frame >= 0 else page
+            begins = [window.find(begin, at - start + 1, page - start) for begin in (_MAGIC, *bases)]
+            at = min((start + begin for begin in begins if begin >= 0), default=page)
+
+    def _delta_at(self, view: memoryview, at: int, bases: dict[bytes, int]) -> Piece | None:
+        """Return the delta that begins here with the id of its base, if there is one."""
+        base = deltas.base_of(view)
+        if base not in bases:
+            return None
+        try:
+            stored = bytearray(view[: deltas.length(view, bases[base])])
+            piece = Piece(b"", at, len(stored), bases[base], DELTA, base)
+            return piece._replace(id=digest(self.store.pieces.decoded(piece, stored)))
+        except StoreError:
+            return None
 
     # --- what is lost --------------------------------------------------------------------------------------------
 
@@ -345,6 +360,12 @@ def _sizes(snapshot: Snapshot) -> Iterator[tuple[bytes, int]]:
         for id in content.pieces:
             yield bytes.fromhex(id), min(PIECE_SIZE, rest)
             rest -= PIECE_SIZE
+
+
+def _bases(snapshot: Snapshot) -> Iterator[tuple[bytes, int]]:
+    for content in snapshot.bases:
+        for id in content.pieces:
+            yield bytes.fromhex(id), content.size
 
 
 def _piece_at(view: memoryview, at: int, wanted: dict[bytes, int], lengths: list[int]) -> Piece | None:

@@ -201,8 +201,8 @@ def _write(
     opened.progress = progress
     if not look.asked:
         look.ahead(taken.buffers())
-    with opened.writer(look=look, sign=signing.sign) as writer:
-        groups, definitions = taken.write(writer.put)
+    with opened.writer(look=look, sign=signing.sign, notebook=record.head.notebook) as writer:
+        groups, definitions = taken.write(writer.put, writer.at)
         record = replace(record, groups=groups, definitions=definitions)
         latest = _latest(opened, record.head.notebook) if record.head.kind == "auto" else None
         if latest is not None and reports.same(latest, record):

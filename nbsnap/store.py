@@ -150,13 +150,19 @@ class Store:
     # --- snapshots -------------------------------------------------------------------------------------------
 
     def writer(
-        self, *, compression: str = "auto", look: Look | None = None, sign: Callable[[str], str] | None = None
+        self,
+        *,
+        compression: str = "auto",
+        look: Look | None = None,
+        sign: Callable[[str], str] | None = None,
+        notebook: str = "",
     ) -> Writer:
         """Return a context manager that takes content and commits one snapshot. `compression` is "auto" or "off".
 
-        `look` may have looked at the memory that will be put, ahead; `sign` makes the signature of an id.
+        `look` may have looked at the memory that will be put, ahead; `sign` makes the signature of an id; `notebook` is
+        whose newest snapshot tells what of a buffer is not new.
         """
-        return Writer(self, compression=compression, look=look, sign=sign)
+        return Writer(self, compression=compression, look=look, sign=sign, notebook=notebook)
 
     def sign(self, entry: Entry, sign: Callable[[str, str], str]) -> None:
         """Let a manifest have another signature, which `sign` makes of the one that it has and of its id.
@@ -272,6 +278,13 @@ class Store:
             raise self._named(entry, error) from None
         self._fitting(entry, head)
         return ids
+
+    def buffers(self, entry: Entry) -> dict[str, list[list[str]]]:
+        """Return the ids of the pieces of the buffers of each variable of a manifest, every byte of it verified."""
+        try:
+            return manifest.buffers(self._all(entry))
+        except StoreError as error:
+            raise self._named(entry, error) from None
 
     def loading(self, entries: Iterable[Entry]) -> Iterator[Entry]:
         """Yield manifests that will be loaded or asked what they need, all of them; they are fetched some at a time."""

@@ -118,11 +118,19 @@ class Taken:
         views = (buffer.raw() for _, _, buffers in self._groups for buffer in buffers)
         return (view for view in views if not isinstance(view.obj, abroad.Abroad))
 
-    def write(self, sink: Sink) -> tuple[tuple[Group, ...], tuple[Definition, ...]]:
-        """Put all content into the sink and return the records that name it."""
+    def write(
+        self, sink: Sink, at: Callable[[Sequence[str], int], Sink] | None = None
+    ) -> tuple[tuple[Group, ...], tuple[Definition, ...]]:
+        """Put all content into the sink and return the records that name it; `at` gives the sink of a buffer."""
         written = []
         for group, stream, buffers in self._groups:
-            contents = tuple(abroad.put(buffer.raw(), sink) for buffer in buffers)
+            views = enumerate(buffer.raw() for buffer in buffers)
+            contents = tuple(
+                abroad.put(view, sink)
+                if at is None or isinstance(view.obj, abroad.Abroad)
+                else at(group.variables, number)(view)
+                for number, view in views
+            )
             written.append(replace(group, stream=sink(stream), buffers=contents))
         defined = tuple(replace(definition, stream=sink(stream)) for definition, stream in self._definitions)
         return tuple(written), defined

@@ -33,7 +33,7 @@ from nbsnap.backends import MemoryBackend, Sink, sentence
 from nbsnap.digest import PIECE_SIZE, Bytes, digest
 from nbsnap.errors import DamageError, NbSnapError, SnapshotNotFound, StoreError
 from nbsnap.model import Content, Head, Snapshot
-from nbsnap.packs import RAW, ZSTD, Piece, compress, decompress
+from nbsnap.packs import DELTA, RAW, ZSTD, Piece, compress
 from nbsnap.progress import Progress
 from nbsnap.quiet import begin
 from nbsnap.records import CopyReport
@@ -138,7 +138,8 @@ class _Copying:
         self.problems: list[str] = []
         self._pack: Pack | None = None
         self._id = ""
-        self._in_pack: set[bytes] = set()
+        self._in_pack: dict[bytes, int] = {}  # piece -> how it is coded there
+        self._plain: set[bytes] = set()  # of the snapshot: pieces that will be copied, and not as deltas
         self._waiting: list[_Waiting] = []
         self._weight = 0
 
@@ -201,7 +202,7 @@ class _Copying:
             self.problems.append(f"{short_id(entry.id)} was not copied: {error}")
             return
         self.progress.names = [label(snapshot.head)]
-        read = _read(self.source, self._order(snapshot))
+        read = _read(self.source, self._order(snapshot), self._has_plainly)
         try:
             while (piece := self._next(read, entry, snapshot)) is not None:
                 self._add(*piece)
@@ -233,9 +234,9 @@ class _Copying:
             raise _NotThis from None
 
     def _order(self, snapshot: Snapshot) -> Iterator[tuple[str, Piece]]:
-        """Yield where the pieces lie that the target lacks: short ones first, then those that may be mapped.
+        """Yield where the pieces lie that the target lacks: short ones first, those that may be mapped, then deltas.
 
-        Each in the order of the content, so that an array lies in one row in the new pack.
+        Each in the order of the content, so that an array lies in one row in the new pack. A base is before its deltas.
         """
         found: dict[bytes, tuple[str, Piece]] = {}
         for content in manifest.contents(snapshot):
@@ -253,15 +254,24 @@ class _Copying:
                 if place[1].raw != raw:
                     raise _Damaged(f"piece {id.hex()[:12]} is not as long as the snapshot says", id)
                 found[id] = place
-        yield from (place for place in found.values() if not _is_aligned(place[1]))
+        self._plain = {id for id, place in found.items() if place[1].codec != DELTA}
+        yield from (place for place in found.values() if not _is_aligned(place[1]) and place[1].codec != DELTA)
         yield from (place for place in found.values() if _is_aligned(place[1]))
+        yield from (place for place in found.values() if place[1].codec == DELTA)
+
+    def _has_plainly(self, id: bytes) -> bool:
+        """Tell whether the target has, or is about to get, a piece that deltas may be copied of as they are."""
+        if id in self._plain or self._in_pack.get(id, DELTA) != DELTA:
+            return True
+        place = self.target.pieces.place(id) if self.target.pieces.has(id) else None
+        return place is not None and place[1].codec != DELTA
 
     def _add(self, piece: Piece, stored: Bytes) -> None:
         if self._pack is None:
             self._id = new_pack()
             self._pack = Pack(self.target.backend.create(pack_file(self._id)))
         self._pack.copy(piece, stored)
-        self._in_pack.add(piece.id)
+        self._in_pack[piece.id] = piece.codec
         self.pieces += 1
         self.progress.done += len(stored)
         if self._pack.end >= FULL:
@@ -359,15 +369,20 @@ def _runs(places: Iterable[tuple[str, Piece]]) -> Iterator[_Run]:
         yield run
 
 
-def _read(source: Store, places: Iterable[tuple[str, Piece]]) -> Generator[tuple[Piece, Bytes], None, None]:
-    """Yield pieces as they are coded, each verified; DamageError: one cannot be had."""
+def _read(
+    source: Store, places: Iterable[tuple[str, Piece]], is_base: Callable[[bytes], bool]
+) -> Generator[tuple[Piece, Bytes], None, None]:
+    """Yield pieces as they are coded, each verified; DamageError: one cannot be had.
+
+    Of what is no base where they go, no delta goes there.
+    """
     runs = list(_runs(places))
     several = sum(run.end - run.start for run in runs) >= ALONE
-    for pieces in _ahead(lambda run: _loaded(source, run), runs, THREADS if several else 0):
+    for pieces in _ahead(lambda run: _loaded(source, run, is_base), runs, THREADS if several else 0):
         yield from pieces
 
 
-def _loaded(source: Store, run: _Run) -> list[tuple[Piece, Bytes]]:
+def _loaded(source: Store, run: _Run, is_base: Callable[[bytes], bool]) -> list[tuple[Piece, Bytes]]:
     data = memoryview(bytearray(run.end - run.start))
     count = 0
     with contextlib.suppress(OSError):  # it is asked for again piece by piece, which finds the words
@@ -376,17 +391,18 @@ def _loaded(source: Store, run: _Run) -> list[tuple[Piece, Bytes]]:
     for piece in run.pieces:
         at = piece.offset - run.start
         stored = data[at : at + piece.stored]
-        if at + piece.stored <= count and _is_sound(piece, stored):
+        fits = piece.codec != DELTA or is_base(piece.base)
+        if fits and at + piece.stored <= count and _is_sound(source, piece, stored):
             found.append((piece, stored))
         else:
             found.append(_elsewhere(source, run.pack, piece))
     return found
 
 
-def _is_sound(piece: Piece, stored: memoryview) -> bool:
+def _is_sound(source: Store, piece: Piece, stored: memoryview) -> bool:
     try:
-        return digest(stored if piece.codec == RAW else decompress(stored, piece.raw)) == piece.id
-    except DamageError:
+        return digest(source.pieces.decoded(piece, stored)) == piece.id
+    except StoreError:
         return False
 
 
@@ -396,7 +412,7 @@ def _elsewhere(source: Store, pack: str, piece: Piece) -> tuple[Piece, Bytes]:
         raw = source.pieces.sound(pack, piece)
     except StoreError as error:
         raise _Damaged(str(error), piece.id) from None
-    stored = None if _is_aligned(piece) else compress(raw)
+    stored = None if _is_aligned(piece) or piece.codec == DELTA else compress(raw)
     if stored is None:
         return Piece(piece.id, 0, len(raw), len(raw), RAW), raw
     return Piece(piece.id, 0, len(stored), len(raw), ZSTD), stored

@@ -13,9 +13,10 @@ from __future__ import annotations
 import contextlib
 import datetime
 import errno
+import functools
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -23,6 +24,7 @@ from nbsnap import manifest
 from nbsnap.appending import Pack
 from nbsnap.backends import Backend, Hold, Sink, is_far, sentence, withdraw, write_whole
 from nbsnap.digest import Bytes
+from nbsnap.earlier import Earlier, Place
 from nbsnap.errors import StoreError
 from nbsnap.line import Line
 from nbsnap.model import Content, Snapshot
@@ -49,12 +51,14 @@ class Writer:
         compression: str = "auto",
         look: Look | None = None,
         sign: Callable[[str], str] | None = None,
+        notebook: str = "",
     ) -> None:
         if compression not in ("auto", "off"):
             raise ValueError(f"compression is 'auto' or 'off', not {compression!r}")
         self.store = store
         self._compressing = compression == "auto"
         self._look = look
+        self._earlier = Earlier(store, notebook) if notebook and not is_far(store.backend) else None
         self._sign = sign
         self._entered = False
         self._line: Line | None = None  # while it is open
@@ -120,15 +124,23 @@ class Writer:
 
     # --- taking content --------------------------------------------------------------------------------------
 
-    def put(self, data: Bytes) -> Content:
-        """Store `data` (any contiguous buffer of bytes or native numbers); return what stands for it."""
+    def put(self, data: Bytes, place: Place | None = None) -> Content:
+        """Store `data` (any contiguous buffer of bytes or native numbers); return what stands for it.
+
+        `place` says whose buffer it is: what is new in it may be told by what differs from the snapshot before.
+        """
         line = self._open()
+        known = None if place is None or self._earlier is None else functools.partial(self._earlier.delta, place)
         try:
-            content, ids = line.put(data)
+            content, ids = line.put(data, known)
             self._put[id(content)] = content, ids
             return content
         except OSError as error:
             raise self._sentence(error) from error
+
+    def at(self, names: Sequence[str], number: int) -> Callable[[Bytes], Content]:
+        """Return `put` for a buffer of some variables."""
+        return functools.partial(self.put, place=Place(names, number))
 
     def _open(self) -> Line:
         if self._line is None:
@@ -155,7 +167,7 @@ class Writer:
         try:
             try:
                 line.finish()
-                packs = self._packs_of(snapshot, line.new)
+                snapshot, packs = self._with_places(snapshot, line.new)
                 if pack.pieces:
                     index = encode_index(self._pack_id, pack.end, pack.pieces)
                     pack.bytes(index)
@@ -209,19 +221,27 @@ class Writer:
             backend.delete(file)
             raise StoreError(f"{self.store.place} was removed while the snapshot was written: take it again") from None
 
-    def _packs_of(self, snapshot: Snapshot, new: set[bytes]) -> set[str]:
-        """Return the packs that hold what the snapshot refers to; nothing that is nowhere may become a manifest."""
+    def _with_places(self, snapshot: Snapshot, new: set[bytes]) -> tuple[Snapshot, set[str]]:
+        """Return the snapshot with the bases of its deltas, and the packs that hold what it refers to.
+
+        Nothing that is nowhere may become a manifest.
+        """
         pieces: set[bytes] = set()
-        for content in manifest.contents(snapshot):
+        for content in manifest.contents(replace(snapshot, bases=())):
             put = self._put.get(id(content))
             pieces.update(put[1] if put is not None else map(bytes.fromhex, content.pieces))
         old = pieces - new
         packs = {self._pack_id} if len(old) < len(pieces) else set()
+        here = {piece.id: piece for piece in self._open().pack.pieces if piece.base}
+        bases = {here[id].base for id in here.keys() & pieces} | self.store.pieces.bases_of(old)
+        sizes = sorted((id.hex(), self.store.pieces.place(id)) for id in bases)
         try:
-            return packs | self.store.pieces.packs_of(old)
+            packs |= self.store.pieces.packs_of(old | bases)
         except KeyError as error:
             name = error.args[0].hex()[:12]
             raise StoreError(f"piece {name} of the snapshot was never put into {self.store.place}") from None
+        contents = tuple(Content(place[1].raw, (id,)) for id, place in sizes if place is not None)
+        return replace(snapshot, bases=contents), packs
 
     def _drop(self) -> None:
         """Let go of thread and temporary file. What was published stays."""

@@ -33,7 +33,7 @@ LAYERS = """
     capture rebuild remake       | store
                                  | pruning
     losses taken teams batches origins remade | writer later naming places
-    pickling                     | reader line archive
+    pickling                     | reader line archive earlier
     reducers definitions holes withheld anew | pieces folder appending bucket
     surface                      |
     memory paths flat plain incode | packs backends
@@ -49,6 +49,7 @@ LAYERS = """
     wording manifest background answers keep masking signing
     keyline credentials
     quiet outfile pagemap theme remarks records thumbnail sieve keys
+    deltas
     model digest progress arguments owners called carryline machine moved standards
     errors parts texts
 """
@@ -56,6 +57,7 @@ LAYERS = """
 # Within a row, or upwards within a half: each with the reason why it stands.
 EXCEPTIONS = {
     ("writer", "store"): "for an annotation: a writer belongs to its store, and the store makes it",
+    ("earlier", "store"): "for an annotation: the store of a writer is what it asks",
     ("pruning", "store"): "for an annotation: a store prunes itself",
 }
 

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping
 
 from nbsnap.backends import Backend, Hold, MemoryBackend, Sink
 from nbsnap.digest import PIECE_SIZE, Bytes
+from nbsnap.earlier import Place
 from nbsnap.folder import FolderBackend
 from nbsnap.maintenance import check
 from nbsnap.model import Content, Group, Head, Skip, Snapshot, Variable
@@ -35,11 +36,20 @@ def text(size: int, seed: int = 0) -> bytes:
     return (line * (size // len(line) + 1))[:size]
 
 
+@functools.lru_cache(100)
+def drift(seed: int = 0) -> bytes:
+    """Bytes that do not compress, most of which are the same for all seeds: what an array is that changes in places."""
+    data = bytearray(noise(3 * PIECE_SIZE + 70000))
+    for at in (random.Random(seed).randrange(len(data)) for _ in range(seed % 4)):
+        data[at : at + 5000] = noise(min(5000, len(data) - at), seed)
+    return bytes(data)
+
+
 def mixed(seed: int = 0) -> dict[str, bytes]:
-    """A state with every kind of content: empty, small, one piece, many; noise and text; equal ones twice."""
+    """A state with every kind of content: empty, small, one piece, many; noise and text; equal ones twice; drifting."""
     state = {f"noise{size}": noise(size, seed) for size in SIZES}
     state |= {f"text{size}": text(size, seed) for size in SIZES}
-    return state | {"twin": state[f"noise{PIECE_SIZE + 1}"]}
+    return state | {"twin": state[f"noise{PIECE_SIZE + 1}"], "drift": drift(seed)}
 
 
 def threads(patience: float = 5.0) -> list[str]:
@@ -94,8 +104,8 @@ def record(contents: Mapping[str, Content], name: str = "", notebook: str = NOTE
 
 def save(store: Store, state: State, name: str = "", notebook: str = NOTEBOOK, **head: object) -> Head:
     """Take a snapshot of `state`."""
-    with store.writer() as writer:
-        contents = {key: writer.put(value) for key, value in state.items()}
+    with store.writer(notebook=notebook) as writer:
+        contents = {key: writer.put(value, Place((key,), 0)) for key, value in state.items()}
         return writer.commit(record(contents, name, notebook, **head)).head
 
 

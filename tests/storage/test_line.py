@@ -22,6 +22,7 @@ from storage.test_crash import interrupt_saving
 
 from nbsnap import line, seen
 from nbsnap.backends import Backend, MemoryBackend, Sink
+from nbsnap.deltas import BLOCK
 from nbsnap.digest import PIECE_SIZE, Bytes, digest, quick
 from nbsnap.errors import StoreError
 from nbsnap.maintenance import check
@@ -194,11 +195,11 @@ def test_nothing_changed_copies_nothing(store: Store, monkeypatch: pytest.Monkey
     assert head.new_bytes == 0
     assert len(set(store.backend.list("")) - before) == 1
 
-    buffers[0][2 * WINDOW + 5] ^= 1  # one element changed: one piece is copied, named and written
+    buffers[0][2 * WINDOW + 5] ^= 1  # one element changed: one piece is copied and named, and one block written
     head = save(store, state)  # type: ignore[arg-type]
     assert counting.named == PIECE_SIZE
     assert counting.copied <= 2 * WINDOW
-    assert PIECE_SIZE < head.new_bytes < PIECE_SIZE + 1000
+    assert BLOCK < head.new_bytes < BLOCK + 1000
     assert restore(store) == state
     assert_clean(store)
 

@@ -124,7 +124,7 @@ def test_what_is_mapped_and_what_is_read(store: Store) -> None:
     """Raw runs are mapped, a changed piece from its own pack; compressed pieces are read between them."""
     save(store, STATE)
     changed = bytearray(STATE["noise"])
-    changed[5 * MIB] ^= 1
+    changed[5 * MIB : 6 * MIB] = noise(MIB, 99)
     save(store, {**STATE, "noise": changed})
     buffers = read(reader(store), groups(store))
     parts = {name: buffer.parts for name, buffer in buffers.items() if isinstance(buffer, Region)}
