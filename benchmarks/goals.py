@@ -89,14 +89,18 @@ ROWS = (
     ),
     *(
         Row(
-            f"1 GB of a log, {what}",
+            f"1 GB of {what}",
             "3x cloudpickle, at most 20 % of the bytes",
             "1x",
             name,
             _BOTH,
             (faster("first", "cloudpickle", 3, 1), at_most("first", "bytes", "cloudpickle", 0.2, 1)),
         )
-        for name, what in (("text", "one str"), ("lines", "an array"))
+        for name, what in (
+            ("repeated", "a repeated text, one str"),
+            ("text", "a log, one str"),
+            ("lines", "a log, an array"),
+        )
     ),
     Row("one million small objects: dicts", *_MILLION_WORDS, "objects", _FIRST, _MILLION),
     Row("one million small objects: a dataclass", *_MILLION_WORDS, "instances", _FIRST, _MILLION),

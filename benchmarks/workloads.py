@@ -97,6 +97,11 @@ def make_log(n):
     return page
 """
 
+# One page of a text, again and again.
+_PAGE = """
+page = "".join(f"{n}. It was the best of times, it was the worst of times, it was the age\\n" for n in range(40))
+"""
+
 WORKLOADS = (
     Workload(
         "array",
@@ -189,6 +194,16 @@ report.add("city 3")
         data="zeros.nbytes",
         touch="float(zeros.sum())",
         least=1000,
+    ),
+    Workload(
+        "repeated",
+        "1 GB of a repeated text as one str",
+        size=1_000_000_000,
+        build=_PAGE + "text = page * (N // len(page))",
+        look="digest(text.encode())",
+        data="len(text)",
+        touch="text.count('worst')",
+        least=8000,
     ),
     Workload(
         "text",

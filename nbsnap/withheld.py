@@ -285,8 +285,14 @@ class _Look:
         if not OTHER_TEXTS.isdisjoint(kinds := set(types)) or any(KINDS[kind] == TEXT for kind in kinds - PLAIN):
             return True
         texts = list(itertools.compress(values, map(operator.is_, types, itertools.repeat(str))))
+        lengths = list(map(len, texts))
+        if max(lengths, default=0) > LONGEST:  # those are not looked through
+            texts = [text for text in texts if len(text) <= LONGEST]
+            lengths = list(map(len, texts))
+        if sum(lengths) > self.room:
+            return True
         chunks = ["\n".join(texts[start : start + _CHUNK]) for start in range(0, len(texts), _CHUNK)]
-        return sum(map(len, chunks)) > self.room or any(map(self.sieve.may_hold, chunks))
+        return any(map(self.sieve.may_hold, chunks))
 
     def by_name(self, name: str, text: str) -> Found | None:
         """Judge a text by its name, and tell of what kind it is, if that can be seen."""

@@ -8,6 +8,7 @@ import string
 import sys
 import threading
 import time
+import tracemalloc
 import types
 import weakref
 from collections.abc import Callable
@@ -508,3 +509,16 @@ def test_many_lines_keep_their_numbers() -> None:
     assert masked.split("\n")[-1] == "x = 1"
     assert masked.count("\n") == source.count("\n")
     compile(masked, "<cell>", "exec")
+
+
+def test_long_texts_are_not_copied() -> None:
+    """A text that is too long to be looked through costs nothing, whatever stands beside it."""
+    long = "a line of a log\n" * 4_000_000
+    values = {"long": long, "short": "hello", "rows": ["hello", long]}
+    search(values, DEFAULT)
+    tracemalloc.start()
+    try:
+        assert not search(values, DEFAULT).whole
+        assert tracemalloc.get_traced_memory()[1] < 1 << 20
+    finally:
+        tracemalloc.stop()
