@@ -1,4 +1,4 @@
-"""Blocks that are left in peace, by the garbage collector or by Ctrl-C; a stream that Ctrl-C gets through; threads that
+"""Blocks that are left in peace, by the garbage collector or by Ctrl-C; streams that Ctrl-C gets through; threads that
 begin where there is memory for them."""
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ def begin(thread: threading.Thread) -> bool:
 
 
 class Interruptible(io.BytesIO):
-    """What a pickler writes to or reads from, by way of Python for each frame of 64 KiB.
+    """What a pickler writes to, by way of Python for each frame of 64 KiB.
 
     Picklers run in C for as long as there is data, and Ctrl-C only gets through where Python code runs.
     """
@@ -84,6 +84,23 @@ class Interruptible(io.BytesIO):
         """Append `data`."""
         return super().write(data)
 
-    def read(self, size: int | None = -1, /) -> bytes:
-        """Return the next `size` bytes."""
-        return super().read(size)
+
+class Reading:
+    """What an unpickler reads from, as interruptible. It reads what it is given, and has no copy of it."""
+
+    def __init__(self, data: bytes | bytearray) -> None:
+        self._data = data
+        self._view = memoryview(data)
+        self._at = 0
+
+    def read(self, size: int, /) -> bytes:
+        """Return the next `size` bytes, or as many as there are."""
+        at = self._at
+        part = bytes(self._view[at : at + size])
+        self._at = at + len(part)
+        return part
+
+    def readline(self) -> bytes:
+        """Return what is left of a line: some codes of pickle, which ours do not use, stand on one."""
+        end = self._data.find(b"\n", self._at) + 1
+        return self.read((end or len(self._data)) - self._at)

@@ -30,7 +30,7 @@ from .model import Content, Definition, Group, Snapshot
 from .pickling import Record, Unpickler, reason
 from .placeholder import Placeholder
 from .progress import Progress
-from .quiet import Interruptible, unhurried
+from .quiet import Reading, unhurried
 from .remarks import heard
 from .standards import pip_install
 
@@ -283,7 +283,7 @@ class _Loader:
         if not PARSERS.isdisjoint(group.modules):
             for buffer in buffers:
                 make_sound(buffer)
-        file = Interruptible(stream)
+        file = Reading(stream)
         table: Iterable[Record] = Unpickler(file, (), self).load()
         reader = Unpickler(file, buffers, self)
         if group.engine == "batch":

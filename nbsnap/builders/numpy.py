@@ -66,7 +66,7 @@ def _take(few: Any, codes: Any, out: Any) -> None:
     width = next((width for width in (8, 4, 2) if base**width * width <= min(_CACHED, codes.size // 4)), 1)
     whole = codes.size // width * width if width > 1 else 0
     if whole:
-        powers = base ** numpy.arange(width)
+        powers: Any = base ** numpy.arange(width)
         places = powers if sys.byteorder == "little" else powers[::-1]
         table = few[numpy.arange(base**width)[:, None] // places % base]
         for at in range(0, whole, _BLOCK):
