@@ -9,7 +9,8 @@ import io
 import mmap
 import signal
 import threading
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 _ROOM = 16 << 20
@@ -86,21 +87,34 @@ class Interruptible(io.BytesIO):
 
 
 class Reading:
-    """What an unpickler reads from, as interruptible. It reads what it is given, and has no copy of it."""
+    """What an unpickler reads from, as interruptible. It reads the parts of a stream where they are, without making
+    one of them, and lets go of each that it is through with."""
 
-    def __init__(self, data: bytes | bytearray) -> None:
-        self._data = data
-        self._view = memoryview(data)
+    def __init__(self, parts: Iterable[bytes | bytearray]) -> None:
+        self._rest = deque(parts)
+        self._view = memoryview(b"")
         self._at = 0
 
     def read(self, size: int, /) -> bytes:
         """Return the next `size` bytes, or as many as there are."""
-        at = self._at
-        part = bytes(self._view[at : at + size])
-        self._at = at + len(part)
-        return part
+        found = bytes(self._view[self._at : self._at + size])
+        self._at += len(found)
+        return found if len(found) == size or not self._rest else self._on(found, size)
 
     def readline(self) -> bytes:
         """Return what is left of a line: some codes of pickle, which ours do not use, stand on one."""
-        end = self._data.find(b"\n", self._at) + 1
-        return self.read((end or len(self._data)) - self._at)
+        line = bytearray()
+        while (byte := self.read(1)) and byte != b"\n":
+            line += byte
+        return bytes(line + byte)
+
+    def _on(self, found: bytes, size: int) -> bytes:
+        """Return as many bytes as are missing, from the parts that follow, behind those that were found."""
+        pieces = [found]
+        while size := size - len(pieces[-1]):
+            if not self._rest:
+                break
+            self._view = memoryview(self._rest.popleft())
+            pieces.append(bytes(self._view[:size]))
+            self._at = len(pieces[-1])
+        return b"".join(pieces)

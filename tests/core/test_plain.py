@@ -154,6 +154,10 @@ def test_one_small_variable_is_one_stream_to_read(tmp_path: Any) -> None:
                 read.append(content)
                 return self.reader.stream(content)
 
+            def parts(self, content: Content) -> Any:
+                read.append(content)
+                return self.reader.parts(content)
+
             def buffers(self, group: Group) -> Any:
                 read.extend(group.buffers)
                 return self.reader.buffers(group)
