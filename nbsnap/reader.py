@@ -1,6 +1,6 @@
 """The content of a store, as a restore asks for it: small things read, big buffers mapped.
 
-    streams               read, verified
+    streams               read piece by piece, verified
     small buffers         read, verified
     big ones              raw pieces in whole runs are mapped (`mapping`), if the backend says that this is safe;
                           the others are read and decompressed into the same memory, verified
