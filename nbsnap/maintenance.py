@@ -42,6 +42,7 @@ def _check(store: Store, read: bool) -> CheckReport:
     packs = [pack for name in sorted(names) if (pack := parse_pack(name))]
     sound: set[bytes] = set()  # pieces that are there at least once
     broken: dict[bytes, tuple[str, str]] = {}  # a piece that is not, and where it should have been
+    plain = {id for index in store.pieces.indexes() for id in set(index.ids()).difference(index.bases())}
     deltas: list[tuple[str, Piece]] = []  # no better than what they differ from
     pieces = size = unused = unindexed = 0
     announce(store.backend, lambda: _parts(store, read))
@@ -63,7 +64,7 @@ def _check(store: Store, read: bool) -> CheckReport:
         unused += sum(piece.stored for piece in records if piece.id not in users)
         for piece in records:
             try:
-                lost = piece.codec == DELTA and store.pieces.place(piece.base) is None
+                lost = piece.codec == DELTA and piece.base not in plain
                 if read and not lost:
                     store.pieces.fetch(pack, piece)
                 elif piece.offset + piece.stored > length:
