@@ -70,15 +70,17 @@ def _check(store: Store, read: bool) -> CheckReport:
                 elif piece.offset + piece.stored > length:
                     raise DamageError(f"{file} is cut short: piece {piece.id.hex()[:12]} is lost")
                 if piece.codec == DELTA:
-                    deltas.append((file, piece))
+                    deltas.append((pack, piece))
                 else:
                     sound.add(piece.id)
             except DamageError as error:
                 broken[piece.id] = (file, str(error))
                 store.pieces.suspect(pack, piece.id)
     whole = {piece.id for _, piece in deltas if piece.base in sound}
-    for file, piece in deltas:  # without its base, it is as good as none: if nobody needs it, or there is another
+    for pack, piece in deltas:  # without its base, it is as good as none: if nobody needs it, or there is another
         if piece.base not in sound and piece.id in users and not (piece.id in sound or piece.id in whole):
+            store.pieces.suspect(pack, piece.id)  # it may be altered, too, which shows when its base is there again
+            file = store.backend.describe(pack_file(pack))
             what = f"{file}: piece {piece.id.hex()[:12]} differs from piece {piece.base.hex()[:12]}, which is lost"
             broken[piece.id] = (file, what)
     sound.update(whole)

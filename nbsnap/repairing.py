@@ -316,9 +316,10 @@ class _Repair:
         try:
             stored = bytearray(view[: deltas.length(view, bases[base])])
             piece = Piece(b"", at, len(stored), bases[base], DELTA, base)
-            return piece._replace(id=digest(self.store.pieces.decoded(piece, stored)))
+            piece = piece._replace(id=digest(self.store.pieces.decoded(piece, stored)))
         except StoreError:
             return None
+        return piece if piece.id != base else None  # the id of the base stands in the index, too
 
     # --- what is lost --------------------------------------------------------------------------------------------
 

@@ -420,6 +420,38 @@ def test_repair_of_what_deltas_differ_from(place: Path, which: str, monkeypatch:
     assert all(lost.variables == ("a",) for lost in report.lost)
 
 
+def test_repair_does_not_take_an_index_for_deltas(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is left of an index begins with the id of a base, and zeros, as a delta of nothing would."""
+    place = tmp_path / "store"
+    with Store.open(place, create=True) as store:
+        for data in (BIG[:200_000], changed(BIG[:200_000], 5)):
+            save(store, {"a": data})
+    base, at = where(place, digest(BIG[:200_000]))
+    assert at == 0
+    (place / index_file(base.stem)).unlink()
+    alter(base, base.stat().st_size - 20, bytes(20))
+    monkeypatch.setattr("nbsnap.pieces._READ", {})
+    assert repair(Store.open(place)).lost == ()
+    assert_clean(Store.open(place))
+    assert restore(Store.open(place)) == {"a": changed(BIG[:200_000], 5)}
+
+
+def test_a_delta_that_is_altered_too_is_stored_again(place: Path) -> None:
+    """Without its base nobody can tell: so it does not count, either, once the base is there again."""
+    pack, piece = next(found for found in all_deltas(Store.open(place)) if found[1].base == digest(BIG[:MIB]))
+    base, _ = where(place, piece.base)
+    alter(place / pack_file(pack), piece.offset + 50)
+    base.unlink()
+    (place / index_file(base.stem)).unlink()
+    with Store.open(place) as store:
+        assert not check(store).ok
+        for data in STATES:
+            save(store, {"a": data}, "again")
+            assert restore(store) == {"a": data}
+    for number, data in enumerate(STATES):
+        assert restore(Store.open(place), f"latest~{4 - number}") == {"a": data}
+
+
 def test_repair_waits_for_a_base_that_cannot_be_read_now(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """An error that is not of the bytes: deltas stay where they are, as their base does."""
     base, _ = where(place, digest(BIG[:MIB]))
@@ -427,7 +459,7 @@ def test_repair_waits_for_a_base_that_cannot_be_read_now(place: Path, monkeypatc
     base.mkdir()  # which no one can read from
     monkeypatch.setattr("nbsnap.pieces._READ", {})
     report = repair(Store.open(place))
-    assert (len(report.problems), report.rewritten, report.dropped) == (5, 0, ())
+    assert (len(report.problems), report.rewritten) == (4, 0)
     base.rmdir()
     (place / "kept").rename(base)
     is_whole(Store.open(place), 0, 1, 2, 3, 4)
