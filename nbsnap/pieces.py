@@ -79,6 +79,7 @@ class Pieces:
         self._where: dict[bytes, int] = {}  # piece -> number of the index << 32 | number of the record
         self._deltas: dict[bytes, bytes] = {}  # piece that is found as a delta -> its base
         self._more: dict[bytes, dict[int, bytes]] = {}  # ... or lies elsewhere as one -> where, and of which base
+        self._last: tuple[bytes, bytes | bytearray] = b"", b""  # the base that was read last
         self._hinted: list[str] = []  # packs whose indexes are read when a piece is looked for in vain
         self._bad = _BAD.setdefault(backend.place, set())
 
@@ -169,6 +170,7 @@ class Pieces:
 
     def look(self, packs: Iterable[str] | None = None) -> None:
         """Read the indexes of these packs; None: of all that are there, and forget those that are gone."""
+        self._last = b"", b""
         with self._guard:
             if packs is None:
                 try:
@@ -391,12 +393,17 @@ class Pieces:
 
     def _whole(self, id: bytes) -> bytes | bytearray:
         """Return the bytes of a piece, verified, of which there are deltas: it is none itself, wherever it is used."""
+        last = self._last
+        if last[0] == id:
+            return last[1]
         place = self.place(id) or self._find(id)
         cause: BaseException | None = None
         for pack, copy in itertools.chain([place], self._others(*place)):
             if copy.codec != DELTA:
                 try:
-                    return self.fetch(pack, copy)
+                    base = self.fetch(pack, copy)
+                    self._last = id, base
+                    return base
                 except DamageError as error:
                     self.suspect(pack, id)
                     cause = cause or error.__cause__
