@@ -51,7 +51,7 @@ class Earlier:
 
     def delta(self, place: Place, number: int, raw: memoryview) -> Delta | None:
         """Return piece `number` of a buffer as a delta of what was there before; None where it is nothing like it."""
-        with contextlib.suppress(NbSnapError, OSError):  # then it is written whole
+        with contextlib.suppress(NbSnapError, OSError, MemoryError):  # then it is written whole
             base = self._base(place, number, len(raw))
             if base is not None and self._is_like(*base, raw):
                 before = bytearray(len(raw))
@@ -92,7 +92,7 @@ class Earlier:
         count = piece.raw // BLOCK
         before = bytearray(BLOCK)
         for probe in range(min(PROBES, count)):
-            at = (probe * count + count // 2) // PROBES * BLOCK if count > PROBES else probe * BLOCK
+            at = (probe * count // PROBES + probe) % count * BLOCK  # of no period that changes may have
             if self._store.backend.read_into(pack_file(pack), piece.offset + at, memoryview(before)) < BLOCK:
                 return False
             if before == raw[at : at + BLOCK]:

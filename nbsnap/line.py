@@ -422,7 +422,10 @@ def _deltas(delta: Differ, first: int, fresh: Mapping[bytes, tuple[int, int]], m
         found = None
         if len(fresh) < PIECES or not pieces or pieces[0].base:  # all are new, and the first is nothing like it was
             found = delta(first + start // PIECE_SIZE, memory[start:stop])
-        pieces.append(Big(id, start, stop) if found is None else Big(id, start, stop, found.stored, found.base))
+        if found is None or found.base == id:  # one that was lost, and is there again
+            pieces.append(Big(id, start, stop))
+        else:
+            pieces.append(Big(id, start, stop, found.stored, found.base))
     return pieces
 
 

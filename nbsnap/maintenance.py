@@ -42,7 +42,7 @@ def _check(store: Store, read: bool) -> CheckReport:
     packs = [pack for name in sorted(names) if (pack := parse_pack(name))]
     sound: set[bytes] = set()  # pieces that are there at least once
     broken: dict[bytes, tuple[str, str]] = {}  # a piece that is not, and where it should have been
-    deltas: list[tuple[str, Piece]] = []  # no better than what they differ from
+    deltas: list[tuple[str, Piece]] = []  # no better than what they differ from: those are looked at first
     pieces = size = unused = unindexed = 0
     announce(store.backend, lambda: _parts(store, read))
     for pack in packs:
@@ -63,21 +63,31 @@ def _check(store: Store, read: bool) -> CheckReport:
         unused += sum(piece.stored for piece in records if piece.id not in users)
         for piece in records:
             try:
-                lost = piece.codec == DELTA and store.pieces.place(piece.base) is None
-                if read and not lost:
-                    store.pieces.fetch(pack, piece)
-                elif piece.offset + piece.stored > length:
+                if piece.offset + piece.stored > length:
                     raise DamageError(f"{file} is cut short: piece {piece.id.hex()[:12]} is lost")
                 if piece.codec == DELTA:
-                    deltas.append((file, piece))
-                else:
-                    sound.add(piece.id)
+                    deltas.append((pack, piece))
+                    continue
+                if read:
+                    store.pieces.fetch(pack, piece)
+                sound.add(piece.id)
             except DamageError as error:
                 broken[piece.id] = (file, str(error))
                 store.pieces.suspect(pack, piece.id)
-    whole = {piece.id for _, piece in deltas if piece.base in sound}
-    for file, piece in deltas:  # without its base, it is as good as none: if nobody needs it, or there is another
+    whole: set[bytes] = set()
+    for pack, piece in sorted(deltas, key=_by_base):
+        if piece.base in sound:
+            try:
+                if read:
+                    store.pieces.fetch(pack, piece)
+                whole.add(piece.id)
+            except DamageError as error:
+                broken[piece.id] = (store.backend.describe(pack_file(pack)), str(error))
+                store.pieces.suspect(pack, piece.id)
+    for pack, piece in deltas:  # without its base, it is as good as none: if nobody needs it, or there is another
         if piece.base not in sound and piece.id in users and not (piece.id in sound or piece.id in whole):
+            store.pieces.suspect(pack, piece.id)  # it may be altered, too, which shows when its base is there again
+            file = store.backend.describe(pack_file(pack))
             what = f"{file}: piece {piece.id.hex()[:12]} differs from piece {piece.base.hex()[:12]}, which is lost"
             broken[piece.id] = (file, what)
     sound.update(whole)
@@ -99,13 +109,22 @@ def _check(store: Store, read: bool) -> CheckReport:
 
 def _parts(store: Store, read: bool) -> Iterator[tuple[str, int, int]]:
     """Yield the parts of packs that are going to be read: the copy of the index, and the pieces."""
+    deltas: list[tuple[str, Piece]] = []
     for index in sorted(store.pieces.indexes(), key=lambda index: index.pack):
         file = pack_file(index.pack)
         yield file, index.end, len(index.data)
         yield file, index.end + len(index.data) - TAIL_SIZE, TAIL_SIZE
         if read:
             with contextlib.suppress(StoreError):
-                yield from ((file, piece.offset, piece.stored) for piece in index.pieces())
+                pieces = index.pieces()
+                deltas += [(index.pack, piece) for piece in pieces if piece.codec == DELTA]
+                yield from ((file, piece.offset, piece.stored) for piece in pieces if piece.codec != DELTA)
+    yield from ((pack_file(pack), piece.offset, piece.stored) for pack, piece in sorted(deltas, key=_by_base))
+
+
+def _by_base(delta: tuple[str, Piece]) -> bytes:
+    """Order deltas so that what they differ from is read once for all of them."""
+    return delta[1].base
 
 
 def users_of(snapshots: Sequence[Snapshot]) -> Users:

@@ -18,6 +18,7 @@ made before it. Whether a pack is still there is asked each time."""
 from __future__ import annotations
 
 import contextlib
+import itertools
 import threading
 from collections.abc import Collection, Iterable, Iterator
 from typing import TypeVar
@@ -77,6 +78,8 @@ class Pieces:
         self._numbers: dict[str, int] = {}  # pack -> number of its index
         self._where: dict[bytes, int] = {}  # piece -> number of the index << 32 | number of the record
         self._deltas: dict[bytes, bytes] = {}  # piece that is found as a delta -> its base
+        self._more: dict[bytes, dict[int, bytes]] = {}  # ... or lies elsewhere as one -> where, and of which base
+        self._last: tuple[bytes, bytes | bytearray] = b"", b""  # the base that was read last
         self._hinted: list[str] = []  # packs whose indexes are read when a piece is looked for in vain
         self._bad = _BAD.setdefault(backend.place, set())
 
@@ -87,13 +90,30 @@ class Pieces:
         location = self._where.get(id)
         if location is None:
             return False
-        number = location >> 32
+        if self._serves(id, location >> 32, self._deltas.get(id)):
+            return True
+        if self._where[id] != location:  # that pack is not whole, and another has it
+            return self.has(id)
+        for other, base in list(self._more.get(id, {}).items()):
+            if self._serves(id, other >> 32, base):
+                self._deltas[id], self._where[id] = base, other
+                return True
+        return False
+
+    def _serves(self, id: bytes, number: int, base: bytes | None) -> bool:
+        """Tell whether a piece can be had from a pack, where it is a delta of `base`, or of none."""
         if not (self._lengths[number] or self._is_whole(number)):
-            return self._where[id] != location and self.has(id)  # a pack that is whole may have it, too
-        base = self._deltas.get(id)
-        if base is not None and (base in self._deltas or not self.has(base)):
+            return False
+        if base is not None and not self._has_whole(base):
             return False
         return not self._bad or (self._pack(number), id) not in self._bad
+
+    def _has_whole(self, id: bytes) -> bool:
+        """Tell whether a piece can be had, and not as a delta: others may differ from it."""
+        location = self._where.get(id)
+        if location is None or id in self._deltas:
+            return False
+        return self._serves(id, location >> 32, None) or (self._where[id] != location and self._has_whole(id))
 
     def has_all(self, ids: Collection[bytes]) -> bool:
         """Tell whether none of these pieces needs to be written again; False may mean that it takes a closer look."""
@@ -150,6 +170,7 @@ class Pieces:
 
     def look(self, packs: Iterable[str] | None = None) -> None:
         """Read the indexes of these packs; None: of all that are there, and forget those that are gone."""
+        self._last = b"", b""
         with self._guard:
             if packs is None:
                 try:
@@ -250,6 +271,8 @@ class Pieces:
             if id in bases:
                 if self._where.setdefault(id, place) == place:
                     self._deltas[id] = bases[id]
+                else:
+                    self._more.setdefault(id, {})[place] = bases[id]
             elif whole and (index.pack, id) not in self._bad:
                 self._where[id] = place
                 self._deltas.pop(id, None)
@@ -265,7 +288,8 @@ class Pieces:
             self.ruins |= {pack: f"{self.backend.describe(pack_file(pack))} is missing" for pack in packs}
             held = zip(self._indexes, self._lengths, strict=True)
             rest = [(index, whole) for index, whole in held if index is not None and index.pack not in packs]
-            self._indexes, self._lengths, self._numbers, self._where, self._deltas = [], [], {}, {}, {}
+            self._indexes, self._lengths, self._numbers = [], [], {}
+            self._where, self._deltas, self._more = {}, {}, {}
             for index, whole in rest:
                 self.add(index, whole=whole)
 
@@ -369,16 +393,21 @@ class Pieces:
 
     def _whole(self, id: bytes) -> bytes | bytearray:
         """Return the bytes of a piece, verified, of which there are deltas: it is none itself, wherever it is used."""
+        last = self._last
+        if last[0] == id:
+            return last[1]
         place = self.place(id) or self._find(id)
-        try:
-            if place[1].codec != DELTA:
-                return self.fetch(*place)
-        except DamageError:
-            self.suspect(place[0], id)
-        for pack, other in self._others(place[0], place[1]):
-            if other.codec != DELTA:
-                return self.fetch(pack, other)
-        raise DamageError(f"the piece {id.hex()[:12]}, from which it differs, cannot be read")
+        cause: BaseException | None = None
+        for pack, copy in itertools.chain([place], self._others(*place)):
+            if copy.codec != DELTA:
+                try:
+                    base = self.fetch(pack, copy)
+                    self._last = id, base
+                    return base
+                except DamageError as error:
+                    self.suspect(pack, id)
+                    cause = cause or error.__cause__
+        raise DamageError(f"the piece {id.hex()[:12]}, from which it differs, cannot be read") from cause
 
     def fetch(self, pack: str, piece: Piece) -> bytes | bytearray:
         """Return the bytes of one piece of one pack, verified; DamageError names both."""
@@ -400,7 +429,9 @@ class Pieces:
             raw = self.decoded(piece, stored)
         except DamageError as error:
             what = "was altered" if piece.codec != DELTA else "cannot be made of what is there"
-            raise DamageError(f"{file} is damaged: piece {name} at {piece.offset} {what} ({error})") from None
+            raise DamageError(
+                f"{file} is damaged: piece {name} at {piece.offset} {what} ({error})"
+            ) from error.__cause__
         if digest(raw) != piece.id:
             raise DamageError(f"{file} is damaged: piece {name} at {piece.offset} was altered (wrong hash)")
         return stored, raw

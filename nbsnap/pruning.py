@@ -12,7 +12,8 @@ A death in between leaves what nobody refers to, and the next pruning frees it. 
    listed once more: what a writer has made of them meanwhile is seen. Copying goes on beside writers, as writing does.
 3. **Of a needed piece that is in several packs, one copy stays**, and it is read and verified before another goes.
    A delta takes no other copy's place but that of a delta of the same base: whoever needs the piece may not need the
-   other base. Where nobody needs the base of one, it is no copy at all, as long as there is another.
+   other base. Where nobody needs the base of one, it is no copy at all, as long as there is another; if there is none
+   (a copied snapshot names the bases that it had where it came from), the base is needed.
 4. Where somebody is writing, packs wait for the next pruning. Nobody is made to wait for longer than removing takes."""
 
 from __future__ import annotations
@@ -213,14 +214,17 @@ def _takes_the_place(other: Piece, piece: Piece) -> bool:
 
 def _needed_in(store: Store, needed: set[bytes]) -> list[tuple[Index, list[Piece]]]:
     """Return the packs, each with the pieces in it that are needed, in so far as the copies there count. Rule 3."""
-    packs = [(index, [piece for piece in pieces if piece.id in needed]) for index, pieces in _packs(store)]
-    if all(index.version == 1 for index, _ in packs):
-        return packs
-    good = {piece.id for _, pieces in packs for piece in pieces if piece.codec != DELTA or piece.base in needed}
-    return [
-        (index, [p for p in pieces if p.codec != DELTA or p.base in needed or p.id not in good])
-        for index, pieces in packs
-    ]
+    packs = list(_packs(store))
+    if any(index.version > 1 for index, _ in packs):
+        bases = needed.intersection(piece.id for _, pieces in packs for piece in pieces if piece.codec != DELTA)
+        copies = [piece for _, pieces in packs for piece in pieces if piece.id in needed]
+        good = {piece.id for piece in copies if piece.codec != DELTA or piece.base in bases}
+        needed = needed.union(piece.base for piece in copies if piece.id not in good)
+        packs = [
+            (index, [piece for piece in pieces if piece.codec != DELTA or piece.base in bases or piece.id not in good])
+            for index, pieces in packs
+        ]
+    return [(index, [piece for piece in pieces if piece.id in needed]) for index, pieces in packs]
 
 
 def _packs(store: Store) -> Iterator[tuple[Index, list[Piece]]]:

@@ -21,6 +21,7 @@ Nothing is unpickled."""
 
 from __future__ import annotations
 
+import contextlib
 import os
 import time
 from collections.abc import Callable, Iterator
@@ -35,7 +36,7 @@ from nbsnap.digest import PIECE_SIZE, digest
 from nbsnap.errors import DamageError, SnapshotNotFound, StoreError, StoreVersionError
 from nbsnap.maintenance import Users, users_of
 from nbsnap.model import Snapshot
-from nbsnap.packs import DELTA, RAW, ZSTD, Index, Piece, decompress
+from nbsnap.packs import DELTA, RAW, ZSTD, Index, Piece, decode_index, decompress, encode_index
 from nbsnap.places import backend_at
 from nbsnap.pruning import alone
 from nbsnap.records import Lost, RepairReport
@@ -202,9 +203,13 @@ class _Repair:
         """Look at all packs and indexes, and mend them one by one."""
         names = set(self.backend.list(PACKS))
         self.store.pieces.look()
-        first = {pack_file(index.pack) for index in self.store.pieces.indexes() if index.version == 1}
-        for name in sorted(names, key=lambda name: (name not in first, name)):
-            pack = parse_pack(name)  # those that have no deltas, first: the others may differ from what is mended there
+        known = {pack_file(index.pack) for index in self.store.pieces.indexes()}
+        for name in sorted(names - known):
+            if (pack := parse_pack(name)) is not None and not self.problems:
+                with contextlib.suppress(OSError):  # which is told below
+                    self._lay_open(pack)
+        for name in sorted(names):
+            pack = parse_pack(name)
             if pack is not None:
                 try:
                     self._mend(pack)
@@ -216,6 +221,14 @@ class _Repair:
         self.backend.remove(orphans)
         self.dropped += map(self.backend.describe, orphans)
         self.store.pieces.look()
+
+    def _lay_open(self, pack: str) -> None:
+        """Let what is found in a pack without an index be known: deltas in other packs may differ from it."""
+        found = sorted(
+            (piece for piece in self._salvaged(pack) if piece.codec != DELTA), key=lambda piece: piece.offset
+        )
+        end = self.backend.size(pack_file(pack))
+        self.store.pieces.add(decode_index(encode_index(pack, end, found), pack), whole=None)
 
     def _mend(self, pack: str) -> None:
         seen = self._look(pack)
@@ -303,9 +316,10 @@ class _Repair:
         try:
             stored = bytearray(view[: deltas.length(view, bases[base])])
             piece = Piece(b"", at, len(stored), bases[base], DELTA, base)
-            return piece._replace(id=digest(self.store.pieces.decoded(piece, stored)))
+            piece = piece._replace(id=digest(self.store.pieces.decoded(piece, stored)))
         except StoreError:
             return None
+        return piece if piece.id != base else None  # the id of the base stands in the index, too
 
     # --- what is lost --------------------------------------------------------------------------------------------
 

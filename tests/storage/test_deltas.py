@@ -288,6 +288,40 @@ def test_copies_of_one_piece(store: Store, second: str, gone: list[str]) -> None
     assert_clean(again)
 
 
+def test_a_piece_that_is_a_delta_of_what_its_snapshot_does_not_name(store: Store) -> None:
+    """A copied snapshot finds its piece as a delta of another base than it had. That stays as long as it is needed."""
+    save(store, {"a": ONE}, "one")
+    save(store, {"a": TWO}, "two")
+    source = Store(MemoryBackend(), create=True)
+    save(source, {"a": TWO}, "whole", "w")
+    save(source, {"a": THREE}, "three", "d")
+    save(source, {"a": TWO}, "differs", "d")
+    assert copy(source, store, source.entries()).ok
+    for gone in ("one", "two", "three"):
+        store.delete(gone, notebook=None)
+    again = Store(store.backend)
+    assert restore(again, "whole", "w") == restore(again, "differs", "d") == {"a": TWO}
+    assert_clean(again)
+    for gone in ("whole", "differs"):
+        again.delete(gone, notebook=None)
+    assert again.backend.usage() < 1000
+
+
+def test_an_orphan_whose_base_is_a_delta_now_is_no_damage(store: Store) -> None:
+    """Nobody needs it, and it cannot be made any more: nothing to be told of, and pruning copies what is beside it."""
+    save(store, {"a": TWO}, "base")
+    save(store, {"a": THREE, "own": noise(90_000)}, "delta")
+    save(store, {"own": noise(90_000)}, "own")
+    store.delete("base", "delta", notebook=NOTEBOOK)
+    save(store, {"a": ONE, "c": THREE})
+    save(store, {"a": TWO, "c": THREE})
+    assert len(all_deltas(store)) == 2
+    assert_clean(Store(store.backend))
+    assert store.prune(NOTEBOOK, max_size=1, named=True).problems == ()
+    assert restore(store) == {"a": TWO, "c": THREE}
+    assert_clean(Store(store.backend))
+
+
 # --- damage -----------------------------------------------------------------------------------------------------------
 
 
@@ -339,6 +373,20 @@ def test_a_damaged_delta_is_stored_again(place: Path) -> None:
     save(again, {"a": STATES[number]}, "again")
     assert restore(Store.open(place), "again") == {"a": STATES[number]}
     assert restore(Store.open(place), f"s{number}")["a"] == STATES[number]
+    assert save(again, {"a": STATES[number]}).new_bytes == 0  # and that is known
+
+
+def test_a_damaged_piece_is_stored_again_as_a_delta(place: Path) -> None:
+    """Once: the copy that is sound is known."""
+    with Store.open(place) as store:
+        save(store, {"b": changed(BIG, 9)})
+        pack, at = where(place, digest(changed(BIG, 9)[:MIB]))
+        alter(pack, at + 1000)
+        assert not check(store).ok
+        save(store, {"b": BIG})
+        assert 0 < save(store, {"b": changed(BIG, 9)}).new_bytes < 2 * BLOCK
+        assert save(store, {"b": changed(BIG, 9)}).new_bytes == 0
+        assert restore(store) == {"b": changed(BIG, 9)}
 
 
 def test_repair_finds_deltas_without_an_index(place: Path) -> None:
@@ -355,11 +403,14 @@ def test_repair_finds_deltas_without_an_index(place: Path) -> None:
     is_whole(Store.open(place), 0, 1, 2, 3, 4)
 
 
-def test_repair_of_what_deltas_differ_from(place: Path) -> None:
+@pytest.mark.parametrize("which", ["base", "all"])
+def test_repair_of_what_deltas_differ_from(place: Path, which: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """The base's pack is mended before those of the deltas are looked at; what cannot be mended is lost, and told."""
     base, at = where(place, digest(BIG[:MIB]))
-    (place / index_file(base.stem)).unlink()
-    alter(base, base.stat().st_size - 20, bytes(20))
+    for pack in [base] if which == "base" else place.glob("packs/*.pack"):
+        (place / index_file(pack.stem)).unlink()
+        alter(pack, pack.stat().st_size - 20, bytes(20))
+    monkeypatch.setattr("nbsnap.pieces._READ", {})  # as in another process
     assert repair(Store.open(place)).lost == ()
     is_whole(Store.open(place), 0, 1, 2, 3, 4)
     base, at = where(place, digest(BIG[:MIB]))
@@ -367,6 +418,51 @@ def test_repair_of_what_deltas_differ_from(place: Path) -> None:
     report = repair(Store.open(place))
     assert {lost.name for lost in report.lost} == {f"s{n}" for n in range(5)}
     assert all(lost.variables == ("a",) for lost in report.lost)
+
+
+def test_repair_does_not_take_an_index_for_deltas(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is left of an index begins with the id of a base, and zeros, as a delta of nothing would."""
+    place = tmp_path / "store"
+    with Store.open(place, create=True) as store:
+        for data in (BIG[:200_000], changed(BIG[:200_000], 5)):
+            save(store, {"a": data})
+    base, at = where(place, digest(BIG[:200_000]))
+    assert at == 0
+    (place / index_file(base.stem)).unlink()
+    alter(base, base.stat().st_size - 20, bytes(20))
+    monkeypatch.setattr("nbsnap.pieces._READ", {})
+    assert repair(Store.open(place)).lost == ()
+    assert_clean(Store.open(place))
+    assert restore(Store.open(place)) == {"a": changed(BIG[:200_000], 5)}
+
+
+def test_a_delta_that_is_altered_too_is_stored_again(place: Path) -> None:
+    """Without its base nobody can tell: so it does not count, either, once the base is there again."""
+    pack, piece = next(found for found in all_deltas(Store.open(place)) if found[1].base == digest(BIG[:MIB]))
+    base, _ = where(place, piece.base)
+    alter(place / pack_file(pack), piece.offset + 50)
+    base.unlink()
+    (place / index_file(base.stem)).unlink()
+    with Store.open(place) as store:
+        assert not check(store).ok
+        for data in STATES:
+            save(store, {"a": data}, "again")
+            assert restore(store) == {"a": data}
+    for number, data in enumerate(STATES):
+        assert restore(Store.open(place), f"latest~{4 - number}") == {"a": data}
+
+
+def test_repair_waits_for_a_base_that_cannot_be_read_now(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An error that is not of the bytes: deltas stay where they are, as their base does."""
+    base, _ = where(place, digest(BIG[:MIB]))
+    base.rename(place / "kept")
+    base.mkdir()  # which no one can read from
+    monkeypatch.setattr("nbsnap.pieces._READ", {})
+    report = repair(Store.open(place))
+    assert (len(report.problems), report.rewritten) == (4, 0)
+    base.rmdir()
+    (place / "kept").rename(base)
+    is_whole(Store.open(place), 0, 1, 2, 3, 4)
 
 
 # --- what is made up --------------------------------------------------------------------------------------------------
