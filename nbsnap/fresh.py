@@ -127,6 +127,10 @@ class _Memory:
         """Return the bytes of a stream."""
         return self.held[content]
 
+    def parts(self, content: Content) -> tuple[bytes]:
+        """Return them as one part."""
+        return (self.held[content],)
+
     def buffers(self, group: Group) -> list[bytearray]:
         """Return memory of its own for each buffer of a group."""
         return [bytearray(self.held[content]) for content in group.buffers]

@@ -44,6 +44,7 @@ from .describe import is_changed_meanwhile
 from .errors import CannotSave
 from .memory import Memory
 from .ordering import Unordered, ordered
+from .quiet import Reading
 from .reducers import Plan, plan_for
 from .sharing import ATOMS, PLAIN, VIEWS, Ownership, Team, Touch
 
@@ -459,7 +460,7 @@ def write_table(file: io.BytesIO, records: Iterable[Record]) -> None:
 class Unpickler(pickle.Unpickler):
     """Reads a row of pickles. Classes and namespaces of the session come from the loader that is handed in."""
 
-    def __init__(self, file: io.BytesIO, buffers: Iterable[Any], loader: Any) -> None:
+    def __init__(self, file: io.BytesIO | Reading, buffers: Iterable[Any], loader: Any) -> None:
         super().__init__(file, buffers=buffers)
         self._loader = loader
 

@@ -1,4 +1,4 @@
-"""Blocks that are left in peace, by the garbage collector or by Ctrl-C; a stream that Ctrl-C gets through; threads that
+"""Blocks that are left in peace, by the garbage collector or by Ctrl-C; streams that Ctrl-C gets through; threads that
 begin where there is memory for them."""
 
 from __future__ import annotations
@@ -9,7 +9,8 @@ import io
 import mmap
 import signal
 import threading
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 _ROOM = 16 << 20
@@ -75,7 +76,7 @@ def begin(thread: threading.Thread) -> bool:
 
 
 class Interruptible(io.BytesIO):
-    """What a pickler writes to or reads from, by way of Python for each frame of 64 KiB.
+    """What a pickler writes to, by way of Python for each frame of 64 KiB.
 
     Picklers run in C for as long as there is data, and Ctrl-C only gets through where Python code runs.
     """
@@ -84,6 +85,36 @@ class Interruptible(io.BytesIO):
         """Append `data`."""
         return super().write(data)
 
-    def read(self, size: int | None = -1, /) -> bytes:
-        """Return the next `size` bytes."""
-        return super().read(size)
+
+class Reading:
+    """What an unpickler reads from, as interruptible. It reads the parts of a stream where they are, without making
+    one of them, and lets go of each that it is through with."""
+
+    def __init__(self, parts: Iterable[bytes | bytearray]) -> None:
+        self._rest = deque(parts)
+        self._view = memoryview(b"")
+        self._at = 0
+
+    def read(self, size: int, /) -> bytes:
+        """Return the next `size` bytes, or as many as there are."""
+        found = bytes(self._view[self._at : self._at + size])
+        self._at += len(found)
+        return found if len(found) == size or not self._rest else self._on(found, size)
+
+    def readline(self) -> bytes:
+        """Return what is left of a line: some codes of pickle, which ours do not use, stand on one."""
+        line = bytearray()
+        while (byte := self.read(1)) and byte != b"\n":
+            line += byte
+        return bytes(line + byte)
+
+    def _on(self, found: bytes, size: int) -> bytes:
+        """Return as many bytes as are missing, from the parts that follow, behind those that were found."""
+        pieces = [found]
+        while size := size - len(pieces[-1]):
+            if not self._rest:
+                break
+            self._view = memoryview(self._rest.popleft())
+            pieces.append(bytes(self._view[:size]))
+            self._at = len(pieces[-1])
+        return b"".join(pieces)

@@ -1,6 +1,6 @@
 """The content of a store, as a restore asks for it: small things read, big buffers mapped.
 
-    streams               read, verified
+    streams               read piece by piece, verified
     small buffers         read, verified
     big ones              raw pieces in whole runs are mapped (`mapping`), if the backend says that this is safe;
                           the others are read and decompressed into the same memory, verified
@@ -120,13 +120,23 @@ class Reader:
 
     def stream(self, content: Content) -> bytes | bytearray:
         """Return the bytes of `content`, every piece of them verified; DamageError names the piece and its pack."""
+        parts = self.parts(content)
+        return parts[0] if len(parts) == 1 else b"".join(parts)
+
+    def parts(self, content: Content) -> list[bytes | bytearray]:
+        """Return these bytes piece by piece."""
         places = self.pieces.locate(content)
-        if len(places) == 1:
-            self.progress.done += content.size
-            return self.pieces.sound(*places[0])
-        made = bytearray(content.size)
-        self._fill([(made, run) for run in _runs(places)])
-        return made
+        found: list[bytes | bytearray] = [b""] * len(places)
+
+        def read(number: int) -> None:
+            pack, piece = places[number]
+            raw = found[number] = self.pieces.sound(pack, piece)
+            if piece.raw >= PAGE:
+                seen.keep(quick(raw), piece.id)
+            self.progress.done += piece.raw
+
+        _in_threads(read, range(len(places)), content.size)
+        return found
 
     def buffers(self, group: Group) -> list[Buffer]:
         """Return the memory of a group's buffers, which can be written to; what is read of it is verified."""
@@ -314,7 +324,7 @@ def _zeros() -> bytes:
 # --- threads ----------------------------------------------------------------------------------------------------------
 
 
-def _in_threads(work: Callable[[Job], None], jobs: list[Job], size: int) -> None:
+def _in_threads(work: Callable[[Job], None], jobs: Sequence[Job], size: int) -> None:
     """Do all jobs, `size` bytes in all, in this thread and in others. The first error stops them all and is raised."""
     count = min(_processors(), THREADS, len(jobs)) if size >= ALONE else 1
     if count == 1:
@@ -326,7 +336,7 @@ def _in_threads(work: Callable[[Job], None], jobs: list[Job], size: int) -> None
 
     def run() -> None:
         try:
-            for job in waiting:  # a list's iterator: no two threads get the same
+            for job in waiting:  # the iterator of a list or a range: no two threads get the same
                 if errors:
                     return
                 work(job)

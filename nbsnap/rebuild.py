@@ -30,7 +30,7 @@ from .model import Content, Definition, Group, Snapshot
 from .pickling import Record, Unpickler, reason
 from .placeholder import Placeholder
 from .progress import Progress
-from .quiet import Interruptible, unhurried
+from .quiet import Reading, unhurried
 from .remarks import heard
 from .standards import pip_install
 
@@ -40,6 +40,9 @@ class Source(Protocol):
 
     def stream(self, content: Content) -> bytes | bytearray:
         """Return the bytes of a stream, all of them verified; raise DamageError if they are not what was saved."""
+
+    def parts(self, content: Content) -> Sequence[bytes | bytearray]:
+        """Return the same in parts, for whoever needs no more."""
 
     def buffers(self, group: Group) -> Sequence[Any]:
         """Return the memory of a group's buffers, in their order: contiguous, and the caller's own to write to."""
@@ -278,12 +281,13 @@ class _Loader:
     def load(self, group: Group) -> dict[str, Any]:
         if not readable(self.order, group.modules, _types(group, self.kinds)):
             raise CannotLoad(f"holds memory of a machine that is {self.order}-endian, which this one is not")
-        stream = self.source.stream(group.stream)
+        parts = self.source.parts(group.stream)
         buffers = self.source.buffers(group)
         if not PARSERS.isdisjoint(group.modules):
             for buffer in buffers:
                 make_sound(buffer)
-        file = Interruptible(stream)
+        file = Reading(parts)
+        del parts  # it lets go of what is read
         table: Iterable[Record] = Unpickler(file, (), self).load()
         reader = Unpickler(file, buffers, self)
         if group.engine == "batch":

@@ -43,14 +43,51 @@ def objects_view(root: Any, first: int, shape: Any, strides: Any, writeable: boo
 
 
 def coded(items: Any, codes: Any, shape: Any, order: Any, writeable: bool) -> object:
-    """Return an array of objects of which few stand in many places: the items, and in memory's order which is where."""
+    """Return an array of objects of which few stand in many places: the items, and in memory's order which is where.
+
+    The codes may lie in memory that is not verified yet: those that are too high are taken for the highest.
+    """
     few: Any = numpy.empty(len(items), object)
     few[:] = items
     made = numpy.empty(shape, object, order)
-    few.take(codes, out=made.ravel(order), mode="clip")  # without a mode it goes through a copy
+    _take(few, codes, made.ravel(order))
     if not writeable:
         made.flags.writeable = False
     return made
+
+
+def _take(few: Any, codes: Any, out: Any) -> None:
+    """Put the objects that codes stand for into `out`, which takes half the time if neighbours are put there together.
+
+    For that there is a table of all the rows that there can be: of three objects in rows of two aa, ba, ca, ab, bb, cb,
+    ac, bc, cc. Codes 1 and 2 are row 1 + 2 * 3 of it.
+    """
+    base = len(few)
+    width = next((width for width in (8, 4, 2) if base**width * width <= min(_CACHED, codes.size // 4)), 1)
+    whole = codes.size // width * width if width > 1 else 0
+    if whole:
+        powers: Any = base ** numpy.arange(width)
+        places = powers if sys.byteorder == "little" else powers[::-1]
+        table = few[numpy.arange(base**width)[:, None] // places % base]
+        for at in range(0, whole, _BLOCK):
+            stop = min(at + _BLOCK, whole)
+            rows = _together(codes[at:stop], base, width).astype(numpy.intp)
+            table.take(rows, axis=0, out=out[at:stop].reshape(-1, width), mode="clip")
+    few.take(codes[whole:], out=out[whole:], mode="clip")  # without a mode it goes through a copy
+
+
+_CACHED = 1 << 15  # a table of so many places stays in the processor's cache
+_BLOCK = 1 << 16  # and so does what is made of so many codes
+
+
+def _together(codes: Any, base: int, width: int) -> Any:
+    """Return one number for each `width` codes: pairs of bytes are put together, then pairs of these."""
+    bits = 8
+    while bits < 8 * width:
+        codes = codes.view(f"u{bits // 4}")
+        codes = (codes & ((1 << bits) - 1)) + (codes >> bits) * base
+        bits, base = 2 * bits, base * base
+    return codes
 
 
 def objects(data: Any, shape: Any, order: Any, writeable: bool) -> object:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import operator
+import sys
 from typing import Any
 
 import pytest
@@ -168,6 +170,41 @@ def test_few_objects_in_many_places(two_shells: Any) -> None:
         }
     )
     assert wrong == {}
+
+
+@pytest.mark.parametrize("number", [1, 2, 3, 4, 8, 9, 64, 256])
+def test_codes_come_back_as_what_they_stand_for(number: int) -> None:
+    """Whether neighbours are taken together or not: each place has its object, held once more, and owns its memory."""
+    import numpy as np
+
+    from nbsnap.builders.numpy import coded
+
+    items = [f"item {k}" for k in range(number)]
+    held = [*map(sys.getrefcount, items)]
+    for size in (1000, 1001, 65_539, 131_075):
+        codes = np.random.default_rng(size).integers(0, number, size).astype("u1")
+        made: Any = coded(items, codes, (size,), "C", True)
+        assert all(map(operator.is_, made, map(items.__getitem__, codes)))
+        assert made.base is None
+        times = np.bincount(codes, minlength=number)
+        assert [*map(sys.getrefcount, items)] == [before + more for before, more in zip(held, times, strict=True)]
+        del made
+    turned: Any = coded(items, codes[:120_000], (600, 200), "F", False)
+    assert (turned.flags.f_contiguous, turned.flags.writeable) == (True, False)
+    assert turned[:, 1].tolist() == [items[code] for code in codes[600:1200]]
+
+
+def test_codes_that_are_too_high_harm_nothing() -> None:
+    """They lie in memory that may be damaged, and be verified later: until then some object stands there."""
+    import numpy as np
+
+    from nbsnap.builders.numpy import coded
+
+    for size in (1000, 131_075):
+        for number in (1, 2, 4, 30, 256):
+            items = [*range(number)]
+            made: Any = coded(items, np.full(size, 255, "u1"), (size,), "C", True)
+            assert set(made) <= set(items)
 
 
 def test_codes_depend_on_the_content_alone() -> None:

@@ -18,6 +18,7 @@ import pytest
 from nbsnap.capture import take_apart
 from nbsnap.model import Content, Group
 from nbsnap.plain import survey, write
+from nbsnap.quiet import Reading
 from nbsnap.rebuild import rebuild
 
 
@@ -153,6 +154,10 @@ def test_one_small_variable_is_one_stream_to_read(tmp_path: Any) -> None:
             def stream(self, content: Content) -> bytes | bytearray:
                 read.append(content)
                 return self.reader.stream(content)
+
+            def parts(self, content: Content) -> Any:
+                read.append(content)
+                return self.reader.parts(content)
 
             def buffers(self, group: Group) -> Any:
                 read.extend(group.buffers)
@@ -383,3 +388,33 @@ def test_a_long_text_is_saved_without_a_copy_of_it() -> None:
     ((_, stream, (buffer,)),) = taken._groups
     assert len(stream) < 300
     assert bytes(buffer.raw()) == b"x" * 10_000_000
+
+
+def test_a_stream_is_read_in_parts_wherever_it_is_cut() -> None:
+    """Frames, long texts and pickles one behind the other may lie across parts, of which some are empty."""
+    values = [{k: f"value {k}" for k in range(9000)}, "x" * 100_000, bytearray(b"y" * 70_000), 1]
+    stream = b"".join(pickle.dumps(value, 5) for value in values)
+    for step in (1, 999, 65_536, len(stream)):
+        cuts = [stream[at : at + step] for at in range(0, len(stream), step)]
+        file = Reading([b"", *cuts, bytearray()])
+        assert [pickle.Unpickler(file).load() for _ in values] == values
+        assert file.read(1) == b""
+    old = Reading([pickle.dumps((values, "a\n"), 0), b"left"])
+    assert pickle.Unpickler(old).load() == (values, "a\n")
+    assert old.read(9) == b"left"
+    with pytest.raises((EOFError, pickle.UnpicklingError)):
+        pickle.Unpickler(Reading([stream[:5000], stream[5000:70_000]])).load()
+
+
+def test_the_parts_of_a_stream_are_let_go_of_when_they_are_read() -> None:
+    """So a stream and all that is made of it are never in memory together."""
+
+    class Part(bytearray):
+        pass
+
+    parts = [Part(100_000) for _ in range(5)]
+    there = [weakref.ref(part) for part in parts]
+    file = Reading(parts)
+    del parts
+    file.read(250_000)
+    assert [held() is not None for held in there] == [False, False, True, True, True]

@@ -119,6 +119,23 @@ def test_buffers_are_what_was_saved(tmp_path: Path, kind: str, before: bool, map
         assert_clean(store)
 
 
+def test_streams_are_what_was_saved(store: Store) -> None:
+    """Whole or in parts, read by one thread or by many, which stop at what is damaged."""
+    save(store, STATE)
+    for name, group in groups(store).items():
+        (content,) = group.buffers
+        assert reader(store).stream(content) == b"".join(reader(store).parts(content)) == STATE[name]
+    path, offset = piece_place(store, "text", 2)
+    flip(path, offset + 50)
+    with pytest.raises(DamageError, match=path.name):
+        reader(store).parts(groups(store)["text"].buffers[0])
+    path, offset = piece_place(store, "mixed", 5)
+    flip(path, offset + 50)
+    with pytest.raises(DamageError, match=path.name):
+        reader(store).parts(groups(store)["mixed"].buffers[0])
+    assert not [thread for thread in threading.enumerate() if thread.name == "nbsnap-read"]
+
+
 @MAPS
 def test_what_is_mapped_and_what_is_read(store: Store) -> None:
     """Raw runs are mapped, a changed piece from its own pack; compressed pieces are read between them."""
