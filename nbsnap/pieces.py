@@ -354,7 +354,7 @@ class Pieces:
         stored = bytearray(piece.stored)
         try:
             if self.backend.read_into(pack_file(pack), piece.offset, memoryview(stored)) == piece.stored:
-                raw = self.decoded(piece, stored, sure=False)
+                raw = self.decoded(piece, stored)
                 if digest(raw) == piece.id:
                     return raw
         except (OSError, StoreError):
@@ -378,33 +378,25 @@ class Pieces:
                 if other.raw == piece.raw:
                     yield index.pack, other
 
-    def decoded(self, piece: Piece, stored: Stored, *, sure: bool = True) -> Stored | bytes | bytearray:
-        """Return what a piece is in memory, not verified; raise StoreError where what is stored makes none.
-
-        With `sure`, it is none of the fault of its base if it turns out to be another one.
-        """
+    def decoded(self, piece: Piece, stored: Stored) -> Stored | bytes | bytearray:
+        """Return what a piece is in memory, not verified; raise StoreError where what is stored makes none."""
         if piece.codec == RAW:
             return stored
         if piece.codec != DELTA:
             return decompress(stored, piece.raw)
         if base_of(stored) != piece.base:
             raise DamageError("a delta is not of the base that the index says")
-        base = self._whole(piece.base) if sure else self._as_it_is(piece.base)
+        base = self._whole(piece.base)
         if len(base) != piece.raw:
             raise DamageError("a delta is of a piece of another length")
         return apply(stored, base)
 
-    def _as_it_is(self, id: bytes) -> bytes | bytearray:
-        """Return the bytes of a base; not verified, where whoever gets them verifies what is made of them."""
-        place = self.place(id)
-        if place is None or place[1].codec != RAW:
-            return self._whole(id)
-        base = bytearray(place[1].raw)
-        self.backend.read_into(pack_file(place[0]), place[1].offset, memoryview(base))
-        return base
-
     def _whole(self, id: bytes) -> bytes | bytearray:
-        """Return the bytes of a piece, verified, of which there are deltas: it is none itself, wherever it is used."""
+        """Return the bytes of a piece, verified, of which there are deltas: it is none itself, wherever it is used.
+
+        Verified, though what is made of it will be, too: a base that is altered only where a delta differs from it
+        would count as sound, until a repair lets it go.
+        """
         last = self._last
         if last[0] == id:
             return last[1]
