@@ -392,7 +392,11 @@ class Pieces:
         return apply(stored, base)
 
     def _whole(self, id: bytes) -> bytes | bytearray:
-        """Return the bytes of a piece, verified, of which there are deltas: it is none itself, wherever it is used."""
+        """Return the bytes of a piece, verified, of which there are deltas: it is none itself, wherever it is used.
+
+        Verified, though what is made of it will be, too: a base that is altered only where a delta differs from it
+        would count as sound, until a repair lets it go.
+        """
         last = self._last
         if last[0] == id:
             return last[1]

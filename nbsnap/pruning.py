@@ -113,14 +113,16 @@ def spare(store: Store, notebook: str, rules: Rules) -> list[Entry]:
 def _over(store: Store, entries: list[Entry], limit: int, stay: set[str], choice: Choice) -> set[str]:
     """Return the ids of those that have to go so that the others need no more bytes than `limit`."""
     store.pieces.look()
-    sizes = _stored_sizes(store)
+    sizes, bases = _stored_sizes(store)
     pool: dict[bytes, bytes] = {}  # ids that are equal are one object: there may be millions
     needs: dict[str, set[bytes]] = {}
     for entry in entries:
         manifest = entry.file.encode()
         sizes[manifest] = _size(store, entry.file)
         try:
-            needs[entry.id] = {pool.setdefault(id, id) for id in store.needs(entry)} | {manifest}
+            ids = store.needs(entry)
+            unnamed = (bases[id] for id in ids & bases.keys() if ids.isdisjoint(bases[id]))
+            needs[entry.id] = {pool.setdefault(id, id) for id in ids.union(*unnamed)} | {manifest}
         except (StoreError, SnapshotNotFound):
             needs[entry.id] = {manifest}
             stay.add(entry.id)
@@ -201,10 +203,25 @@ class _Needed:
         return bool(self.unread)
 
 
-def _stored_sizes(store: Store) -> dict[bytes, int]:
-    """Return how many bytes each piece of the store takes, with its records in the two copies of the index."""
-    record = 2 * (index_length(1) - index_length(0))
-    return {piece.id: piece.stored + record for _, pieces in _packs(store) for piece in pieces}
+def _stored_sizes(store: Store) -> tuple[dict[bytes, int], dict[bytes, set[bytes]]]:
+    """Return how many bytes each piece of the store takes, with its records in the two copies of the index.
+
+    And of those that are there as deltas alone, the bases: one of them is needed, whether it is named or not.
+    """
+    sizes: dict[bytes, int] = {}
+    bases: dict[bytes, set[bytes]] = {}
+    plain: set[bytes] = set()
+    for index, pieces in _packs(store):
+        deltas = index.version > 1
+        record = 2 * (index_length(1, deltas=deltas) - index_length(0, deltas=deltas))
+        for piece in pieces:
+            if piece.codec == DELTA:
+                sizes.setdefault(piece.id, piece.stored + record)
+                bases.setdefault(piece.id, set()).add(piece.base)
+            else:
+                sizes[piece.id] = piece.stored + record
+                plain.add(piece.id)
+    return sizes, {id: found for id, found in bases.items() if id not in plain}
 
 
 def _takes_the_place(other: Piece, piece: Piece) -> bool:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from cloud.test_fronts import line
-from storage.making import noise, save
+from storage.making import NOTEBOOK, noise, restore, save
 
 from nbsnap.maintenance import check
 from nbsnap.store import Store
@@ -54,3 +54,26 @@ def test_restore_from_a_bucket(s3: str, kernel_pair: Any) -> None:
     kernel = kernel_pair.restart()
     assert "Restored before-train" in kernel.run(f"%restore before-train --from {s3}").text
     assert kernel.value("table['rows'][-1]") == 999
+
+
+def test_deltas_in_a_bucket(s3: str, own_folder: Path) -> None:
+    """Copied as they are, there and back; what is saved there counts on them, and pruning keeps their bases."""
+    states = {f"s{number}": {"data": bytes(number) + noise(3 << 20)[number:]} for number in range(1, 4)}
+    states["far"] = {"data": states["s2"]["data"][:-1] + b"!"}
+    with Store.open("here", create=True) as here:
+        for name in ("s1", "s2", "s3"):
+            save(here, states[name], name)
+        size = run("sync", "here", s3)["bytes"]
+    assert size < (3 << 20) + 20_000
+    with Store.open(s3) as store:
+        assert all(restore(store, name) == states[name] for name in ("s1", "s2", "s3"))
+        assert save(store, states["far"], "far").new_bytes > 1 << 20  # written whole
+        assert save(store, states["s3"]).new_bytes == 0
+        assert store.delete("s1", "s3", notebook=NOTEBOOK).problems == ()
+    run("sync", s3, "there")
+    for place in (s3, "there"):
+        with Store.open(place) as store:
+            assert restore(store, "s2") == states["s2"]
+            assert restore(store, "far") == states["far"]
+            assert restore(store, "latest") == states["s3"]
+            assert check(store).ok

@@ -302,6 +302,7 @@ def test_a_piece_that_is_a_delta_of_what_its_snapshot_does_not_name(store: Store
     again = Store(store.backend)
     assert restore(again, "whole", "w") == restore(again, "differs", "d") == {"a": TWO}
     assert_clean(again)
+    assert again.prune(None, max_size=MIB // 2).notes  # it counts
     for gone in ("whole", "differs"):
         again.delete(gone, notebook=None)
     assert again.backend.usage() < 1000
