@@ -18,7 +18,7 @@ from typing import NamedTuple
 from nbsnap.digest import DIGEST_SIZE, Bytes
 from nbsnap.errors import DamageError
 
-__all__ = ["BLOCK", "Delta", "apply", "base_of", "encode", "length"]
+__all__ = ["BLOCK", "Delta", "apply", "base_of", "encode", "lay_over", "length"]
 
 BLOCK = 4096
 
@@ -64,15 +64,20 @@ def length(stored: Bytes, raw: int) -> int:
 
 def apply(stored: Bytes, base: Bytes) -> bytearray:
     """Return the piece that a delta of `base` stands for; raise DamageError if it is none of such a piece."""
+    made = bytearray(base)
+    lay_over(stored, made)
+    return made
+
+
+def lay_over(stored: Bytes, base: bytearray | memoryview) -> None:
+    """Make of a base, in place, the piece that a delta of it stands for; DamageError: it is as it was."""
     if length(stored, len(base)) != len(stored):
         raise DamageError("a delta is not as long as it says")
-    made = bytearray(base)
     at = _start(len(base))
     for start, stop in _runs(_numbers(stored, len(base))):
-        size = min(stop, len(made)) - start
-        made[start : start + size] = stored[at : at + size]
+        size = min(stop, len(base)) - start
+        base[start : start + size] = stored[at : at + size]
         at += size
-    return made
 
 
 def _start(raw: int) -> int:

@@ -30,6 +30,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Earlier", "Place"]
 
+AGAIN = (
+    0.25  # of what was a delta already: one that goes on changing is written whole now and then, and its deltas short
+)
 PROBES = 4  # evenly spread: whatever leaves more than a quarter of a piece as it was is seen
 
 
@@ -38,6 +41,12 @@ class Place(NamedTuple):
 
     names: Sequence[str]
     number: int
+
+
+class _Base(NamedTuple):
+    pack: str
+    piece: Piece
+    most: float  # how much of a piece a delta of it may be
 
 
 class Earlier:
@@ -53,29 +62,29 @@ class Earlier:
         """Return piece `number` of a buffer as a delta of what was there before; None where it is nothing like it."""
         with contextlib.suppress(NbSnapError, OSError, MemoryError):  # then it is written whole
             base = self._base(place, number, len(raw))
-            if base is not None and self._is_like(*base, raw):
+            if base is not None and self._is_like(base.pack, base.piece, raw):
                 before = bytearray(len(raw))
-                pack, piece = base
+                pack, piece, most = base
                 count = self._store.backend.read_into(pack_file(pack), piece.offset, memoryview(before))
                 if count < len(before) or digest(before) != piece.id:
                     self._store.pieces.suspect(pack, piece.id)
                     return None
-                stored = encode(raw, piece.id, before, PAYS)
+                stored = encode(raw, piece.id, before, most)
                 return None if stored is None else Delta(piece.id, stored)
         return None
 
-    def _base(self, place: Place, number: int, size: int) -> tuple[str, Piece] | None:
-        """Return where a raw piece lies that the store has and will keep, from the same place of the same buffer."""
+    def _base(self, place: Place, number: int, size: int) -> _Base | None:
+        """Return a raw piece that the store has and will keep, from the same place of the same buffer."""
         ids = self._ids(place)
         if number >= len(ids):
             return None
         id = bytes.fromhex(ids[number])
         pieces = self._store.pieces
-        id = next(iter(pieces.bases_of({id})), id)
-        if not pieces.has(id):
+        base = next(iter(pieces.bases_of({id})), id)
+        found = pieces.place(base) if pieces.has(base) else None
+        if found is None or found[1].codec != RAW or found[1].raw != size:
             return None
-        found = pieces.place(id)
-        return found if found is not None and found[1].codec == RAW and found[1].raw == size else None
+        return _Base(*found, PAYS if base == id else AGAIN)
 
     def _ids(self, place: Place) -> list[str]:
         with self._guard:

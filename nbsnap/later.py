@@ -22,6 +22,7 @@ from collections.abc import Callable, Sequence
 
 from nbsnap import pages
 from nbsnap.mapping import address
+from nbsnap.packs import RAW
 from nbsnap.pieces import Pieces
 from nbsnap.quiet import begin
 from nbsnap.reader import RUN, Laid, damaged
@@ -105,7 +106,8 @@ def _work(pieces: Pieces, laid: Sequence[Laid], tell: Tell) -> None:
 
 def believe(sound: Sequence[Laid]) -> None:
     """Let the next snapshot ask the kernel what of this was written, instead of reading it again (`pages`)."""
-    held = [(region, part.run) for part in sound if (region := part.region()) is not None]
+    whole = [part for part in sound if part.run.pieces[0].codec == RAW]  # a delta has been written into it
+    held = [(region, part.run) for part in whole if (region := part.region()) is not None]
     pages.mapped((address(region) + run.at, run.size, [piece.id for piece in run.pieces]) for region, run in held)
 
 

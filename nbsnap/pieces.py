@@ -330,6 +330,10 @@ class Pieces:
         except DamageError:
             return None
 
+    def find(self, id: bytes) -> tuple[str, Piece]:
+        """Return where a piece lies, having looked for it; DamageError: it is nowhere."""
+        return self.place(id) or self._find(id)
+
     def _find(self, id: bytes) -> tuple[str, Piece]:
         if len(self._hinted) > 1 and hasattr(self.backend, "expect"):
             self.look(self._hinted)
@@ -400,7 +404,7 @@ class Pieces:
         last = self._last
         if last[0] == id:
             return last[1]
-        place = self.place(id) or self._find(id)
+        place = self.find(id)
         cause: BaseException | None = None
         for pack, copy in itertools.chain([place], self._others(*place)):
             if copy.codec != DELTA:

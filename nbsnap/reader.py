@@ -2,8 +2,9 @@
 
     streams               read piece by piece, verified
     small buffers         read, verified
-    big ones              raw pieces in whole runs are mapped (`mapping`), if the backend says that this is safe;
-                          the others are read and decompressed into the same memory, verified
+    big ones              raw pieces in whole runs are mapped (`mapping`), if the backend says that this is safe, and so
+                          are those that a delta is of, with its blocks written over them; the others are read and
+                          decompressed into the same memory, verified
 
 Several threads read (reads, hashes and zstd leave the GIL alone), in runs of at most 4 MiB.
 
@@ -29,11 +30,12 @@ from typing import Any, NamedTuple, TypeVar
 
 from nbsnap import seen
 from nbsnap.backends import File, announce
+from nbsnap.deltas import base_of, lay_over
 from nbsnap.digest import PIECE_SIZE, digest, quick
-from nbsnap.errors import StoreError
+from nbsnap.errors import DamageError, StoreError
 from nbsnap.mapping import PAGE, Region, lay, parts_left, region, will_be_filled
 from nbsnap.model import Content, Group, Snapshot
-from nbsnap.packs import RAW, Piece
+from nbsnap.packs import DELTA, RAW, Piece
 from nbsnap.pieces import Pieces
 from nbsnap.progress import Progress
 from nbsnap.quiet import begin
@@ -115,7 +117,8 @@ class Reader:
                 for pack, piece in self.pieces.locate(content):
                     if piece.id != _zeros():
                         yield pack_file(pack), piece.offset, piece.stored
-                    if piece.base and (base := self.pieces.place(piece.base)) is not None:
+                    if piece.base:
+                        base = self.pieces.find(piece.base)
                         yield pack_file(base[0]), base[1].offset, base[1].stored
 
     def stream(self, content: Content) -> bytes | bytearray:
@@ -146,12 +149,16 @@ class Reader:
         for content in group.buffers:
             target = region(content.size) if content.size >= BIG else bytearray(content.size)
             made.append(target)
-            rest = []
-            for run in _runs(self.pieces.locate(content)):
-                if parts := self._lay(target, run, group.variables or group.definitions):
+            rest: list[tuple[Buffer, Run]] = []
+            places = self.pieces.locate(content)
+            deltas = self._parts and any(piece.base for _, piece in places)
+            for run in _runs(map(self._beneath, places) if deltas else places):
+                first = run.at // PIECE_SIZE
+                own = list(_runs(places[first : first + len(run.pieces)], run.at)) if deltas else [run]
+                if parts := self._lay(target, run, own, group.variables or group.definitions):
                     laid += parts
-                elif not (isinstance(target, Region) and _is_zero(run)):
-                    rest.append((target, run))
+                elif not (isinstance(target, Region) and _is_zero(own[0])):
+                    rest += [(target, one) for one in own]
                     continue
                 self.progress.done += run.size
             if sum(run.size for _, run in rest) == content.size:
@@ -179,8 +186,20 @@ class Reader:
                     at += piece.raw
         region.settle = None
 
-    def _lay(self, target: Buffer, run: Run, names: tuple[str, ...]) -> list[Laid]:
-        """Map a run into `target` if that can be done; what is known to be bad or too short is read, and so refused."""
+    def _beneath(self, place: tuple[str, Piece]) -> tuple[str, Piece]:
+        """Return the raw piece that can be mapped in the place of one, which may be a delta of it."""
+        if place[1].codec == DELTA:
+            with contextlib.suppress(DamageError):  # whoever reads it is told
+                base = self.pieces.find(place[1].base)
+                if base[1].codec == RAW and base[1].raw == place[1].raw:
+                    return base
+        return place
+
+    def _lay(self, target: Buffer, run: Run, own: list[Run], names: tuple[str, ...]) -> list[Laid]:
+        """Map a run into `target` if that can be done; what is known to be bad or too short is read, and so refused.
+
+        `own` is what belongs there: the pieces of the run, and deltas of them, which are written over it.
+        """
         first, size = run.pieces[0], run.size
         if not self._parts or first.codec != RAW or size < BIG or first.offset % PAGE or not isinstance(target, Region):
             return []
@@ -199,7 +218,27 @@ class Reader:
         if kept:
             self._files[run.pack] = file
         found = weakref.ref(target)
-        return [Laid(found, part, file if kept else None, names) for part in _parts_of(run)]
+        laid: list[Laid] = []
+        for one in own:
+            if one.pieces[0].codec == DELTA:
+                self._write_over(target, one)
+                laid.append(Laid(found, one, None, names))
+            else:
+                laid += [Laid(found, part, file if kept else None, names) for part in _parts_of(one)]
+        return laid
+
+    def _write_over(self, target: Region, run: Run) -> None:
+        """Make the piece of a delta of the base that was mapped: of what is not verified yet, as that is not."""
+        (piece,) = run.pieces
+        with memoryview(target)[run.at : run.at + piece.raw] as view:
+            if not self.pieces.has_suspects(run.pack, run.pieces):
+                stored = bytearray(piece.stored)
+                with contextlib.suppress(OSError, DamageError):
+                    count = self.pieces.backend.read_into(pack_file(run.pack), piece.offset, memoryview(stored))
+                    if count == piece.stored and base_of(stored) == piece.base:
+                        lay_over(stored, view)
+                        return
+            view[:] = self.pieces.sound(run.pack, piece)
 
     def _verify(self, laid: Laid) -> None:
         """Hash what was mapped; what is altered is replaced by a sound copy, or else refused."""
@@ -267,6 +306,8 @@ def damaged(pieces: Pieces, laid: Laid, scratch: bytearray) -> list[tuple[Piece,
     """
     run = laid.run
     offset, name = run.pieces[0].offset, pack_file(run.pack)
+    if run.pieces[0].codec == DELTA:
+        return _damaged_delta(pieces, run)
     read = laid.file.read_into if laid.file is not None else functools.partial(pieces.backend.read_into, name)
     found = []
     with memoryview(scratch)[: run.size] as view:
@@ -288,9 +329,21 @@ def damaged(pieces: Pieces, laid: Laid, scratch: bytearray) -> list[tuple[Piece,
     return found
 
 
-def _runs(places: Iterable[tuple[str, Piece]]) -> Iterator[Run]:
-    """Yield the pieces of a content in runs."""
-    at = end = 0
+def _damaged_delta(pieces: Pieces, run: Run) -> list[tuple[Piece, int]]:
+    (piece,) = run.pieces
+    try:
+        pieces.stored(run.pack, piece)
+    except StoreError:
+        with contextlib.suppress(OSError):
+            pieces.backend.size(pack_file(run.pack))
+            pieces.suspect(run.pack, piece.id)
+            return [(piece, run.at)]
+    return []
+
+
+def _runs(places: Iterable[tuple[str, Piece]], at: int = 0) -> Iterator[Run]:
+    """Yield the pieces of a content in runs; the first piece belongs at `at`."""
+    end = 0
     pack = ""
     held: list[Piece] = []
     for place, piece in places:

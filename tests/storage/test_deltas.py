@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -13,14 +14,16 @@ from hypothesis import strategies as st
 from storage.making import NOTEBOOK, assert_clean, drift, noise, record, restore, save
 from storage.test_repair import alter
 
-from nbsnap import deltas, manifest
+from nbsnap import deltas, later, manifest
 from nbsnap.backends import MemoryBackend
 from nbsnap.deltas import BLOCK
 from nbsnap.digest import PIECE_SIZE, digest
 from nbsnap.earlier import Place
 from nbsnap.errors import DamageError
 from nbsnap.maintenance import check
+from nbsnap.mapping import Region
 from nbsnap.packs import DELTA, RAW, Piece, decode_index, encode_index
+from nbsnap.reader import Laid
 from nbsnap.repairing import repair
 from nbsnap.store import Store
 from nbsnap.transfer import copy, export
@@ -588,3 +591,105 @@ def test_drift_is_a_delta(store: Store) -> None:
     for seed in range(4):
         save(store, {"drift": drift(seed)})
     assert all_deltas(store)
+
+
+# --- mapped -----------------------------------------------------------------------------------------------------------
+
+LONG = noise(20 * MIB, 11)
+SCATTERED = changed(LONG, *range(70_000, 20 * MIB, MIB // 2), 20 * MIB - 1)
+
+
+def mapped(store: Store, *, before: bool = False) -> tuple[Any, list[Laid]]:
+    """The buffer of the newest snapshot as a restore lays it out, and what is left to verify."""
+    made = store.reader(size=1 << 30, before=before)
+    (group,) = store.find("latest", NOTEBOOK).groups
+    (buffer,) = made.buffers(group)
+    return buffer, made.unverified
+
+
+@pytest.fixture
+def long(tmp_path: Path) -> Path:
+    """A store with a long array, and with that array changed in each of its pieces."""
+    with Store.open(tmp_path / "long", create=True) as store:
+        save(store, {"a": LONG})
+        assert save(store, {"a": SCATTERED}).new_bytes < 50 * BLOCK
+    return tmp_path / "long"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="nothing is mapped there")
+def test_deltas_are_mapped(long: Path) -> None:
+    """What they differ from is mapped in one part, and what differs written over it; the file never knows."""
+    store = Store.open(long)
+    buffer, laid = mapped(store)
+    assert isinstance(buffer, Region)
+    assert buffer.parts == 1
+    assert sum(part.run.size for part in laid) == len(LONG)
+    assert bytes(buffer) == SCATTERED
+    told: list[object] = []
+    later.verify(store.pieces, laid, lambda *words: told.append(words))
+    assert later.wait(60)
+    assert told == []
+    buffer[:100] = bytes(100)
+    assert bytes(mapped(Store.open(long))[0]) == SCATTERED
+    assert_clean(store)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="nothing is mapped there")
+@pytest.mark.parametrize("what", ["base", "delta", "length"])
+def test_damage_is_told_of_what_is_mapped(long: Path, what: str) -> None:
+    """Of a base, beneath what a delta does not hold, and of a delta; what is verified before is not handed out."""
+    store = Store.open(long)
+    pack, piece = sorted(all_deltas(store), key=lambda found: found[1].offset)[5]
+    if what == "base":
+        base, at = where(long, piece.base)
+        alter(base, at + 5000)
+    elif what == "delta":
+        alter(long / pack_file(pack), piece.offset + piece.stored - 100)
+    else:
+        alter(long / pack_file(pack), piece.offset + 33, b"\xff")
+    again = Store.open(long)
+    if what == "length":  # it is seen at once
+        with pytest.raises(DamageError):
+            mapped(again)
+        return
+    buffer, laid = mapped(again)
+    assert isinstance(buffer, Region)
+    told: list[tuple[str, ...]] = []
+    later.verify(again.pieces, laid, lambda names, words: told.append(names))
+    assert later.wait(60)
+    assert told == [("a",)]
+    with pytest.raises(DamageError):
+        mapped(Store.open(long), before=True)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="nothing is mapped there")
+def test_what_is_mapped_outlives_its_packs(long: Path) -> None:
+    """Deleting and pruning under an array of deltas changes nothing in it, and is no damage."""
+    store = Store.open(long)
+    save(store, {"b": noise(100)}, "left")
+    made = store.reader(size=1 << 30)
+    (group,) = store.find("latest~1", NOTEBOOK).groups
+    (buffer,) = made.buffers(group)
+    store.delete("latest~1", notebook=NOTEBOOK)
+    store.delete("latest~1", notebook=NOTEBOOK)
+    assert store.backend.usage() < MIB
+    told: list[object] = []
+    later.verify(store.pieces, made.unverified, lambda *words: told.append(words))
+    assert later.wait(60)
+    assert told == []
+    assert bytes(buffer) == SCATTERED
+
+
+def test_what_goes_on_changing_is_written_whole_now_and_then(store: Store) -> None:
+    """Deltas of deltas' bases are short: a quarter of a piece at most."""
+    data, longest = noise(2 * MIB, 3), 0
+    save(store, {"a": data})
+    for number in range(60):
+        data = changed(data, *((number * 7919 + at * 61_001) * 257 % (2 * MIB) for at in range(1, 3)))
+        save(store, {"a": data})
+        longest = max(longest, *(piece.stored for _, piece in all_deltas(store)))
+    plain = [piece for index in store.pieces.indexes() for piece in index.pieces() if piece.codec == RAW]
+    assert longest <= MIB // 4
+    assert len(plain) >= 2
+    assert restore(store) == {"a": data}
+    assert_clean(store)
