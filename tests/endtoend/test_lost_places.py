@@ -80,6 +80,7 @@ GONE = (
     "is missing",
     "in no pack",
     "not a store: choose",
+    "there is no store at",  # written in the background, and gone before it was read
 )
 
 
