@@ -189,7 +189,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(table.full(results))
     else:
         asked.into.mkdir(parents=True, exist_ok=True)
-        scratch = Path(tempfile.mkdtemp(dir=asked.scratch or asked.into, prefix="scratch-"))
+        place = asked.scratch or asked.into
+        place.mkdir(parents=True, exist_ok=True)
+        scratch = Path(tempfile.mkdtemp(dir=place, prefix="scratch-"))
         try:
             bench = Bench(scratch, asked.tools)
             results = {"machine": machine.describe(scratch), "scale": asked.scale, "repeat": asked.repeat}
