@@ -12,11 +12,11 @@ The base is never a delta itself. So a piece is made of two reads at most, howev
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import NamedTuple
 
 from nbsnap.digest import DIGEST_SIZE, Bytes
 from nbsnap.errors import DamageError
+from nbsnap.runs import runs
 
 __all__ = ["BLOCK", "Delta", "apply", "base_of", "encode", "lay_over", "length"]
 
@@ -46,7 +46,7 @@ def encode(raw: Bytes, id: bytes, base: bytearray, most: float) -> bytes | None:
     bits = bytearray(-(-count // 8))
     for number in differ:
         bits[number // 8] |= 1 << number % 8
-    stored = b"".join([id, bits, *(raw[start:stop] for start, stop in _runs(differ))])
+    stored = b"".join([id, bits, *(raw[first * BLOCK : behind * BLOCK] for first, behind in runs(differ))])
     return stored if len(stored) <= len(raw) * most else None
 
 
@@ -74,8 +74,9 @@ def lay_over(stored: Bytes, base: bytearray | memoryview) -> None:
     if length(stored, len(base)) != len(stored):
         raise DamageError("a delta is not as long as it says")
     at = _start(len(base))
-    for start, stop in _runs(_numbers(stored, len(base))):
-        size = min(stop, len(base)) - start
+    for first, behind in runs(_numbers(stored, len(base))):
+        start = first * BLOCK
+        size = min(behind * BLOCK, len(base)) - start
         base[start : start + size] = stored[at : at + size]
         at += size
 
@@ -97,16 +98,3 @@ def _numbers(stored: Bytes, raw: int) -> list[int]:
 def _differing(raw: Bytes, base: bytearray, start: int, stop: int, step: int) -> list[int]:
     """Return where parts of `step` bytes begin, between two places, that are not the same in both."""
     return [at for at in range(start, stop, step) if base[at : min(at + step, stop)] != raw[at : min(at + step, stop)]]
-
-
-def _runs(numbers: list[int]) -> Iterator[tuple[int, int]]:
-    """Yield where runs of blocks begin and end, in bytes."""
-    first = behind = 0
-    for number in numbers:
-        if number != behind:
-            if first < behind:
-                yield first * BLOCK, behind * BLOCK
-            first = number
-        behind = number + 1
-    if first < behind:
-        yield first * BLOCK, behind * BLOCK

@@ -30,9 +30,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Earlier", "Place"]
 
-AGAIN = (
-    0.25  # of what was a delta already: one that goes on changing is written whole now and then, and its deltas short
-)
+AGAIN = 0.25  # of a piece that was a delta already a new one is no longer: what goes on changing gets another base
 PROBES = 4  # evenly spread: whatever leaves more than a quarter of a piece as it was is seen
 
 
@@ -63,8 +61,8 @@ class Earlier:
         with contextlib.suppress(NbSnapError, OSError, MemoryError):  # then it is written whole
             base = self._base(place, number, len(raw))
             if base is not None and self._is_like(base.pack, base.piece, raw):
-                before = bytearray(len(raw))
                 pack, piece, most = base
+                before = bytearray(len(raw))
                 count = self._store.backend.read_into(pack_file(pack), piece.offset, memoryview(before))
                 if count < len(before) or digest(before) != piece.id:
                     self._store.pieces.suspect(pack, piece.id)

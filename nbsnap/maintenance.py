@@ -74,23 +74,7 @@ def _check(store: Store, read: bool) -> CheckReport:
             except DamageError as error:
                 broken[piece.id] = (file, str(error))
                 store.pieces.suspect(pack, piece.id)
-    whole: set[bytes] = set()
-    for pack, piece in sorted(deltas, key=_by_base):
-        if piece.base in sound:
-            try:
-                if read:
-                    store.pieces.fetch(pack, piece)
-                whole.add(piece.id)
-            except DamageError as error:
-                broken[piece.id] = (store.backend.describe(pack_file(pack)), str(error))
-                store.pieces.suspect(pack, piece.id)
-    for pack, piece in deltas:  # without its base, it is as good as none: if nobody needs it, or there is another
-        if piece.base not in sound and piece.id in users and not (piece.id in sound or piece.id in whole):
-            store.pieces.suspect(pack, piece.id)  # it may be altered, too, which shows when its base is there again
-            file = store.backend.describe(pack_file(pack))
-            what = f"{file}: piece {piece.id.hex()[:12]} differs from piece {piece.base.hex()[:12]}, which is lost"
-            broken[piece.id] = (file, what)
-    sound.update(whole)
+    sound |= _sound_deltas(store, deltas, sound, users, broken, read)
     for id, (file, what) in _packless(store, names, users.keys() - sound):
         broken.setdefault(id, (file, what))
     for id, (file, what) in broken.items():
@@ -105,6 +89,37 @@ def _check(store: Store, read: bool) -> CheckReport:
     return CheckReport(
         store.place, len(store.entries()), len(packs), pieces, size, unused, unindexed, read, tuple(problems)
     )
+
+
+def _sound_deltas(
+    store: Store,
+    deltas: list[tuple[str, Piece]],
+    sound: set[bytes],
+    users: Users,
+    broken: dict[bytes, tuple[str, str]],
+    read: bool,
+) -> set[bytes]:
+    """Return which deltas are as they should be, of what is `sound` otherwise; tell of the others in `broken`.
+
+    Without its base, one is as good as none: that is no damage, if nobody needs it, or there is another.
+    """
+    whole: set[bytes] = set()
+    for pack, piece in sorted(deltas, key=_by_base):
+        if piece.base in sound:
+            try:
+                if read:
+                    store.pieces.fetch(pack, piece)
+                whole.add(piece.id)
+            except DamageError as error:
+                broken[piece.id] = (store.backend.describe(pack_file(pack)), str(error))
+                store.pieces.suspect(pack, piece.id)
+    for pack, piece in deltas:
+        if piece.base not in sound and piece.id in users and not (piece.id in sound or piece.id in whole):
+            store.pieces.suspect(pack, piece.id)  # it may be altered, too, which shows when its base is there again
+            file = store.backend.describe(pack_file(pack))
+            what = f"{file}: piece {piece.id.hex()[:12]} differs from piece {piece.base.hex()[:12]}, which is lost"
+            broken[piece.id] = (file, what)
+    return whole
 
 
 def _parts(store: Store, read: bool) -> Iterator[tuple[str, int, int]]:

@@ -69,6 +69,7 @@ from nbsnap.pagemap import (
     up,
     where,
 )
+from nbsnap.runs import runs
 
 __all__ = ["Look", "forget", "mapped"]
 
@@ -407,7 +408,7 @@ class _Kernel(Kernel):
                 plain.append(number)
             elif inside:
                 quiet.calm[number] = -(1 << 60)
-        for first, last in _runs(plain):
+        for first, last in runs(plain):
             start, stop = address + first * PIECE_SIZE, min(address + last * PIECE_SIZE, address + size)
             # The page that a neighbour shares: if that is marked, so is the page; or it was written, and must show it.
             beside = first > 0 and quiet.marked[first - 1] is not None
@@ -465,16 +466,3 @@ def _kernel() -> _Kernel:
 def _is_mapped(part: Part, lines: list[Area]) -> bool:
     found = covering(lines, part.start, part.stop)
     return bool(found) and all(area.file == part.file and area.access.endswith(b"p") for area in found)
-
-
-def _runs(numbers: list[int]) -> Iterator[tuple[int, int]]:
-    """Yield (first, behind the last) of runs in ascending numbers."""
-    first = behind = -1
-    for number in numbers:
-        if number != behind:
-            if behind > 0:
-                yield first, behind
-            first = number
-        behind = number + 1
-    if behind > 0:
-        yield first, behind

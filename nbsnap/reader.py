@@ -330,6 +330,7 @@ def damaged(pieces: Pieces, laid: Laid, scratch: bytearray) -> list[tuple[Piece,
 
 
 def _damaged_delta(pieces: Pieces, run: Run) -> list[tuple[Piece, int]]:
+    """Return the same of a delta that was written over what was mapped: both are read, and put together once more."""
     (piece,) = run.pieces
     try:
         pieces.stored(run.pack, piece)

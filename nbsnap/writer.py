@@ -234,13 +234,12 @@ class Writer:
         packs = {self._pack_id} if len(old) < len(pieces) else set()
         here = {piece.id: piece for piece in self._open().pack.pieces if piece.base}
         bases = {here[id].base for id in here.keys() & pieces} | self.store.pieces.bases_of(old)
-        sizes = sorted((id.hex(), self.store.pieces.place(id)) for id in bases)
         try:
             packs |= self.store.pieces.packs_of(old | bases)
         except KeyError as error:
             name = error.args[0].hex()[:12]
             raise StoreError(f"piece {name} of the snapshot was never put into {self.store.place}") from None
-        contents = tuple(Content(place[1].raw, (id,)) for id, place in sizes if place is not None)
+        contents = tuple(Content(self.store.pieces.find(id)[1].raw, (id.hex(),)) for id in sorted(bases))
         return replace(snapshot, bases=contents), packs
 
     def _drop(self) -> None:

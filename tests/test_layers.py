@@ -51,7 +51,7 @@ LAYERS = """
     quiet outfile pagemap theme remarks records thumbnail sieve keys tables
     deltas
     model digest progress arguments owners called carryline machine moved standards identity
-    errors parts texts
+    errors parts runs texts
 """
 
 # Within a row, or upwards within a half: each with the reason why it stands.

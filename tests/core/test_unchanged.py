@@ -82,16 +82,22 @@ CHANGES = {
 }
 
 
-@pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
-def test_a_change_is_seen(change, place):
-    """A change of whatever kind, and back again, gives the records that it would give in a new process."""
-    namespace = session()
+def there_and_back(make, change, place):
+    """Change what is made, and make it anew: each time the records are those of a new process. Return the first."""
+    namespace = make()
     before = recorded(namespace, place)
     assert recorded(namespace, place) == before
     change(namespace)
     after = check(namespace, place)
     assert check(namespace, place) == after
-    assert check(session(), place) == before
+    assert check(make(), place) == before
+    return before
+
+
+@pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
+def test_a_change_is_seen(change, place):
+    """A change of whatever kind, and back again, gives the records that it would give in a new process."""
+    there_and_back(session, change, place)
 
 
 def test_arrays(place):
@@ -143,14 +149,7 @@ MANY = {
 @pytest.mark.parametrize("change", MANY.values(), ids=MANY)
 def test_many_batches(change, place):
     """After a change of one of hundreds, and back, each batch is what it would be in a new process, and its number."""
-    namespace = many()
-    before = recorded(namespace, place)
-    assert len(before[1]) > 5
-    assert recorded(namespace, place) == before
-    change(namespace)
-    after = check(namespace, place)
-    assert recorded(namespace, place) == after
-    assert check(many(), place) == before
+    assert len(there_and_back(many, change, place)[1]) > 5
 
 
 def test_streams_are_taken_over(place):

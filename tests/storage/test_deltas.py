@@ -100,7 +100,7 @@ def test_no_longer_than_it_may_be() -> None:
         deltas.apply(stored[:33] + b"\x80" + stored[34:], base)
 
 
-def test_an_index_with_deltas(tmp_path: Path) -> None:
+def test_an_index_with_deltas() -> None:
     """It comes back as it was; one without is as it was before there were any."""
     plain = [Piece(digest(b"a"), 0, 5, 9, 1), Piece(digest(b"b"), 5, 7, 7, RAW)]
     both = [*plain, Piece(digest(b"c"), 12, 40, 70, DELTA, digest(b"b"))]
