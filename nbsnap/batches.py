@@ -25,7 +25,7 @@ from typing import Any
 
 from . import plain
 from .sharing import LEAVES
-from .unchanged import Known, cannot_change, keep, private
+from .unchanged import Copies, Known, cannot_change
 
 #: A variable whose pickle is longer is no small one: it has a stream of its own.
 LONGEST = 16 * 1024
@@ -40,26 +40,29 @@ _MOST = 64 * 1024  # up to so many objects; of an object there is a byte or more
 _MAY_HOLD = plain.KINDS - LEAVES
 
 
-def take(values: Mapping[str, Any], apart: set[int], known: dict[str, Known]) -> tuple[dict[str, bytes], set[str]]:
+def take(
+    values: Mapping[str, Any], apart: set[int], known: dict[str, Known], copies: Copies
+) -> tuple[dict[str, bytes], set[str]]:
     """Return the pickles of the small plain variables among `values`, leaving out those that are of the ids `apart`.
 
     And which of them are arrays.
 
-    `known` are those that are as they were; what is known of the others is added.
+    `known` are those that are as they were; what is known of the others is added. `copies` are pickled in their place.
     """
     bound = Counter(map(id, values.values()))
     several = apart.union(key for key, times in bound.items() if times > 1) if len(bound) < len(values) else apart
     shared = several.intersection(bound)
-    found = {
-        name: one.data
-        for name, one in known.items()
-        if one.kind in plain.KINDS and name in values and not (shared and id(values[name]) in shared)
-    }
+    kinds, pickles = (map(operator.attrgetter(what), known.values()) for what in ("kind", "data"))
+    found = dict(compress(zip(known, pickles, strict=True), map(plain.KINDS.__contains__, kinds)))
+    for name in found.keys() - values.keys():
+        del found[name]
+    for name in [name for name in found if id(values[name]) in shared] if shared else ():
+        del found[name]
     atoms: list[str] = []
     others: list[str] = []
     arrays: list[str] = []
     ndarray = getattr(sys.modules.get("numpy"), "ndarray", None)
-    for name in [name for name in values if name not in found] if found else values:
+    for name in filterfalse(found.__contains__, values):
         value = values[name]
         kind = type(value)
         if kind in LEAVES:
@@ -80,12 +83,12 @@ def take(values: Mapping[str, Any], apart: set[int], known: dict[str, Known]) ->
         if (same := known.get(name)) is not None:
             found[name] = same.data
             continue
-        made = private(values[name])
+        made = copies.of(name, values[name])
         if type(made) in _MAY_HOLD and not cannot_change(made, _MOST):
             nested.append(name)
         elif (data := _pickled(made)) is not None:
             found[name] = data
-            if (kept := keep(name, made, data)) is not None:
+            if (kept := copies.keep(name, made, data)) is not None:
                 known[name] = kept
     made = None  # a holder
     found.update((name, data) for name in _proved(values, nested) if (data := _pickled(values[name])) is not None)
@@ -133,6 +136,20 @@ _ALONE = _alone()
 
 def cut(taken: Mapping[str, bytes], arrays: set[str]) -> list[tuple[list[str], tuple[str, ...]]]:
     """Return the names, batch by batch, and what loading a batch imports: where that is missing, the others load."""
+    global _cut
+    before, its_arrays, batches = _cut
+    if before == taken and its_arrays == arrays:  # which does not look at pickles that are the very same
+        return batches
+    batches = _cut_anew(taken, arrays)
+    _cut = dict(taken), arrays, batches
+    return batches
+
+
+_Cut = list[tuple[list[str], tuple[str, ...]]]
+_cut: tuple[Mapping[str, bytes], set[str], _Cut] = {}, set(), []  # what was cut last, and how
+
+
+def _cut_anew(taken: Mapping[str, bytes], arrays: set[str]) -> _Cut:
     batches: list[tuple[list[str], tuple[str, ...]]] = []
     without = sorted(filterfalse(arrays.__contains__, taken))
     for some, needs in (without, ()), (sorted(arrays.intersection(taken)), ("numpy",)):

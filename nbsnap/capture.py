@@ -40,7 +40,7 @@ from .sharing import LEAVES, Ownership, Team, Touch
 from .sieve import DEFAULT
 from .taken import Pickled, Taken, TakenClass, batch_record, closure, group_record, modules_of, reachable
 from .teams import together
-from .unchanged import Batch, Known
+from .unchanged import Batch, Copies, Known
 from .withheld import Withheld
 
 #: Returns the text of the cell and the line in it where a class is that is bound to a name; or `Variable.source`.
@@ -80,6 +80,7 @@ def take_apart(
     mask: Callable[[str], str] = _MASK,
     typed: Callable[[], Iterable[str]] = tuple,
     known: dict[str, Known] | None = None,
+    copies: Copies | None = None,
 ) -> Taken:
     """Pickle the variables `names` of a namespace, which is only read.
 
@@ -88,7 +89,7 @@ def take_apart(
     `class_text` tells where the text of a class is that is bound to a name: a cell and a line in it. `progress` is told
     what is being taken apart. What is a part of `withheld` is refused; `mask` masks the secrets in a text.
     `typed` returns these, magics and all, for code that does not name its cell. `known` are small variables that are
-    as they were; what is known of others that are taken is added to it.
+    as they were; what is known of others that are taken is added to it. `copies` are taken in place of others.
     """
     with unhurried():
         capture = _Capture(
@@ -102,6 +103,7 @@ def take_apart(
             withheld,
             Cells(mask, typed),
             {} if known is None else known,
+            copies or Copies(),
         )
         try:
             return capture.run(classes or {})
@@ -122,6 +124,7 @@ class _Capture:
         withheld: Withheld | None,
         cells: Cells,
         known: dict[str, Known],
+        copies: Copies,
     ) -> None:
         self.progress = progress
         self.known = known
@@ -144,7 +147,7 @@ class _Capture:
         self.small: dict[str, bytes] = {}
         self.arrays: set[str] = set()  # of the small
         if self.engines[0] == "pickle":
-            self.small, self.arrays = batches.take(self.values, apart, known)
+            self.small, self.arrays = batches.take(self.values, apart, known, copies)
         self.values.update((reserved, entries[entry]) for reserved, entry in self.entries.items())
         self.order = dict(zip(self.values, itertools.count(), strict=False))
         self.queue: deque[Team] = deque(Team(names, []) for names in together(self.values, self.small))

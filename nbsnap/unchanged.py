@@ -9,8 +9,11 @@ snapshot, and hardly one of them has changed. Of each that was taken, this proce
     an array of numbers           its bytes, its shape and how it lies in memory
 
 and with it what was made of it: the pickle, the preview, and that no secret was found in it, by which sieve; and of the
-batches of the snapshot before, the streams and the records. The copy is what was pickled, so that no other thread can
-come in between the two.
+batches of the snapshot before, the streams and the records. The copy is what was looked through and what was pickled
+(`Copies`), so that no other thread can come in between.
+
+There is a limit to what is looked through at once (`withheld`). What was passed over because of it is looked at again
+when some of that has changed on which the time was spent; until then the outcome is known.
 
 **No object of the user's is kept alive** that could be missed: the containers and arrays themselves are not held, and
 what their copies hold is texts and numbers. Names that are gone are forgotten; all together never take more than MOST.
@@ -20,9 +23,11 @@ from __future__ import annotations
 
 import operator
 import sys
-from collections.abc import Iterable
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping, Set
 from dataclasses import dataclass
 from itertools import chain, compress, repeat
+from types import MappingProxyType
 from typing import Any
 
 from .identity import same
@@ -31,13 +36,14 @@ from .sharing import LEAVES
 
 __all__ = [
     "Batch",
+    "Copies",
     "Known",
     "as_they_were",
     "cannot_change",
     "drop",
     "judged",
     "keep",
-    "private",
+    "looked_at",
     "remember",
     "same_batch",
 ]
@@ -49,7 +55,7 @@ _OVERHEAD = 500  # bytes for each
 class Known:
     """A small variable, and what was made of it."""
 
-    __slots__ = ("data", "kind", "layout", "made", "preview", "sieve", "size")
+    __slots__ = ("data", "kind", "layout", "made", "passed", "preview", "sieve", "size")
 
     def __init__(self, kind: type, made: Any, layout: Any, data: bytes) -> None:
         self.kind = kind
@@ -57,7 +63,8 @@ class Known:
         self.layout = layout  # of an array
         self.data = data  # the pickle
         self.size = _OVERHEAD + 2 * len(data) + sys.getsizeof(made)  # how much memory it takes, about
-        self.sieve: object = None  # no secret was found in it by this one
+        self.sieve: object = None  # no secret was found in it by this one, as far as
+        self.passed = False  # there was time to look at it: not at all of it, if this is true
         self.preview: tuple[object, Preview] | None = None  # and the sieve that it was made by
 
     def shown(self, sieve: object) -> Preview | None:
@@ -83,26 +90,55 @@ class Batch:
 _known: dict[str, Known] = {}
 _batches: dict[str, Batch] = {}  # of the snapshot before, by their first names
 _size = 0
+_spent: set[str] = set()  # the variables that had the time, when others were passed over
+_sieve: object = None
 
 
 def as_they_were(namespace: dict[str, Any]) -> dict[str, Known]:
     """Return what is known of those variables of a namespace that are as they were, and forget the others."""
-    every = list(_known.items())
-    names = [name for name, _ in every]
-    now = map(dict.get, repeat(namespace), names, repeat(_GONE))
-    kept = list(map(_is_same, now, [known for _, known in every]))
-    if not all(kept):
-        for name in compress(names, map(operator.not_, kept)):
+    kinds: defaultdict[type, dict[str, Known]] = defaultdict(dict)
+    for name, known in _known.items():
+        kinds[known.kind][name] = known
+    for kind, some in kinds.items():
+        values = list(map(dict.get, repeat(namespace), some, repeat(_GONE)))
+        for name in compress(list(some), map(operator.is_not, map(type, values), repeat(kind))):
+            del some[name]
             drop(name)
-    return dict(compress(every, kept))
+        values = list(compress(values, map(operator.is_, map(type, values), repeat(kind))))
+        are_same = _are_same(kind, values, list(some.values()))
+        for name in compress(some, map(operator.not_, are_same)):
+            drop(name)
+    return _known.copy()
 
 
-def judged(namespace: dict[str, Any], some: Iterable[str], sieve: object) -> None:
-    """Note that the sieve found no secret in some variables, if they are still what is known of them."""
-    for name in some:
-        known = _known.get(name)
-        if known is not None and known.sieve is not sieve and _is_same(dict.get(namespace, name), known):
-            known.sieve = sieve
+def looked_at(same: Mapping[str, Known], sieve: object) -> Set[str]:
+    """Return the names of those that this sieve need not look at again, among those that are as they were."""
+    sieves = map(operator.attrgetter("sieve"), same.values())
+    some = compress(same, map(operator.is_, sieves, repeat(_one_of_equals(sieve))))
+    if _spent <= same.keys():
+        return set(some)
+    return {name for name in some if not same[name].passed}
+
+
+def judged(same: Mapping[str, Known], some: Set[str], sieve: object, passed: Set[str], spent: Set[str]) -> None:
+    """Note of `some` variables that the sieve has found nothing in those that are `same` as they were.
+
+    It has `spent` its time on some, and `passed` over others.
+    """
+    global _spent
+    if passed:
+        _spent = (_spent & same.keys()) | spent
+    sieve = _one_of_equals(sieve)
+    for name in same.keys() & some:
+        same[name].sieve, same[name].passed = sieve, name in passed
+
+
+def _one_of_equals(sieve: object) -> object:
+    """Return the sieve of the last look in place of an equal one, so that it can be asked which it `is`."""
+    global _sieve
+    if sieve != _sieve:
+        _sieve = sieve
+    return _sieve
 
 
 def drop(name: str) -> None:
@@ -127,22 +163,63 @@ def remember(batches: dict[str, Batch]) -> None:
     _batches = {name: batch for name, batch in batches.items() if None not in batch.parts}
 
 
-def private(value: Any) -> Any:
-    """Return what is pickled in place of a small value, and kept: a copy of it, made in one step, if it can change."""
-    kind = type(value)
-    if kind in _COPIED:
-        return value.copy()
-    if kind in _KINDS or not hasattr(value, "tobytes"):
-        return value
-    made = value.copy(order="K")
-    made.flags.writeable = value.flags.writeable
-    return made
+class Copies:
+    """What is pickled in place of small values, and kept: copies of those that can change, each made in one step.
+
+    They are made before anything is looked through for secrets, so that what is pickled is what was looked at.
+    """
+
+    def __init__(self, values: Mapping[str, Any] = MappingProxyType({}), apart: Set[int] = frozenset()) -> None:
+        """Copy what may be small among the values, and has no other name; nothing of the ids `apart`."""
+        self._made: dict[str, tuple[Any, Any]] = {}  # the value and the copy of it
+        self._passed: Set[str] = frozenset()
+        self._sieve: object = None
+        some = {name: value for name, value in values.items() if type(value) in _KINDS}
+        times = Counter(map(id, some.values()))
+        left = _COPIED_AT_ONCE
+        for name, value in some.items():
+            if type(value) not in _COPIED:
+                self._made[name] = value, value
+            elif len(value) <= left and times[id(value)] == 1 and id(value) not in apart:
+                left -= len(value)
+                self._made[name] = value, value.copy()
+
+    def made(self) -> Iterator[tuple[str, Any]]:
+        """Yield the names and the copies of what can change."""
+        return ((name, made) for name, (value, made) in self._made.items() if made is not value)
+
+    def judged(self, sieve: object, found: Set[str], passed: Set[str]) -> None:
+        """Note that the sieve has looked at them, and what it has found something in, or passed over."""
+        self._sieve, self._passed = _one_of_equals(sieve), passed
+        for name in found:
+            self._made.pop(name, None)
+
+    def of(self, name: str, value: Any) -> Any:
+        """Return what is to be pickled in place of a value."""
+        before, made = self._made.get(name, (None, None))
+        if before is value and made is not None:
+            return made
+        kind = type(value)
+        if kind in _COPIED:
+            return value.copy()
+        if kind in _KINDS or not hasattr(value, "tobytes"):
+            return value
+        made = value.copy(order="K")
+        made.flags.writeable = value.flags.writeable
+        return made
+
+    def keep(self, name: str, made: Any, data: bytes) -> Known | None:
+        """Remember that `data` is the pickle of what was `made` of a value, and whether that was looked at."""
+        known = keep(name, made, data)
+        if known is not None and (type(made) not in _KINDS or self._made.get(name, (None, None))[1] is made):
+            known.sieve, known.passed = self._sieve, name in self._passed
+        return known
 
 
 def keep(name: str, made: Any, data: bytes) -> Known | None:
-    """Remember that `data` is the pickle of what `private` has `made` of a variable's value, if there is room for it.
+    """Remember that `data` is the pickle of what `Copies.of` has `made` of a variable's value, if there is room for it.
 
-    It is an atom, a container of which `cannot_change` is true, or an array of numbers.
+    It is an atom, a container of which `cannot_change` is true, or an array of numbers, and nobody else's.
     """
     global _size
     kind = type(made)
@@ -182,25 +259,22 @@ _GONE: Any = object()  # stands for what is bound to a name that is gone
 _COPIED = frozenset({list, dict})
 _FIXED = LEAVES | {tuple}
 _KINDS = _FIXED | _COPIED
+_COPIED_AT_ONCE = 1 << 20  # objects
 
 
-def _is_same(value: Any, known: Known) -> bool:
-    kind = type(value)
-    if kind is not known.kind:
-        return False
-    try:
-        if kind is list:
-            return same(tuple(value), known.made)
-        if kind is dict:
-            copy = value.copy()  # in one step
-            return same((*copy, *copy.values()), known.made)
-    except RuntimeError:  # another thread changes it just now
-        return False
-    return value is known.made if kind in _FIXED else _is_same_array(value, known)
-
-
-def _is_same_array(value: Any, known: Known) -> bool:
-    return bool(_layout(value) == known.layout and value.tobytes() == known.made)
+def _are_same(kind: type, values: list[Any], known: list[Known]) -> list[bool]:
+    """Tell of each value, which are all of one kind, whether it is what is known of it."""
+    made = [one.made for one in known]
+    if kind in _FIXED:
+        return list(map(operator.is_, values, made))
+    if kind is list:
+        return same(map(tuple, values), made)
+    if kind is dict:
+        return same(((*copy, *copy.values()) for copy in map(dict.copy, values)), made)  # a copy is made in one step
+    return [
+        bool(_layout(value) == one.layout and value.tobytes() == one.made)
+        for value, one in zip(values, known, strict=True)
+    ]
 
 
 def _layout(array: Any) -> tuple[Any, ...]:

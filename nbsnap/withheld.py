@@ -74,7 +74,8 @@ class Withheld:
     code: set[int] = field(default_factory=set)  # those parts that are functions
     known: tuple[str, ...] = ()  # texts that are secrets, and would be told apart anywhere
     sieve: Sieve = DEFAULT
-    hurried: bool = False  # something was passed over, because the budget for all of it was spent
+    passed: set[str] = field(default_factory=set)  # the variables of which a part was not looked at, for the budget
+    spent: set[str] = field(default_factory=set)  # those on which it was spent
 
     def reasons(self) -> dict[int, str]:
         """Return why each of these parts is not saved."""
@@ -110,24 +111,24 @@ class Withheld:
 
 
 def search(
-    values: Mapping[str, Any], sieve: Sieve, closed: Collection[int] = (), clean: Set[str] = frozenset()
+    values: Mapping[str, Any], sieve: Sieve, closed: Collection[int] = (), done: Set[str] = frozenset()
 ) -> Withheld:
     """Return what of these variables is a secret. Objects whose ids are in `closed` are not looked into.
 
-    `clean` are small variables in which this sieve found nothing, and that are as they were.
+    `done` are small variables that this sieve has looked at before, and that are as they were.
     """
-    rest = {name: value for name, value in values.items() if name not in clean} if clean else values
+    rest = {name: values[name] for name in itertools.filterfalse(done.__contains__, values)} if done else values
     try:
         look = _looked_through(rest, sieve, closed)
     finally:
         forget()
-    found = Withheld(whole=look.whole, sieve=sieve, hurried=look.hurried)
+    found = Withheld(whole=look.whole, sieve=sieve, passed=look.passed, spent=look.spent)
     parts = look.parts()
     for root, part, what in parts:
         found.add(root, part, what)
-    if found.watched:  # and all that goes by another name, too
-        objects = {id(values[name]) for name in found.watched}
-        found.watched.update(name for name, value in values.items() if id(value) in objects)
+    for some in filter(None, (found.watched, found.passed)):  # and all that goes by another name, too
+        objects = {id(values[name]) for name in some}
+        some.update(name for name, value in values.items() if id(value) in objects)
     texts = [what.text for what in (*look.whole.values(), *(what for _, _, what in parts))]
     # the longest first: one may be the beginning of another
     found.known = tuple(sorted(dict.fromkeys(filter(_tells, texts)), key=len, reverse=True))
@@ -151,7 +152,8 @@ def _looked_through(values: Mapping[str, Any], sieve: Sieve, closed: Collection[
             if one is not None:
                 found.whole.update(one.whole)
                 found.found += one.found
-                found.hurried |= one.hurried
+                found.passed |= one.passed
+                found.spent |= one.spent
             elif not sieve.allows(name):
                 found.whole[name] = unsearched(failure)
     return found
@@ -168,7 +170,7 @@ def _attempt(
             look.top(values)
             for _ in range(DEPTH):
                 if not look.level or look.left <= 0:
-                    look.hurried |= bool(look.level)
+                    look.passed.update(root for _, _, root, _ in look.level)
                     break
                 look.down()
         except Exception as error:  # of whatever kind: see above
@@ -235,7 +237,8 @@ class _Look:
         self.level: list[tuple[Any, int, str, str]] = []
         self.left = OBJECTS
         self.room = TEXTS
-        self.hurried = False
+        self.passed: set[str] = set()  # the variables of which a part was not looked at, for there was no time
+        self.spent: set[str] = set()  # those on which the time was spent
 
     def top(self, values: Mapping[str, Any]) -> None:
         """Look at the variables themselves."""
@@ -253,7 +256,7 @@ class _Look:
         if self.perhaps(rest, list(map(type, rest)) if whole else types):
             some = itertools.compress(values.items(), map(operator.eq, kinds, itertools.repeat(TEXT)))
             texts = [(name, text) for name, value in some if (text := _long_text(value)) is not None]
-            for (name, _), found in self.by_text(texts):
+            for (name, _), found in self.by_text(texts, operator.itemgetter(0)):
                 self.whole.setdefault(name, found)
         rows = list(itertools.compress(values.values(), map(operator.eq, kinds, itertools.repeat(ROW))))
         if self.careful:
@@ -314,20 +317,25 @@ class _Look:
         text = next((held for key, held in paths.attributes(value) if key == "_secret_value"), "")
         return Found("secret-object", object_words(type(value)), as_text(text) or "")
 
-    def by_text(self, texts: list[tuple[Any, str]]) -> Iterator[tuple[tuple[Any, str], Found]]:
-        """Yield those texts that hold a secret, and what it is."""
+    def by_text(
+        self, texts: list[tuple[Any, str]], root_of: Callable[[tuple[Any, str]], str]
+    ) -> Iterator[tuple[tuple[Any, str], Found]]:
+        """Yield those texts that hold a secret, and what it is; `root_of` tells the variable that leads to one."""
         some = texts
         lengths = [len(text) for _, text in texts]
         if sum(lengths) > self.room or max(lengths, default=0) > LONGEST:
             some = []
             for one, length in sorted(zip(texts, lengths, strict=True), key=operator.itemgetter(1)):
-                if length > min(self.room, LONGEST):
-                    self.hurried |= length <= LONGEST
+                if length > LONGEST:
                     break
+                if length > self.room:
+                    self.passed.add(root_of(one))
+                    continue
                 self.room -= length
                 some.append(one)
         else:
             self.room -= sum(lengths)
+        self.spent.update(map(root_of, some))
         for start in range(0, len(some), _TOGETHER):
             together = some[start : start + _TOGETHER]
             if self.sieve.may_hold("\n".join([text for _, text in together])):
@@ -372,14 +380,16 @@ class _Look:
         sizes = [len(one[0]) for one in found]
         if sum(sizes) <= self.left:
             self.left -= sum(sizes)
+            self.spent.update(one[-2] for one in found)
             return found
-        self.hurried = True
         chosen: list[_Entry] = []
         for one, size in sorted(zip(found, sizes, strict=True), key=operator.itemgetter(1)):
             if size > self.left:
-                break
+                self.passed.add(one[-2])
+                continue
             self.left -= size
             chosen.append(one)
+        self.spent.update(one[-2] for one in chosen)
         return chosen
 
     def rows(self, rows: list[tuple[Any, str, str]]) -> None:
@@ -456,7 +466,7 @@ class _Look:
 
     def settle(self, texts: list[tuple[tuple[str, object], str]]) -> None:
         """Judge texts by themselves."""
-        for ((root, value), _), found in self.by_text(texts):
+        for ((root, value), _), found in self.by_text(texts, lambda one: one[0][0]):
             if (root, id(value)) not in self.noted:
                 self.part(root, value, found)
 

@@ -1,4 +1,4 @@
-"""Whether two tuples hold the very same objects: never mistaken for whether these are equal."""
+"""Whether tuples hold the very same objects: never mistaken for whether these are equal."""
 
 from __future__ import annotations
 
@@ -17,30 +17,29 @@ WAYS = {"by memory": identity.same, "one by one": identity._one_by_one}
 def test_equal_is_not_the_same(same):
     """Numbers of other types, other zeros, equal texts and tuples, wherever they stand; and the very same ones."""
     some = (1, 0.0, "text" * 9, (1, 2.5), None, b"bytes" * 9, 10**30, float("nan"))
-    assert same(some, (*some,))
-    assert same((), ())
+    assert same([some, (), some], [(*some,), (), some]) == [True, True, True]
     text, data, number = "".join(["text"] * 9), b"".join([b"bytes"] * 9), int("1" + "0" * 30)
     others = [True, -0.0, text, (*[1, 2.5],), False, data, number, float("nan")]
     for place, other in enumerate(others):
         changed = (*some[:place], other, *some[place + 1 :])
-        assert not same(some, changed)
-        assert not same(changed, some)
-    assert not same(some, some[:-1])
-    assert not same(some[:-1], some)
-    assert not same(some, some[::-1])
+        assert same([some, changed, some], [changed, some, some]) == [False, False, True]
+    assert same([some, some[:-1], some], [some[:-1], some, some[::-1]]) == [False] * 3
 
 
 def test_both_ways_say_the_same():
     """Of random tuples, short and long, both ways tell the same."""
     rng = random.Random(3)
+    pairs = []
     for _ in range(2_000):
         some = tuple(float(rng.randrange(3)) for _ in range(rng.randrange(200)))
         other = [*some]
         if other and rng.random() < 0.5:
             place = rng.randrange(len(other))
             other[place] = rng.choice([float(other[place]) + 0.0, other[place], other[place - 1]])
-        made = (*other,)
-        assert identity.same(some, made) == identity._one_by_one(some, made)
+        pairs.append((some, (*other,)))
+    found = identity.same(*zip(*pairs, strict=True))
+    assert found == identity._one_by_one(*zip(*pairs, strict=True))
+    assert set(found) == {True, False}
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="memcmp is not the interpreter's own there")
@@ -49,12 +48,16 @@ def test_memory_is_compared_here():
     assert identity.same is not identity._one_by_one
 
 
+def _is_same(one, other):
+    return len(one) == len(other) and all(map(operator.is_, one, other))
+
+
 WRONG = {
     "equal": operator.eq,
     "always": lambda one, other: True,
     "never": lambda one, other: False,
-    "not the first": lambda one, other: identity._one_by_one(one[1:], other[1:]),
-    "not the last": lambda one, other: identity._one_by_one(one[:-1], other[:-1]),
+    "not the first": lambda one, other: _is_same(one[1:], other[1:]),
+    "not the last": lambda one, other: _is_same(one[:-1], other[:-1]),
     "as far as the shorter": lambda one, other: all(map(operator.is_, one, other)),
 }
 
@@ -63,4 +66,5 @@ WRONG = {
 def test_what_is_wrong_is_not_used(wrong):
     """Where tuples are not what they are thought to be, that is noticed before anything is compared so."""
     assert identity._is_right(identity._one_by_one)
-    assert not identity._is_right(wrong)
+    assert not identity._is_right(lambda some, others: list(map(wrong, some, others)))
+    assert not identity._is_right(lambda some, others: identity._one_by_one(some, others)[::-1])
