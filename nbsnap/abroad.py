@@ -55,14 +55,17 @@ class Abroad(mmap.mmap):
         return made
 
 
-def put(view: memoryview, sink: Callable[[Any], Content]) -> Content:
-    """Put memory into a sink, wherever it is; return what stands for it."""
+def put(view: memoryview, sink: Callable[[Any, int], Content]) -> Content:
+    """Put memory into a sink, wherever it is; return what stands for it.
+
+    The sink is told of each part how many pieces there are before it.
+    """
     if not isinstance(view.obj, Abroad):
-        return sink(view)
+        return sink(view, 0)
     size = 0
     pieces: list[str] = []
     for part in view.obj.parts():
-        content = sink(part)
+        content = sink(part, len(pieces))
         size += content.size
         pieces += content.pieces
     return Content(size, tuple(pieces))

@@ -113,8 +113,6 @@ def _of_library(value: Any, cls: type, package: str) -> str:
             return text.replace(" ", f" {_plural(len(value), 'row')}, ", 1)
         if package == "scipy" and text and cls.__name__[:3] in ("csr", "csc", "coo"):
             return f"{text}, {int(value.nnz):,} stored"
-        if package == "torch" and text and str(value.device) != "cpu":
-            return f"{text} on {value.device}"
         if text:
             return text
     if (torch := sys.modules.get("torch.nn")) is not None and is_a(value, torch.Module):

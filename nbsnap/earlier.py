@@ -35,10 +35,11 @@ PROBES = 4  # evenly spread: whatever leaves more than a quarter of a piece as i
 
 
 class Place(NamedTuple):
-    """Which buffer of which variables something is."""
+    """Which buffer of which variables something is, or is a part of."""
 
     names: Sequence[str]
     number: int
+    before: int = 0  # so many pieces of the buffer are before it
 
 
 class _Base(NamedTuple):
@@ -57,9 +58,9 @@ class Earlier:
         self._buffers: dict[str, list[list[str]]] | None = None  # of each variable; not read yet
 
     def delta(self, place: Place, number: int, raw: memoryview) -> Delta | None:
-        """Return piece `number` of a buffer as a delta of what was there before; None where it is nothing like it."""
+        """Return piece `number` of what has this place as a delta of what was there; None where it is nothing like it."""
         with contextlib.suppress(NbSnapError, OSError, MemoryError):  # then it is written whole
-            base = self._base(place, number, len(raw))
+            base = self._base(place, place.before + number, len(raw))
             if base is not None and self._is_like(base.pack, base.piece, raw):
                 pack, piece, most = base
                 before = bytearray(len(raw))

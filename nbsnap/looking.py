@@ -423,7 +423,7 @@ def _cached(value: Any) -> View:
 
 def _buffer(value: pickle.PickleBuffer) -> View:
     with value.raw() as data:
-        content = abroad.put(data, lambda part: Content(part.nbytes, (piece_id(part),)))  # of a device, part by part
+        content = abroad.put(data, lambda part, _: Content(part.nbytes, (piece_id(part),)))  # of a device, part by part
         return View("buffer", [content.size, list(content.pieces)])
 
 

@@ -119,16 +119,14 @@ class Taken:
         return (view for view in views if not isinstance(view.obj, abroad.Abroad))
 
     def write(
-        self, sink: Sink, at: Callable[[Sequence[str], int], Sink] | None = None
+        self, sink: Sink, at: Callable[[Sequence[str], int], Callable[[Any, int], Content]] | None = None
     ) -> tuple[tuple[Group, ...], tuple[Definition, ...]]:
         """Put all content into the sink and return the records that name it; `at` gives the sink of a buffer."""
         written = []
         for group, stream, buffers in self._groups:
             views = enumerate(buffer.raw() for buffer in buffers)
             contents = tuple(
-                abroad.put(view, sink)
-                if at is None or isinstance(view.obj, abroad.Abroad)
-                else at(group.variables, number)(view)
+                abroad.put(view, (lambda data, _: sink(data)) if at is None else at(group.variables, number))
                 for number, view in views
             )
             content = sink(stream)

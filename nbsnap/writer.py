@@ -138,9 +138,9 @@ class Writer:
         except OSError as error:
             raise self._sentence(error) from error
 
-    def at(self, names: Sequence[str], number: int) -> Callable[[Bytes], Content]:
-        """Return `put` for a buffer of some variables."""
-        return functools.partial(self.put, place=Place(names, number))
+    def at(self, names: Sequence[str], number: int) -> Callable[[Bytes, int], Content]:
+        """Return `put` for a buffer of some variables, or for a part of it that has so many pieces before it."""
+        return lambda data, before: self.put(data, Place(names, number, before))
 
     def _open(self) -> Line:
         if self._line is None:

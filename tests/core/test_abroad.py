@@ -14,6 +14,8 @@ import pytest
 
 import nbsnap
 from nbsnap import abroad, pagemap
+from nbsnap.deltas import BLOCK
+from nbsnap.digest import PIECE_SIZE
 from nbsnap.remarks import heard, remark
 
 LINUX = pytest.mark.skipif(sys.platform != "linux", reason="nothing is written in the background elsewhere")
@@ -70,12 +72,16 @@ class Whole(Device):
 
 
 def test_only_what_is_new_is_written() -> None:
-    """A second snapshot of the same memory writes none of it; one changed byte costs one piece."""
+    """A second snapshot of the same memory writes none of it; a changed byte costs the block that it is in."""
     device = Device(NOISE)
     save({"x": device})
     assert save({"x": device}).new_bytes == 0
-    device.data = NOISE[:-1] + b"!"
-    assert 0 < save({"x": device}).new_bytes < 1 << 20
+    changed = bytearray(NOISE)
+    for part in range(3):  # in each another piece
+        changed[part * abroad.STEP + (2 * part + 1) * PIECE_SIZE // 2] ^= 1
+    changed[-1] ^= 1
+    device.data = bytes(changed)
+    assert 3 * BLOCK < save({"x": device}).new_bytes < 3 * BLOCK + 12_345 + 1000  # the last piece is a short one
     assert load()["x"] == device.data
 
 
