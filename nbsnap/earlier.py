@@ -58,7 +58,7 @@ class Earlier:
         self._buffers: dict[str, list[list[str]]] | None = None  # of each variable; not read yet
 
     def delta(self, place: Place, number: int, raw: memoryview) -> Delta | None:
-        """Return piece `number` of what has this place as a delta of what was there; None where it is nothing like it."""
+        """Return piece `number` of what is here as a delta of what was there before; None if it is nothing like it."""
         with contextlib.suppress(NbSnapError, OSError, MemoryError):  # then it is written whole
             base = self._base(place, place.before + number, len(raw))
             if base is not None and self._is_like(base.pack, base.piece, raw):
