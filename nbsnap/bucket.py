@@ -8,10 +8,8 @@ by other means here:
   so that of two writers neither replaces what the other has put. Where something is there, it is ours already (an
   answer got lost, and the request was made twice), or it is replaced on the condition that it still is what was seen
   (`If-Match`): a manifest that gets another signature. Packs have random names, and go up in parts.
-- **Who holds the store has an object in `locks/`**, `shared-<random>` or `alone-<random>`, made before he looks for the
-  others'. It is put again every minute, and one that was not for `EXPIRY` seconds is a dead one's. Ages are compared
-  by the bucket's own clock, as a listing tells it. A holder who could not put his for half that time does not trust it
-  himself any more: he publishes no manifest and removes nothing, so a machine that slept does no harm when it wakes.
+- **Who holds the store has an object in `locks/`**, which he puts again every minute (`claims`). Where that may not
+  have been seen for a while, he publishes no manifest and removes nothing.
 - **Requests are few**: lengths are known from listings; records and indexes are fetched in one request if they are
   short, many at a time where many are needed (`expect`), and what a restore reads is fetched ahead in large ranges
   (`ahead`). Records and indexes never change under their names and tags, so a cache may keep them.
@@ -25,46 +23,26 @@ import asyncio
 import contextlib
 import errno
 import os
-import re
-import secrets
 import threading
-import time
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable, Iterable, Sequence
-from concurrent.futures import Future
+from collections.abc import Awaitable, Callable, Iterable
 from typing import Any
 
 from nbsnap.ahead import Ahead, Part
 from nbsnap.backends import OURS, File, Hold, Sink, check_name
 from nbsnap.cache import Cache
+from nbsnap.claims import LOCKS, Claims
 from nbsnap.digest import Bytes
-from nbsnap.quiet import uninterrupted
-from nbsnap.remote import Answer, Client, Exists, Outdated, leave, obstore, soon, submit, understood, wait_for
+from nbsnap.objects import deleted, listed, ranged
+from nbsnap.remote import Answer, Client, Exists, Outdated, leave, obstore, submit, understood, wait_for
+from nbsnap.uploads import UploadSink
 
 __all__ = ["BucketBackend"]
 
-PART = 16 << 20  # of an upload; 10,000 of them are a pack's longest, 160 GB
-AT_ONCE = 5  # parts on their way at once; two more wait
-UPLOAD = 24 * 3600.0  # seconds for a pack; each part has a limit of its own
 FIRST = {"snap": 64 << 10, "index": 64 << 10}  # of a record or an index, so much is asked for at first
 MOST = 1 << 20  # ... or so much, if it is asked for
 KEPT = 64 << 20  # bytes of records and indexes that are kept in memory
 MANY = 32  # requests at once
-EXPIRY, BEAT, TRUST = 300.0, 60.0, 150.0  # seconds of a hold: of others', between two puts, of one's own
-PACE = 1.0  # seconds between two tries to get a hold
-LOCKS = "locks"
-_CLAIM = re.compile(r"locks/(alone|shared)-[0-9a-f]{32}")
-
-
-def _clock() -> float:
-    """Return seconds that go on while the machine sleeps."""
-    with contextlib.suppress(AttributeError, OSError):
-        return time.clock_gettime(time.CLOCK_BOOTTIME)
-    return time.monotonic()
-
-
-class _Stop(Exception):
-    """An upload is given up."""
 
 
 class BucketBackend:
@@ -77,8 +55,7 @@ class BucketBackend:
         self._guard = threading.Lock()
         self._met: dict[str, tuple[int, str]] = {}  # lengths and tags, as they were listed last
         self._kept: OrderedDict[str, tuple[bytes, int]] = OrderedDict()  # beginnings of files, and how long these are
-        self._holds: list[_BucketHold] = []
-        self._refused = 0.0
+        self._claims = Claims(client)
         self._unconditional = False  # once it is known that the server knows no conditions
         self._ahead = Ahead(self._fetch)
 
@@ -98,7 +75,7 @@ class BucketBackend:
 
     def list(self, folder: str) -> list[str]:
         folder = folder.rstrip("/")
-        found = self.client.do(lambda store: _listed(store, folder))
+        found = self.client.do(lambda store: listed(store, folder))
         names: dict[str, tuple[int, str]] = {}
         for meta in found:
             with contextlib.suppress(ValueError):
@@ -130,16 +107,16 @@ class BucketBackend:
             if end is not None and self._ahead.holds(name, offset, end):
                 buffer = bytearray(end - offset)
                 return bytes(memoryview(buffer)[: self.read_into(name, offset, memoryview(buffer))])
-            return bytes(self._do(name, lambda store: _ranged(store, name, offset, end))[0])
+            return bytes(self._do(name, lambda store: ranged(store, name, offset, end))[0])
         end = None if length is None else offset + length
         held = self._kept.get(name) or self._from_cache(name)
         if held is None:
             if end is not None and end <= MOST:
                 first = max(first, end)
-            held = self._keep(name, *self._do(name, lambda store: _ranged(store, name, 0, first)))
+            held = self._keep(name, *self._do(name, lambda store: ranged(store, name, 0, first)))
         data, size = held
         if len(data) < size and (end is None or end > len(data)):
-            rest, size = self._do(name, lambda store: _ranged(store, name, len(data), None))
+            rest, size = self._do(name, lambda store: ranged(store, name, len(data), None))
             data, size = self._keep(name, data + bytes(rest), size)
         return data[offset:end]
 
@@ -150,7 +127,7 @@ class BucketBackend:
             end = offset + len(buffer)
             near = None if self.cache is None else self.cache.cut(_pack(name), offset + done, end)
             if near is None:
-                near = self._do(name, lambda store: _ranged(store, name, offset + done, end))[0]
+                near = self._do(name, lambda store: ranged(store, name, offset + done, end))[0]
                 if self.cache is not None:
                     self.cache.keep(_pack(name), offset + done, near)
             data = memoryview(near)
@@ -178,7 +155,7 @@ class BucketBackend:
                 first = None if whole else FIRST[name.rpartition(".")[2]]
                 async with gate:
                     with contextlib.suppress(OSError, Exists, Outdated):
-                        self._keep(name, *await self.client.ask(lambda store: _ranged(store, name, 0, first)))
+                        self._keep(name, *await self.client.ask(lambda store: ranged(store, name, 0, first)))
 
             await asyncio.gather(*map(one, missing))
 
@@ -196,7 +173,7 @@ class BucketBackend:
         cache = self.cache
         if cache is not None and (near := await asyncio.to_thread(cache.cut, _pack(name), start, end)) is not None:
             return near
-        data = (await self.client.ask(lambda store: _ranged(store, name, start, end)))[0]
+        data = (await self.client.ask(lambda store: ranged(store, name, start, end)))[0]
         if cache is not None:
             await asyncio.to_thread(cache.keep, _pack(name), start, data)
         return data
@@ -249,7 +226,7 @@ class BucketBackend:
     # --- writing -----------------------------------------------------------------------------------------------------
 
     def create(self, name: str) -> Sink:
-        return _BucketSink(self, check_name(name))
+        return UploadSink(self.client, check_name(name), put=self.put, sent=self._keep_part)
 
     def delete(self, name: str) -> None:
         self.remove([check_name(name)])
@@ -263,8 +240,8 @@ class BucketBackend:
         ):
             for first in range(0, len(some), 1000):
                 batch = some[first : first + 1000]
-                self._trusted()
-                self.client.do(lambda store, batch=batch: _deleted(store, batch))  # type: ignore[misc]
+                self._claims.check()
+                self.client.do(lambda store, batch=batch: deleted(store, batch))  # type: ignore[misc]
                 for name in batch:
                     self._met.pop(name, None)
                     self._kept.pop(name, None)
@@ -277,25 +254,30 @@ class BucketBackend:
         async def again() -> None:
             for wait in (0.0, 1.0, 2.0, 8.0):
                 await asyncio.sleep(wait)
-                await self.client.ask(lambda store: _deleted(store, [check_name(name)]))
+                await self.client.ask(lambda store: deleted(store, [check_name(name)]))
 
         leave(submit(again()), 0.1)
 
     def usage(self) -> int:
-        return sum(meta["size"] for meta in self.client.do(lambda store: _listed(store, "")))
+        return sum(meta["size"] for meta in self.client.do(lambda store: listed(store, "")))
 
     def put(self, name: str, data: Bytes) -> None:
         """Put an object in one request, on the condition that it replaces nothing but what was seen."""
         if name.endswith(".snap"):
-            self._trusted()
+            self._claims.check()
         self._kept.pop(name, None)
         self._met.pop(name, None)
         tag = self.client.do(lambda store: self._put(store, name, bytes(data)))
         if self.cache is not None and name.endswith((".snap", ".index")):
             self._met[name] = len(data), tag
             self._keep(name, data, len(data))
-        elif self.cache is not None and name.endswith(".pack"):
-            self.cache.keep(_pack(name), 0, data)
+        else:
+            self._keep_part(name, 0, data)
+
+    def _keep_part(self, name: str, start: int, data: Bytes) -> None:
+        """Have the cache keep what goes up of a pack."""
+        if self.cache is not None and name.endswith(".pack"):
+            self.cache.keep(_pack(name), start, data)
 
     async def _put(self, store: Any, name: str, data: bytes) -> str:
         """Put an object; return its tag, "" where there is none."""
@@ -324,40 +306,7 @@ class BucketBackend:
     # --- holding -----------------------------------------------------------------------------------------------------
 
     def hold(self, *, alone: bool) -> Hold | None:
-        while (rest := self._refused + PACE - time.monotonic()) > 0:
-            time.sleep(min(rest, 0.1))
-        name = f"{LOCKS}/{'alone' if alone else 'shared'}-{secrets.token_hex(16)}"
-        made = _BucketHold(self, name, alone)
-        try:
-            found = self.client.do(lambda store: _claimed(store, name))
-            made.begin()
-            now = max((meta["last_modified"] for meta in found), default=None)
-            mine = next((meta["last_modified"] for meta in found if meta["path"] == name), now)
-            others = []
-            for meta in found:
-                claim = _CLAIM.fullmatch(meta["path"])
-                if claim is None or meta["path"] == name or meta["path"] in _released:
-                    continue
-                if (mine - meta["last_modified"]).total_seconds() > EXPIRY:
-                    leave(submit(self.client.ask(lambda store, dead=meta["path"]: _deleted(store, [dead]))))  # type: ignore[misc]
-                elif alone or claim[1] == "alone":
-                    others.append(meta["path"])
-        except BaseException:
-            made.release()
-            raise
-        if others:
-            made.release()
-            self._refused = time.monotonic()
-            return None
-        return made
-
-    def _trusted(self) -> None:
-        """Refuse to go on where a hold of ours may not count any more."""
-        if any(not hold.counts() for hold in self._holds):
-            raise OSError(
-                errno.ETIMEDOUT,
-                "the bucket was out of reach for minutes, or this machine slept: others may have tidied it; try again",
-            )
+        return self._claims.take(alone=alone)
 
     def sweep(self) -> int:
         return 0
@@ -366,223 +315,6 @@ class BucketBackend:
         self._ahead.forget()
 
 
-# --- requests ---------------------------------------------------------------------------------------------------------
-
-
-async def _listed(store: Any, folder: str) -> Sequence[Any]:
-    found: list[Any] = []
-    async for some in obstore().list(store, folder or None, chunk_size=1000):
-        found += some
-    return found
-
-
-async def _ranged(store: Any, name: str, start: int, end: int | None) -> tuple[Bytes, int]:
-    """Return bytes of an object, fewer where they end, and how long it is."""
-    wanted: Any = {"offset": start} if end is None else (start, end)
-    options = {} if end is None and not start else {"options": {"range": wanted}}
-    try:
-        got = await obstore().get_async(store, name, **options)
-        return await got.bytes_async(), got.meta["size"]
-    except Exception as error:
-        if isinstance(error, FileNotFoundError) or not _beyond(error):
-            raise
-        meta = await obstore().head_async(store, name)
-        if start < meta["size"]:
-            raise
-        return b"", meta["size"]
-
-
-def _beyond(error: Exception) -> bool:
-    """Tell whether an error may mean that a range begins where the object ends, or that this is empty."""
-    found = Answer(error)
-    return found.status == 416 or found.code == "InvalidRange" or (not found.status and "range" in str(error).lower())
-
-
 def _pack(name: str) -> str:
     """Return the id of a pack from the name of its file."""
     return name[len("packs/") : -len(".pack")]
-
-
-async def _deleted(store: Any, names: Sequence[str]) -> None:
-    try:
-        await obstore().delete_async(store, list(names))
-    except FileNotFoundError as error:
-        if isinstance(understood(error), Answer):  # there is no bucket
-            raise
-        if len(names) > 1:
-            for name in names:
-                await _deleted(store, [name])
-
-
-async def _claimed(store: Any, name: str) -> Sequence[Any]:
-    """Put a claim, then return what there is of claims."""
-    await obstore().put_async(store, name, b"nbsnap\n", use_multipart=False)
-    return await _listed(store, LOCKS)
-
-
-# --- holds ------------------------------------------------------------------------------------------------------------
-
-
-_released: set[str] = set()  # claims of this process that are being removed
-
-
-class _BucketHold:
-    def __init__(self, backend: BucketBackend, name: str, alone: bool) -> None:
-        self.backend, self.name, self.alone = backend, name, alone
-        self._last = _clock()
-        self._beating: Future[None] | None = None
-        self._over = False
-
-    def begin(self) -> None:
-        """Put the claim again and again from now on."""
-        self.backend._holds.append(self)
-        self._beating = submit(self._beat())
-
-    async def _beat(self) -> None:
-        while True:
-            await asyncio.sleep(BEAT)
-            begun = _clock()
-            with contextlib.suppress(OSError, Exists, Outdated):
-                await self.backend.client.ask(
-                    lambda store: obstore().put_async(store, self.name, b"nbsnap\n", use_multipart=False)
-                )
-                self._last = begun
-
-    def counts(self) -> bool:
-        """Tell whether others still respect it, for long enough to do what takes one request."""
-        return _clock() - self._last < TRUST
-
-    def release(self) -> None:
-        if self._over:
-            return
-        self._close()
-        _released.add(self.name)
-        with contextlib.suppress(OSError, RuntimeError), uninterrupted():
-            removing = submit(self.backend.client.ask(lambda store: _deleted(store, [self.name])))
-            removing.add_done_callback(lambda _: _released.discard(self.name))
-            leave(removing, 0.1)
-
-    def _close(self) -> None:
-        self._over = True
-        if self in self.backend._holds:
-            self.backend._holds.remove(self)
-        if self._beating is not None:
-            self._beating.cancel()
-
-    def __del__(self) -> None:
-        if not self._over and self._beating is not None:
-            with contextlib.suppress(Exception):
-                self.release()
-
-
-# --- sinks ------------------------------------------------------------------------------------------------------------
-
-
-class _BucketSink:
-    """Bytes on their way: one `PUT` in the end if they are few, else parts that go up while more are written."""
-
-    def __init__(self, backend: BucketBackend, name: str) -> None:
-        self.backend, self.name = backend, name
-        self._held = bytearray()
-        self._sent = 0
-        self._upload: _Upload | None = None
-        self._over = False
-
-    def write(self, data: Bytes) -> None:
-        if self._over:
-            raise OSError(errno.EBADF, "it was given up")
-        self._held += data
-        while len(self._held) >= PART + (0 if self._upload else 1):  # exactly one part goes up as it is
-            if self._upload is None:
-                self._upload = _Upload(self.backend, self.name)
-            part, self._held = bytes(memoryview(self._held)[:PART]), self._held[PART:]
-            self._send(part)
-
-    def _send(self, part: bytes) -> None:
-        assert self._upload is not None
-        self._upload.send(part)
-        if self.backend.cache is not None and self.name.endswith(".pack"):
-            self.backend.cache.keep(_pack(self.name), self._sent, part)
-        self._sent += len(part)
-
-    def settle(self) -> None:
-        pass
-
-    def publish(self, *, last: bool = True) -> None:
-        held, self._held = self._held, bytearray()
-        if self._upload is None:
-            self.backend.put(self.name, held)
-        else:
-            if held:
-                self._send(bytes(held))
-            self._upload.finish()
-        self._over = True
-
-    def abandon(self) -> None:
-        if not self._over:
-            self._over = True
-            self._held = bytearray()
-            if self._upload is not None:
-                self._upload.stop()
-
-
-class _Upload:
-    """Parts that go up several at a time, taken out of a queue by obstore."""
-
-    def __init__(self, backend: BucketBackend, name: str) -> None:
-        self.name = name
-        self._room = threading.Semaphore(2)
-        self._parts: asyncio.Queue[bytes | None] = asyncio.Queue()
-        self._stopped = False
-        store = backend.client.store(uploading=True)
-
-        async def run() -> None:
-            library = obstore()
-            try:
-                await library.put_async(
-                    store, name, self._out(), chunk_size=PART, max_concurrency=AT_ONCE, use_multipart=True
-                )
-            except _Stop:
-                return
-            except Exception as error:
-                if self._stopped:
-                    return
-                found = understood(error)
-                failure = OSError(found.errno, found.words) if isinstance(found, Answer) else found
-            else:
-                return
-            raise failure from None
-
-        self._future = submit(run())
-
-    async def _out(self) -> Any:
-        while True:
-            part = await self._parts.get()
-            if self._stopped:
-                raise _Stop  # so that obstore has the bucket forget what went up
-            if part is None:
-                return
-            self._room.release()
-            yield part
-            del part
-
-    def send(self, part: bytes | None) -> None:
-        while not self._room.acquire(timeout=0.1):
-            if self._stopped:
-                raise OSError(errno.EBADF, "it was given up")
-            if self._future.done():
-                break
-        if self._future.done():
-            self._future.result()  # raises what went wrong
-            raise OSError(errno.EIO, "the upload ended too early")
-        soon(self._parts.put_nowait, part)
-
-    def finish(self) -> None:
-        soon(self._parts.put_nowait, None)
-        wait_for(self._future)
-
-    def stop(self) -> None:
-        self._stopped = True
-        with contextlib.suppress(OSError, RuntimeError):
-            soon(self._parts.put_nowait, None)
-            leave(self._future)

@@ -28,7 +28,7 @@ from typing import NamedTuple, TypeVar
 
 from nbsnap import manifest
 from nbsnap.appending import ALIGNED, PAGE, Pack
-from nbsnap.archive import ArchiveWriter
+from nbsnap.archiver import ArchiveWriter
 from nbsnap.backends import MemoryBackend, Sink, sentence
 from nbsnap.digest import PIECE_SIZE, Bytes, digest
 from nbsnap.errors import DamageError, NbSnapError, SnapshotNotFound, StoreError

@@ -32,12 +32,12 @@ LAYERS = """
     looking                      |
     capture rebuild remake       | store
                                  | pruning
-    losses taken teams batches origins remade | writer later naming places
+    losses taken teams batches origins remade | writer later naming places archiver
     pickling                     | reader line archive earlier
     reducers definitions holes withheld anew | pieces folder appending bucket
-    surface                      |
-    memory paths flat plain incode | packs backends
-                                 | mapping ahead cache
+    surface                      | zipform
+    memory paths flat plain incode | packs backends claims uploads
+                                 | mapping ahead cache objects
     unchanged                    |
     builders sharing refused structs beside | seen pages remote
     ordering namespace provenance placeholder cells abroad weight

@@ -11,7 +11,7 @@ from storage.making import assert_clean
 from storage.test_crowd import crowd
 
 import nbsnap
-from nbsnap import bucket
+from nbsnap import claims
 from nbsnap.store import Store
 
 
@@ -21,7 +21,7 @@ def test_a_crowd_at_a_bucket(s3: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """For some seconds: no snapshot is lost, nobody waits for ever; what the dead held is had again when it is old."""
     did = crowd(s3, 9, random.Random(1))  # type: ignore[arg-type]
     assert min(*did["rounds"], *did["pruned"], did["killed"]) > 0
-    monkeypatch.setattr(bucket, "EXPIRY", 2.0)
+    monkeypatch.setattr(claims, "EXPIRY", 2.0)
     with Store.open(s3) as store:
         store.prune(last=2)
         assert_clean(store)

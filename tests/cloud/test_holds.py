@@ -14,7 +14,8 @@ from cloud.clouds import Asked, Harm, Proxy, Server
 from cloud.conftest import in_memory
 from storage.making import assert_clean, noise, record, restore, save
 
-from nbsnap import bucket, pruning
+from nbsnap import claims as claiming
+from nbsnap import objects, pruning
 from nbsnap.digest import PIECE_SIZE as MIB
 from nbsnap.errors import StoreError
 from nbsnap.places import backend_at
@@ -24,15 +25,15 @@ from nbsnap.store import Store
 @pytest.fixture
 def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
     """A hold that is not renewed is a dead one's after two seconds."""
-    monkeypatch.setattr(bucket, "EXPIRY", 2.0)
-    monkeypatch.setattr(bucket, "BEAT", 0.3)
-    monkeypatch.setattr(bucket, "TRUST", 1.0)
-    monkeypatch.setattr(bucket, "PACE", 0.05)
+    monkeypatch.setattr(claiming, "EXPIRY", 2.0)
+    monkeypatch.setattr(claiming, "BEAT", 0.3)
+    monkeypatch.setattr(claiming, "TRUST", 1.0)
+    monkeypatch.setattr(claiming, "PACE", 0.05)
 
 
 def claims(url: str) -> list[str]:
     """The objects in locks/."""
-    found = backend_at(url).client.do(lambda store: bucket._listed(store, "locks"))  # type: ignore[attr-defined]
+    found = backend_at(url).client.do(lambda store: objects.listed(store, "locks"))  # type: ignore[attr-defined]
     return [meta["path"] for meta in found]
 
 

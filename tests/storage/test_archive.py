@@ -17,8 +17,9 @@ from pathlib import Path
 import pytest
 from storage.making import NOTEBOOK, assert_clean, mixed, noise, restore, save
 
-from nbsnap import archive, transfer
-from nbsnap.archive import ALIGNED, ArchiveBackend, ArchiveWriter, is_archive
+from nbsnap import transfer, zipform
+from nbsnap.archive import ArchiveBackend, is_archive
+from nbsnap.archiver import ALIGNED, ArchiveWriter
 from nbsnap.backends import MemoryBackend
 from nbsnap.digest import PIECE_SIZE
 from nbsnap.errors import (
@@ -507,7 +508,7 @@ def test_many_members(tmp_path: Path) -> None:
 
 def test_too_many_members(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A directory longer than any of ours is not read."""
-    monkeypatch.setattr(archive, "MAX_DIRECTORY", 100)
+    monkeypatch.setattr(zipform, "MAX_DIRECTORY", 100)
     with pytest.raises(DamageError, match="too many"):
         Store(file)
 
