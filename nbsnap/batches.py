@@ -25,10 +25,8 @@ from typing import Any
 
 from . import plain
 from .sharing import LEAVES
-from .unchanged import Copies, Known, cannot_change
+from .unchanged import LONGEST, Copies, Known, cannot_change
 
-#: A variable whose pickle is longer is no small one: it has a stream of its own.
-LONGEST = 16 * 1024
 #: A batch has about so many bytes before it ends, where each variable counts as so many more.
 _BYTES, _EACH = 32 * 1024, 256
 _STEP = (1 << 32) // _BYTES
@@ -84,7 +82,7 @@ def take(
             found[name] = same.data
             continue
         made = copies.of(name, values[name])
-        if type(made) in _MAY_HOLD and not cannot_change(made, _MOST):
+        if type(made) in _MAY_HOLD and not (copies.holds_nothing_else(name, made) or cannot_change(made, _MOST)):
             nested.append(name)
         elif (data := _pickled(made)) is not None:
             found[name] = data

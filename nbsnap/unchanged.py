@@ -35,6 +35,7 @@ from .model import Group, Preview, Variable
 from .sharing import LEAVES
 
 __all__ = [
+    "LONGEST",
     "Batch",
     "Copies",
     "Known",
@@ -48,6 +49,8 @@ __all__ = [
     "same_batch",
 ]
 
+#: A variable whose pickle is longer is no small one.
+LONGEST = 16 * 1024
 MOST = 32 << 20  # bytes, about
 _OVERHEAD = 500  # bytes for each
 
@@ -170,7 +173,10 @@ class Copies:
     """
 
     def __init__(self, values: Mapping[str, Any] = MappingProxyType({}), apart: Set[int] = frozenset()) -> None:
-        """Copy what may be small among the values, and has no other name; nothing of the ids `apart`."""
+        """Copy what may be small among the values, and has no other name; nothing of the ids `apart`.
+
+        What holds anything that can change is not copied: nobody is to be told that this has one holder more.
+        """
         self._made: dict[str, tuple[Any, Any]] = {}  # the value and the copy of it
         self._passed: Set[str] = frozenset()
         self._sieve: object = None
@@ -180,9 +186,11 @@ class Copies:
         for name, value in some.items():
             if type(value) not in _COPIED:
                 self._made[name] = value, value
-            elif len(value) <= left and times[id(value)] == 1 and id(value) not in apart:
-                left -= len(value)
-                self._made[name] = value, value.copy()
+            elif len(value) <= min(left, LONGEST) and times[id(value)] == 1 and id(value) not in apart:
+                made = value.copy()
+                if cannot_change(made, LONGEST):
+                    left -= len(made)
+                    self._made[name] = value, made
 
     def made(self) -> Iterator[tuple[str, Any]]:
         """Yield the names and the copies of what can change."""
@@ -211,9 +219,16 @@ class Copies:
     def keep(self, name: str, made: Any, data: bytes) -> Known | None:
         """Remember that `data` is the pickle of what was `made` of a value, and whether that was looked at."""
         known = keep(name, made, data)
-        if known is not None and (type(made) not in _KINDS or self._made.get(name, (None, None))[1] is made):
+        if known is not None and (type(made) not in _KINDS or self._is_from_here(name, made)):
             known.sieve, known.passed = self._sieve, name in self._passed
         return known
+
+    def holds_nothing_else(self, name: str, made: Any) -> bool:
+        """Tell whether something is a copy from here, of which it is known that `cannot_change` is true."""
+        return type(made) in _COPIED and self._is_from_here(name, made)
+
+    def _is_from_here(self, name: str, made: Any) -> bool:
+        return self._made.get(name, (None, None))[1] is made
 
 
 def keep(name: str, made: Any, data: bytes) -> Known | None:

@@ -34,8 +34,9 @@ LAYERS = """
                                  | pruning
     losses taken teams batches origins remade | writer later naming places archiver
     pickling                     | reader line archive earlier
+                                 | zipform
     reducers definitions holes withheld anew | pieces folder appending bucket
-    surface                      | zipform
+    surface                      |
     memory paths flat plain incode | packs backends claims uploads
                                  | mapping ahead cache objects
     unchanged                    |

@@ -296,6 +296,18 @@ def test_what_is_pickled_is_what_was_looked_at(value, place):
     assert not unchanged.looked_at(known, sieve)
 
 
+HOLDERS = {"list": [[], {}], "dict": {"a": []}, "in a tuple": [(1, [])], "key": {(frozenset(), 1): 1}}
+
+
+@pytest.mark.parametrize("value", HOLDERS.values(), ids=HOLDERS)
+def test_what_holds_more_than_atoms_gets_no_other_holder(value):
+    """Plain data is pickled without watching where nobody else holds its parts: a copy would."""
+    copies = unchanged.Copies({"value": value, "fixed": [1, ("x", 2.0)], "pair": (1, []), "long": [1] * 20_000})
+    assert [name for name, _ in copies.made()] == ["fixed"]
+    assert copies.of("value", value) is not value  # a passing one
+    assert not copies.holds_nothing_else("pair", copies.of("pair", value))
+
+
 @pytest.mark.parametrize("order", ["C", "F"])
 def test_an_array_is_remembered_as_it_was_pickled(order, place):
     """What another thread does to an array between the two steps is not what is remembered, whatever step it is."""
