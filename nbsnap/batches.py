@@ -25,8 +25,10 @@ from typing import Any
 
 from . import plain
 from .sharing import LEAVES
-from .unchanged import LONGEST, Copies, Known, cannot_change
+from .unchanged import Known, cannot_change, keep, private
 
+#: A variable whose pickle is longer is no small one: it has a stream of its own.
+LONGEST = 16 * 1024
 #: A batch has about so many bytes before it ends, where each variable counts as so many more.
 _BYTES, _EACH = 32 * 1024, 256
 _STEP = (1 << 32) // _BYTES
@@ -38,14 +40,12 @@ _MOST = 64 * 1024  # up to so many objects; of an object there is a byte or more
 _MAY_HOLD = plain.KINDS - LEAVES
 
 
-def take(
-    values: Mapping[str, Any], apart: set[int], known: dict[str, Known], copies: Copies
-) -> tuple[dict[str, bytes], set[str]]:
+def take(values: Mapping[str, Any], apart: set[int], known: dict[str, Known]) -> tuple[dict[str, bytes], set[str]]:
     """Return the pickles of the small plain variables among `values`, leaving out those that are of the ids `apart`.
 
     And which of them are arrays.
 
-    `known` are those that are as they were; what is known of the others is added. `copies` are pickled in their place.
+    `known` are those that are as they were; what is known of the others is added.
     """
     bound = Counter(map(id, values.values()))
     several = apart.union(key for key, times in bound.items() if times > 1) if len(bound) < len(values) else apart
@@ -74,21 +74,23 @@ def take(
         elif kind is ndarray and bound[id(value)] == 1:
             arrays.append(name)
     value = None  # a holder
-    arrays = [name for name in arrays if _is_short(values[name]) and _holders(values, name) == _ALONE]
+    arrays = [name for name in arrays if _is_short(values[name]) and is_alone(values, name)]
     atoms += arrays
     nested = []
     for name in (*atoms, *others):
         if (same := known.get(name)) is not None:
             found[name] = same.data
             continue
-        made = copies.of(name, values[name])
-        if type(made) in _MAY_HOLD and not (copies.holds_nothing_else(name, made) or cannot_change(made, _MOST)):
+        made = private(values[name])
+        if type(made) in _MAY_HOLD and not cannot_change(made, _MOST):
             nested.append(name)
         elif (data := _pickled(made)) is not None:
             found[name] = data
-            if (kept := copies.keep(name, made, data)) is not None:
+            if (kept := keep(name, made, data)) is not None:
                 known[name] = kept
     made = None  # a holder
+    # nobody asks whose a tuple is, so of one that others hold, too, they would have other parts
+    nested = [name for name in nested if type(values[name]) is not tuple or is_alone(values, name)]
     found.update((name, data) for name in _proved(values, nested) if (data := _pickled(values[name])) is not None)
     return found, found.keys() & arrays
 
@@ -107,6 +109,11 @@ def _is_short(array: Any) -> bool:
     dtype, flags = array.dtype, array.flags
     own = flags.owndata and (flags.c_contiguous or flags.f_contiguous) and not weakref.getweakrefcount(array)
     return own and dtype.kind in "biufc" and dtype.char not in "gG" and dtype.isbuiltin == 1 and array.nbytes < LONGEST
+
+
+def is_alone(values: Mapping[str, Any], name: str) -> bool:
+    """Tell whether only its name holds a value; `values` is a copy of the namespace, and nobody else may hold it."""
+    return _holders(values, name) == _ALONE
 
 
 def _holders(values: Mapping[str, Any], name: str) -> int:
@@ -135,23 +142,23 @@ _ALONE = _alone()
 def cut(taken: Mapping[str, bytes], arrays: set[str]) -> list[tuple[list[str], tuple[str, ...]]]:
     """Return the names, batch by batch, and what loading a batch imports: where that is missing, the others load."""
     global _cut
+    sizes = dict(zip(taken, map(len, taken.values()), strict=True))
     before, its_arrays, batches = _cut
-    if before == taken and its_arrays == arrays:  # which does not look at pickles that are the very same
-        return batches
-    batches = _cut_anew(taken, arrays)
-    _cut = dict(taken), arrays, batches
+    if before != sizes or its_arrays != arrays:
+        batches = _cut_anew(sizes, arrays)
+        _cut = sizes, arrays, batches
     return batches
 
 
 _Cut = list[tuple[list[str], tuple[str, ...]]]
-_cut: tuple[Mapping[str, bytes], set[str], _Cut] = {}, set(), []  # what was cut last, and how
+_cut: tuple[Mapping[str, int], set[str], _Cut] = {}, set(), []  # what was cut last, and how
 
 
-def _cut_anew(taken: Mapping[str, bytes], arrays: set[str]) -> _Cut:
-    batches: list[tuple[list[str], tuple[str, ...]]] = []
-    without = sorted(filterfalse(arrays.__contains__, taken))
-    for some, needs in (without, ()), (sorted(arrays.intersection(taken)), ("numpy",)):
-        ends = map(operator.lt, map(_shorter, some), map(len, map(taken.__getitem__, some)))
+def _cut_anew(sizes: Mapping[str, int], arrays: set[str]) -> _Cut:
+    batches: _Cut = []
+    without = sorted(filterfalse(arrays.__contains__, sizes))
+    for some, needs in (without, ()), (sorted(arrays.intersection(sizes)), ("numpy",)):
+        ends = map(operator.lt, map(_shorter, some), map(sizes.__getitem__, some))
         start = 0
         for end in (*compress(count(1), ends), len(some)):
             if start < end:

@@ -40,7 +40,7 @@ from .sharing import LEAVES, Ownership, Team, Touch
 from .sieve import DEFAULT
 from .taken import Pickled, Taken, TakenClass, batch_record, closure, group_record, modules_of, reachable
 from .teams import together
-from .unchanged import Batch, Copies, Known
+from .unchanged import Batch, Known
 from .withheld import Withheld
 
 #: Returns the text of the cell and the line in it where a class is that is bound to a name; or `Variable.source`.
@@ -80,7 +80,6 @@ def take_apart(
     mask: Callable[[str], str] = _MASK,
     typed: Callable[[], Iterable[str]] = tuple,
     known: dict[str, Known] | None = None,
-    copies: Copies | None = None,
 ) -> Taken:
     """Pickle the variables `names` of a namespace, which is only read.
 
@@ -89,7 +88,7 @@ def take_apart(
     `class_text` tells where the text of a class is that is bound to a name: a cell and a line in it. `progress` is told
     what is being taken apart. What is a part of `withheld` is refused; `mask` masks the secrets in a text.
     `typed` returns these, magics and all, for code that does not name its cell. `known` are small variables that are
-    as they were; what is known of others that are taken is added to it. `copies` are taken in place of others.
+    as they were; what is known of others that are taken is added to it.
     """
     with unhurried():
         capture = _Capture(
@@ -103,7 +102,6 @@ def take_apart(
             withheld,
             Cells(mask, typed),
             {} if known is None else known,
-            copies or Copies(),
         )
         try:
             return capture.run(classes or {})
@@ -124,7 +122,6 @@ class _Capture:
         withheld: Withheld | None,
         cells: Cells,
         known: dict[str, Known],
-        copies: Copies,
     ) -> None:
         self.progress = progress
         self.known = known
@@ -147,7 +144,7 @@ class _Capture:
         self.small: dict[str, bytes] = {}
         self.arrays: set[str] = set()  # of the small
         if self.engines[0] == "pickle":
-            self.small, self.arrays = batches.take(self.values, apart, known, copies)
+            self.small, self.arrays = batches.take(self.values, apart, known)
         self.values.update((reserved, entries[entry]) for reserved, entry in self.entries.items())
         self.order = dict(zip(self.values, itertools.count(), strict=False))
         self.queue: deque[Team] = deque(Team(names, []) for names in together(self.values, self.small))
@@ -242,6 +239,10 @@ class _Capture:
         if len(team.variables) != 1 or team.definitions:
             return None
         name = team.variables[0]
+        if type(self.values[name]) is tuple and not (
+            batches.is_alone(self.values, name) or unchanged.cannot_change(self.values[name], BUFFER_MINIMUM)
+        ):
+            return None  # nobody asks whose a tuple is: who else holds it would have other parts
         value = self.values[name]
         if (
             name in self.watched

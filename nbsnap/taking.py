@@ -6,7 +6,6 @@ It is only read, and nothing is written: a snapshot is made of the result (`savi
 from __future__ import annotations
 
 import functools
-import itertools
 import os
 import sys
 from collections.abc import Iterable, Mapping
@@ -27,7 +26,7 @@ from .pickling import ENGINES
 from .progress import Progress
 from .sieve import DEFAULT, HOLDS_KNOWN, Found, Sieve
 from .taken import Taken
-from .unchanged import Copies, Known
+from .unchanged import Known
 from .withheld import Withheld, inside, search
 
 
@@ -68,7 +67,7 @@ def take(
     only, exclude = patterns(only), patterns(exclude)
     seen = host.look(names)
     available, lost = user_names(names, seen.hidden)
-    secret, same, copies = _looked_through(names, available, secrets)
+    secret, same = _looked_through(names, available, secrets)
     mask = functools.partial(mask_code, sieve=secrets, known=secret.known)
     code = mask_cells(seen.code, secrets, secret.known)
     made = provenance.binders(code) if seen.hidden is not None else {}
@@ -78,7 +77,7 @@ def take(
     taken, own = apart(
         names, chosen, None if include_secrets else secret, engine=engine, made=made, beside=kept, progress=progress,
         mask=mask, class_text=lambda name: provenance.class_text(name, code),
-        typed=lambda: (text for _, text in seen.history), known=same, copies=copies,
+        typed=lambda: (text for _, text in seen.history), known=same,
     )  # fmt: skip
     for one in (*secret.whole, *secret.watched):  # the more so what was found by the bytes that would have been written
         unchanged.drop(one)
@@ -109,30 +108,21 @@ def take(
 # --- secrets ----------------------------------------------------------------------------------------------------------
 
 
-def _looked_through(
-    names: dict[str, Any], available: list[str], sieve: Sieve
-) -> tuple[Withheld, dict[str, Known], Copies]:
-    """Return what is a secret, the small variables that are as they were and none, and copies of other small ones.
+def _looked_through(names: dict[str, Any], available: list[str], sieve: Sieve) -> tuple[Withheld, dict[str, Known]]:
+    """Return what is a secret, and the small variables that are as they were and none.
 
-    Those that this very sieve has looked at are not looked at again, but for those that there was no time for, where
-    that may be otherwise now. Of the others a copy is looked at, for the same to be pickled.
+    Those in which this very sieve has found nothing are not looked at again; in which it finds nothing now, from the
+    next time on. Nothing is said of those that there was no time for.
     """
     same = unchanged.as_they_were(names)
-    done = unchanged.looked_at(same, sieve)
-    new = set(itertools.filterfalse(done.__contains__, available))
-    if not new:
-        return Withheld(sieve=sieve), same, Copies()
-    values = dict(zip(available, map(names.__getitem__, available), strict=True))
-    copies = Copies({name: values[name] for name in itertools.filterfalse(same.__contains__, values)}, {id(names)})
-    values.update(copies.made())
-    secret = search(values, sieve, {id(names)}, done)
-    found = {*secret.whole, *secret.watched}
-    for name in found:
+    clean = {name for name, known in same.items() if known.sieve is sieve or (known.sieve and known.sieve == sieve)}
+    secret = search(dict(zip(available, map(names.__getitem__, available), strict=True)), sieve, {id(names)}, clean)
+    for name in (*secret.whole, *secret.watched):
         unchanged.drop(name)
         same.pop(name, None)
-    unchanged.judged(same, new, sieve, secret.passed, secret.spent)
-    copies.judged(sieve, found, secret.passed)
-    return secret, same, copies
+    if not secret.hurried:
+        unchanged.judged(names, [name for name in available if name in same and name not in clean], sieve)
+    return secret, same
 
 
 def apart(

@@ -9,11 +9,8 @@ snapshot, and hardly one of them has changed. Of each that was taken, this proce
     an array of numbers           its bytes, its shape and how it lies in memory
 
 and with it what was made of it: the pickle, the preview, and that no secret was found in it, by which sieve; and of the
-batches of the snapshot before, the streams and the records. The copy is what was looked through and what was pickled
-(`Copies`), so that no other thread can come in between.
-
-There is a limit to what is looked through at once (`withheld`). What was passed over because of it is looked at again
-when some of that has changed on which the time was spent; until then the outcome is known.
+batches of the snapshot before, the streams and the records. The copy is what was pickled, so that no other thread can
+come in between the two.
 
 **No object of the user's is kept alive** that could be missed: the containers and arrays themselves are not held, and
 what their copies hold is texts and numbers. Names that are gone are forgotten; all together never take more than MOST.
@@ -23,11 +20,10 @@ from __future__ import annotations
 
 import operator
 import sys
-from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping, Set
+from collections import defaultdict
+from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import chain, compress, repeat
-from types import MappingProxyType
 from typing import Any
 
 from .identity import same
@@ -35,22 +31,18 @@ from .model import Group, Preview, Variable
 from .sharing import LEAVES
 
 __all__ = [
-    "LONGEST",
     "Batch",
-    "Copies",
     "Known",
     "as_they_were",
     "cannot_change",
     "drop",
     "judged",
     "keep",
-    "looked_at",
+    "private",
     "remember",
     "same_batch",
 ]
 
-#: A variable whose pickle is longer is no small one.
-LONGEST = 16 * 1024
 MOST = 32 << 20  # bytes, about
 _OVERHEAD = 500  # bytes for each
 
@@ -58,7 +50,7 @@ _OVERHEAD = 500  # bytes for each
 class Known:
     """A small variable, and what was made of it."""
 
-    __slots__ = ("data", "kind", "layout", "made", "passed", "preview", "sieve", "size")
+    __slots__ = ("data", "kind", "layout", "made", "preview", "sieve", "size")
 
     def __init__(self, kind: type, made: Any, layout: Any, data: bytes) -> None:
         self.kind = kind
@@ -66,8 +58,7 @@ class Known:
         self.layout = layout  # of an array
         self.data = data  # the pickle
         self.size = _OVERHEAD + 2 * len(data) + sys.getsizeof(made)  # how much memory it takes, about
-        self.sieve: object = None  # no secret was found in it by this one, as far as
-        self.passed = False  # there was time to look at it: not at all of it, if this is true
+        self.sieve: object = None  # no secret was found in it by this one
         self.preview: tuple[object, Preview] | None = None  # and the sieve that it was made by
 
     def shown(self, sieve: object) -> Preview | None:
@@ -93,8 +84,6 @@ class Batch:
 _known: dict[str, Known] = {}
 _batches: dict[str, Batch] = {}  # of the snapshot before, by their first names
 _size = 0
-_spent: set[str] = set()  # the variables that had the time, when others were passed over
-_sieve: object = None
 
 
 def as_they_were(namespace: dict[str, Any]) -> dict[str, Known]:
@@ -114,34 +103,12 @@ def as_they_were(namespace: dict[str, Any]) -> dict[str, Known]:
     return _known.copy()
 
 
-def looked_at(same: Mapping[str, Known], sieve: object) -> Set[str]:
-    """Return the names of those that this sieve need not look at again, among those that are as they were."""
-    sieves = map(operator.attrgetter("sieve"), same.values())
-    some = compress(same, map(operator.is_, sieves, repeat(_one_of_equals(sieve))))
-    if _spent <= same.keys():
-        return set(some)
-    return {name for name in some if not same[name].passed}
-
-
-def judged(same: Mapping[str, Known], some: Set[str], sieve: object, passed: Set[str], spent: Set[str]) -> None:
-    """Note of `some` variables that the sieve has found nothing in those that are `same` as they were.
-
-    It has `spent` its time on some, and `passed` over others.
-    """
-    global _spent
-    if passed:
-        _spent = (_spent & same.keys()) | spent
-    sieve = _one_of_equals(sieve)
-    for name in same.keys() & some:
-        same[name].sieve, same[name].passed = sieve, name in passed
-
-
-def _one_of_equals(sieve: object) -> object:
-    """Return the sieve of the last look in place of an equal one, so that it can be asked which it `is`."""
-    global _sieve
-    if sieve != _sieve:
-        _sieve = sieve
-    return _sieve
+def judged(namespace: dict[str, Any], some: Iterable[str], sieve: object) -> None:
+    """Note that the sieve found no secret in some variables, if they are still what is known of them."""
+    if names := list(some):
+        same = as_they_were(namespace)
+        for name in filter(same.__contains__, names):
+            same[name].sieve = sieve
 
 
 def drop(name: str) -> None:
@@ -166,75 +133,22 @@ def remember(batches: dict[str, Batch]) -> None:
     _batches = {name: batch for name, batch in batches.items() if None not in batch.parts}
 
 
-class Copies:
-    """What is pickled in place of small values, and kept: copies of those that can change, each made in one step.
-
-    They are made before anything is looked through for secrets, so that what is pickled is what was looked at.
-    """
-
-    def __init__(self, values: Mapping[str, Any] = MappingProxyType({}), apart: Set[int] = frozenset()) -> None:
-        """Copy what may be small among the values, and has no other name; nothing of the ids `apart`.
-
-        What holds anything that can change is not copied: nobody is to be told that this has one holder more.
-        """
-        self._made: dict[str, tuple[Any, Any]] = {}  # the value and the copy of it
-        self._passed: Set[str] = frozenset()
-        self._sieve: object = None
-        some = {name: value for name, value in values.items() if type(value) in _KINDS}
-        times = Counter(map(id, some.values()))
-        left = _COPIED_AT_ONCE
-        for name, value in some.items():
-            if type(value) not in _COPIED:
-                self._made[name] = value, value
-            elif len(value) <= min(left, LONGEST) and times[id(value)] == 1 and id(value) not in apart:
-                made = value.copy()
-                if cannot_change(made, LONGEST):
-                    left -= len(made)
-                    self._made[name] = value, made
-
-    def made(self) -> Iterator[tuple[str, Any]]:
-        """Yield the names and the copies of what can change."""
-        return ((name, made) for name, (value, made) in self._made.items() if made is not value)
-
-    def judged(self, sieve: object, found: Set[str], passed: Set[str]) -> None:
-        """Note that the sieve has looked at them, and what it has found something in, or passed over."""
-        self._sieve, self._passed = _one_of_equals(sieve), passed
-        for name in found:
-            self._made.pop(name, None)
-
-    def of(self, name: str, value: Any) -> Any:
-        """Return what is to be pickled in place of a value."""
-        before, made = self._made.get(name, (None, None))
-        if before is value and made is not None:
-            return made
-        kind = type(value)
-        if kind in _COPIED:
-            return value.copy()
-        if kind in _KINDS or not hasattr(value, "tobytes"):
-            return value
-        made = value.copy(order="K")
-        made.flags.writeable = value.flags.writeable
-        return made
-
-    def keep(self, name: str, made: Any, data: bytes) -> Known | None:
-        """Remember that `data` is the pickle of what was `made` of a value, and whether that was looked at."""
-        known = keep(name, made, data)
-        if known is not None and (type(made) not in _KINDS or self._is_from_here(name, made)):
-            known.sieve, known.passed = self._sieve, name in self._passed
-        return known
-
-    def holds_nothing_else(self, name: str, made: Any) -> bool:
-        """Tell whether something is a copy from here, of which it is known that `cannot_change` is true."""
-        return type(made) in _COPIED and self._is_from_here(name, made)
-
-    def _is_from_here(self, name: str, made: Any) -> bool:
-        return self._made.get(name, (None, None))[1] is made
+def private(value: Any) -> Any:
+    """Return what is pickled in place of a small value, and kept: a copy of it, made in one step, if it can change."""
+    kind = type(value)
+    if kind in _COPIED:
+        return value.copy()
+    if kind in _KINDS or not hasattr(value, "tobytes"):
+        return value
+    made = value.copy(order="K")
+    made.flags.writeable = value.flags.writeable
+    return made
 
 
 def keep(name: str, made: Any, data: bytes) -> Known | None:
-    """Remember that `data` is the pickle of what `Copies.of` has `made` of a variable's value, if there is room for it.
+    """Remember that `data` is the pickle of what `private` has `made` of a variable's value, if there is room for it.
 
-    It is an atom, a container of which `cannot_change` is true, or an array of numbers, and nobody else's.
+    It is an atom, a container of which `cannot_change` is true, or an array of numbers.
     """
     global _size
     kind = type(made)
@@ -274,7 +188,6 @@ _GONE: Any = object()  # stands for what is bound to a name that is gone
 _COPIED = frozenset({list, dict})
 _FIXED = LEAVES | {tuple}
 _KINDS = _FIXED | _COPIED
-_COPIED_AT_ONCE = 1 << 20  # objects
 
 
 def _are_same(kind: type, values: list[Any], known: list[Known]) -> list[bool]:

@@ -74,8 +74,7 @@ class Withheld:
     code: set[int] = field(default_factory=set)  # those parts that are functions
     known: tuple[str, ...] = ()  # texts that are secrets, and would be told apart anywhere
     sieve: Sieve = DEFAULT
-    passed: set[str] = field(default_factory=set)  # the variables of which a part was not looked at, for the budget
-    spent: set[str] = field(default_factory=set)  # those on which it was spent
+    hurried: bool = False  # something was passed over, because the budget for all of it was spent
 
     def reasons(self) -> dict[int, str]:
         """Return why each of these parts is not saved."""
@@ -111,24 +110,25 @@ class Withheld:
 
 
 def search(
-    values: Mapping[str, Any], sieve: Sieve, closed: Collection[int] = (), done: Set[str] = frozenset()
+    values: Mapping[str, Any], sieve: Sieve, closed: Collection[int] = (), clean: Set[str] = frozenset()
 ) -> Withheld:
     """Return what of these variables is a secret. Objects whose ids are in `closed` are not looked into.
 
-    `done` are small variables that this sieve has looked at before, and that are as they were.
+    `clean` are small variables in which this sieve found nothing, and that are as they were.
     """
-    rest = {name: values[name] for name in itertools.filterfalse(done.__contains__, values)} if done else values
+    rest = {name: values[name] for name in itertools.filterfalse(clean.__contains__, values)} if clean else values
+    known = {name: values[name] for name in clean if type(values.get(name)) is dict} if rest else {}
     try:
-        look = _looked_through(rest, sieve, closed)
+        look = _looked_through(rest, sieve, closed, known)
     finally:
         forget()
-    found = Withheld(whole=look.whole, sieve=sieve, passed=look.passed, spent=look.spent)
+    found = Withheld(whole=look.whole, sieve=sieve, hurried=look.hurried)
     parts = look.parts()
     for root, part, what in parts:
         found.add(root, part, what)
-    for some in filter(None, (found.watched, found.passed)):  # and all that goes by another name, too
-        objects = {id(values[name]) for name in some}
-        some.update(name for name, value in values.items() if id(value) in objects)
+    if found.watched:  # and all that goes by another name, too
+        objects = {id(values[name]) for name in found.watched}
+        found.watched.update(name for name, value in values.items() if id(value) in objects)
     texts = [what.text for what in (*look.whole.values(), *(what for _, _, what in parts))]
     # the longest first: one may be the beginning of another
     found.known = tuple(sorted(dict.fromkeys(filter(_tells, texts)), key=len, reverse=True))
@@ -138,39 +138,41 @@ def search(
     return found
 
 
-def _looked_through(values: Mapping[str, Any], sieve: Sieve, closed: Collection[int]) -> _Look:
+def _looked_through(
+    values: Mapping[str, Any], sieve: Sieve, closed: Collection[int], known: Mapping[str, Any]
+) -> _Look:
     """Return what the look has found: in all of the variables at once or, where that fails, in each by itself.
 
     What can still not be looked through is left out as a whole. None of the user's code runs in here; so what fails is
-    odd, or is changed by another thread all the time.
+    odd, or is changed by another thread all the time. What is `known` is not looked into where others hold it.
     """
-    found, failure = _attempt(values, sieve, closed)
+    found, failure = _attempt(values, sieve, closed, known)
     if found is None:
         found = _Look(sieve, set(), careful=True)
         for name, value in values.items():
-            one, failure = _attempt({name: value}, sieve, closed)
+            one, failure = _attempt({name: value}, sieve, closed, known)
             if one is not None:
                 found.whole.update(one.whole)
                 found.found += one.found
-                found.passed |= one.passed
-                found.spent |= one.spent
+                found.hurried |= one.hurried
             elif not sieve.allows(name):
                 found.whole[name] = unsearched(failure)
     return found
 
 
 def _attempt(
-    values: Mapping[str, Any], sieve: Sieve, closed: Collection[int]
+    values: Mapping[str, Any], sieve: Sieve, closed: Collection[int], known: Mapping[str, Any]
 ) -> tuple[_Look | None, BaseException | None]:
     """Return what a look has found, or why there was none; what is changed meanwhile is looked at again."""
     failure: BaseException | None = None
     for careful in (False, True, True, True):
         look = _Look(sieve, {*closed, *map(operator.neg, closed)}, careful=careful)
         try:
+            look.pass_over(known)
             look.top(values)
             for _ in range(DEPTH):
                 if not look.level or look.left <= 0:
-                    look.passed.update(root for _, _, root, _ in look.level)
+                    look.hurried |= bool(look.level)
                     break
                 look.down()
         except Exception as error:  # of whatever kind: see above
@@ -237,8 +239,12 @@ class _Look:
         self.level: list[tuple[Any, int, str, str]] = []
         self.left = OBJECTS
         self.room = TEXTS
-        self.passed: set[str] = set()  # the variables of which a part was not looked at, for there was no time
-        self.spent: set[str] = set()  # those on which the time was spent
+        self.hurried = False
+
+    def pass_over(self, known: Mapping[str, Any]) -> None:
+        """Take these variables, dicts, for looked at: what others hold of them is not theirs to be counted."""
+        telling = set(filter(holds_secrets, self.sieve.meant(known)))
+        self.seen.update(-id(value) if name in telling else id(value) for name, value in known.items())
 
     def top(self, values: Mapping[str, Any]) -> None:
         """Look at the variables themselves."""
@@ -256,7 +262,7 @@ class _Look:
         if self.perhaps(rest, list(map(type, rest)) if whole else types):
             some = itertools.compress(values.items(), map(operator.eq, kinds, itertools.repeat(TEXT)))
             texts = [(name, text) for name, value in some if (text := _long_text(value)) is not None]
-            for (name, _), found in self.by_text(texts, operator.itemgetter(0)):
+            for (name, _), found in self.by_text(texts):
                 self.whole.setdefault(name, found)
         rows = list(itertools.compress(values.values(), map(operator.eq, kinds, itertools.repeat(ROW))))
         if self.careful:
@@ -317,25 +323,20 @@ class _Look:
         text = next((held for key, held in paths.attributes(value) if key == "_secret_value"), "")
         return Found("secret-object", object_words(type(value)), as_text(text) or "")
 
-    def by_text(
-        self, texts: list[tuple[Any, str]], root_of: Callable[[tuple[Any, str]], str]
-    ) -> Iterator[tuple[tuple[Any, str], Found]]:
-        """Yield those texts that hold a secret, and what it is; `root_of` tells the variable that leads to one."""
+    def by_text(self, texts: list[tuple[Any, str]]) -> Iterator[tuple[tuple[Any, str], Found]]:
+        """Yield those texts that hold a secret, and what it is."""
         some = texts
         lengths = [len(text) for _, text in texts]
         if sum(lengths) > self.room or max(lengths, default=0) > LONGEST:
             some = []
             for one, length in sorted(zip(texts, lengths, strict=True), key=operator.itemgetter(1)):
-                if length > LONGEST:
+                if length > min(self.room, LONGEST):
+                    self.hurried |= length <= LONGEST
                     break
-                if length > self.room:
-                    self.passed.add(root_of(one))
-                    continue
                 self.room -= length
                 some.append(one)
         else:
             self.room -= sum(lengths)
-        self.spent.update(map(root_of, some))
         for start in range(0, len(some), _TOGETHER):
             together = some[start : start + _TOGETHER]
             if self.sieve.may_hold("\n".join([text for _, text in together])):
@@ -380,16 +381,14 @@ class _Look:
         sizes = [len(one[0]) for one in found]
         if sum(sizes) <= self.left:
             self.left -= sum(sizes)
-            self.spent.update(one[-2] for one in found)
             return found
+        self.hurried = True
         chosen: list[_Entry] = []
         for one, size in sorted(zip(found, sizes, strict=True), key=operator.itemgetter(1)):
             if size > self.left:
-                self.passed.add(one[-2])
-                continue
+                break
             self.left -= size
             chosen.append(one)
-        self.spent.update(one[-2] for one in chosen)
         return chosen
 
     def rows(self, rows: list[tuple[Any, str, str]]) -> None:
@@ -466,7 +465,7 @@ class _Look:
 
     def settle(self, texts: list[tuple[tuple[str, object], str]]) -> None:
         """Judge texts by themselves."""
-        for ((root, value), _), found in self.by_text(texts, lambda one: one[0][0]):
+        for ((root, value), _), found in self.by_text(texts):
             if (root, id(value)) not in self.noted:
                 self.part(root, value, found)
 

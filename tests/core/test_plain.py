@@ -287,6 +287,28 @@ def test_what_something_else_holds_is_not_plain() -> None:
     assert inner == b"x"
 
 
+def test_what_a_tuple_shares_with_others_stays_shared(two_shells: Any) -> None:
+    """A tuple of lists, small or large, that another variable holds, too: by itself, inside of something, by a part."""
+    two_shells.save(
+        "small = 1, [2, 3]; beside = [b'bytes', small]\n"
+        "part = 1, {'a': [1]}; inner = part[1]\n"
+        "class Holder: pass\n"
+        "held = 'x', [1], 2; holder = Holder(); holder.held = held\n"
+        "large = tuple([k] for k in range(50_000)); row = {'large': large, 'cls': Holder}\n"
+        "atoms = 1, 'two', (3.0,); other = Holder(); other.atoms = atoms\n"
+    )
+    _, wrong = two_shells.restore(
+        {
+            "small": "beside[1][1] is small[1]",
+            "part": "inner is part[1]",
+            "held": "holder.held[1] is held[1]",
+            "large": "row['large'][49_999] is large[49_999]",
+            "atoms": "other.atoms == atoms == (1, 'two', (3.0,))",
+        }
+    )
+    assert wrong == {}
+
+
 def test_what_runs_code_or_has_no_order_is_not_plain() -> None:
     """Classes with a say in pickling, classes, zones of the session, sets of several kinds, frozen sets of texts."""
     others = (Own(), Point, {1, "a"}, frozenset({"a"}), datetime.datetime(2026, 1, 1, tzinfo=Zone()), len, object())
