@@ -21,7 +21,7 @@ from __future__ import annotations
 import operator
 import sys
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import chain, compress, repeat
 from typing import Any
@@ -88,27 +88,18 @@ _size = 0
 
 def as_they_were(namespace: dict[str, Any]) -> dict[str, Known]:
     """Return what is known of those variables of a namespace that are as they were, and forget the others."""
-    kinds: defaultdict[type, dict[str, Known]] = defaultdict(dict)
-    for name, known in _known.items():
-        kinds[known.kind][name] = known
-    for kind, some in kinds.items():
-        values = list(map(dict.get, repeat(namespace), some, repeat(_GONE)))
-        for name in compress(list(some), map(operator.is_not, map(type, values), repeat(kind))):
-            del some[name]
-            drop(name)
-        values = list(compress(values, map(operator.is_, map(type, values), repeat(kind))))
-        are_same = _are_same(kind, values, list(some.values()))
-        for name in compress(some, map(operator.not_, are_same)):
-            drop(name)
+    for name in list(_others(namespace, _known)):
+        drop(name)
     return _known.copy()
 
 
 def judged(namespace: dict[str, Any], some: Iterable[str], sieve: object) -> None:
     """Note that the sieve found no secret in some variables, if they are still what is known of them."""
-    if names := list(some):
-        same = as_they_were(namespace)
-        for name in filter(same.__contains__, names):
-            same[name].sieve = sieve
+    known = {name: _known[name] for name in some if name in _known}
+    for name in list(_others(namespace, known)):
+        del known[name]
+    for one in known.values():
+        one.sieve = sieve
 
 
 def drop(name: str) -> None:
@@ -188,6 +179,20 @@ _GONE: Any = object()  # stands for what is bound to a name that is gone
 _COPIED = frozenset({list, dict})
 _FIXED = LEAVES | {tuple}
 _KINDS = _FIXED | _COPIED
+
+
+def _others(namespace: dict[str, Any], known: Mapping[str, Known]) -> Iterator[str]:
+    """Yield the names of those that are not what is known of them, kind by kind."""
+    kinds: defaultdict[type, list[str]] = defaultdict(list)
+    for name, one in known.items():
+        kinds[one.kind].append(name)
+    for kind, names in kinds.items():
+        values = list(map(dict.get, repeat(namespace), names, repeat(_GONE)))
+        right = list(map(operator.is_, map(type, values), repeat(kind)))
+        yield from compress(names, map(operator.not_, right))
+        names = list(compress(names, right))
+        are_same = _are_same(kind, list(compress(values, right)), list(map(known.__getitem__, names)))
+        yield from compress(names, map(operator.not_, are_same))
 
 
 def _are_same(kind: type, values: list[Any], known: list[Known]) -> list[bool]:
