@@ -23,7 +23,7 @@ def place(tmp_path, monkeypatch):
 def recorded(namespace, place, **more):
     """Take a snapshot, and return all that it says of variables, and as it stands in its manifest."""
     report = nbsnap.snapshot(namespace, store=place, notebook="n", **more)
-    (file,) = place.glob(f"snapshots/*/*{report.id[:7]}*.snap")
+    (file,) = place.glob(f"snapshots/*/*-{report.id}*.snap")
     _, body = manifest._verified(file.read_bytes())
     snapshot = manifest.decode(file.read_bytes())
     del body["packs"]
