@@ -50,8 +50,8 @@ def take(values: Mapping[str, Any], apart: set[int], known: dict[str, Known]) ->
     bound = Counter(map(id, values.values()))
     several = apart.union(key for key, times in bound.items() if times > 1) if len(bound) < len(values) else apart
     shared = several.intersection(bound)
-    kinds, pickles = (map(operator.attrgetter(what), known.values()) for what in ("kind", "data"))
-    found = dict(compress(zip(known, pickles, strict=True), map(plain.KINDS.__contains__, kinds)))
+    kinds = plain.KINDS
+    found = {name: one.data for name, one in known.items() if one.kind in kinds}
     for name in found.keys() - values.keys():
         del found[name]
     for name in [name for name in found if id(values[name]) in shared] if shared else ():
@@ -74,19 +74,25 @@ def take(values: Mapping[str, Any], apart: set[int], known: dict[str, Known]) ->
         elif kind is ndarray and bound[id(value)] == 1:
             arrays.append(name)
     value = None  # a holder
-    arrays = [name for name in arrays if _is_short(values[name]) and is_alone(values, name)]
+    arrays = [
+        name
+        for name in arrays
+        if (name in known or _is_short(values[name]))  # what is known is as it was, how it lies in memory, too
+        and not weakref.getweakrefcount(values[name])
+        and is_alone(values, name)
+    ]
     atoms += arrays
     nested = []
     for name in (*atoms, *others):
         if (same := known.get(name)) is not None:
             found[name] = same.data
             continue
-        made = private(values[name])
+        made, number = private(values[name])
         if type(made) in _MAY_HOLD and not cannot_change(made, _MOST):
             nested.append(name)
         elif (data := _pickled(made)) is not None:
             found[name] = data
-            if (kept := keep(name, made, data)) is not None:
+            if (kept := keep(name, made, number, data)) is not None:
                 known[name] = kept
     made = None  # a holder
     # nobody asks whose a tuple is, so of one that others hold, too, they would have other parts
@@ -107,7 +113,7 @@ def _pickled(value: Any) -> bytes | None:
 def _is_short(array: Any) -> bool:
     """Tell whether an array is numbers in a row in a memory of its own, and not many."""
     dtype, flags = array.dtype, array.flags
-    own = flags.owndata and (flags.c_contiguous or flags.f_contiguous) and not weakref.getweakrefcount(array)
+    own = flags.owndata and (flags.c_contiguous or flags.f_contiguous)
     return own and dtype.kind in "biufc" and dtype.char not in "gG" and dtype.isbuiltin == 1 and array.nbytes < LONGEST
 
 
@@ -143,28 +149,30 @@ def cut(taken: Mapping[str, bytes], arrays: set[str]) -> list[tuple[list[str], t
     """Return the names, batch by batch, and what loading a batch imports: where that is missing, the others load."""
     global _cut
     sizes = dict(zip(taken, map(len, taken.values()), strict=True))
-    before, its_arrays, batches = _cut
-    if before != sizes or its_arrays != arrays:
-        batches = _cut_anew(sizes, arrays)
-        _cut = sizes, arrays, batches
+    before, its_arrays, order, batches = _cut
+    if its_arrays != arrays or before.keys() != sizes.keys():
+        order = sorted(filterfalse(arrays.__contains__, sizes)), sorted(arrays.intersection(sizes))
+    elif before == sizes:
+        return batches
+    batches = [(names, ()) for names in _ended(order[0], sizes)]
+    batches += [(names, ("numpy",)) for names in _ended(order[1], sizes)]
+    _cut = sizes, arrays, order, batches
     return batches
 
 
 _Cut = list[tuple[list[str], tuple[str, ...]]]
-_cut: tuple[Mapping[str, int], set[str], _Cut] = {}, set(), []  # what was cut last, and how
+_Order = tuple[list[str], list[str]]  # the names that are not of arrays, and those that are
+_cut: tuple[Mapping[str, int], set[str], _Order, _Cut] = {}, set(), ([], []), []  # what was cut last, and how
 
 
-def _cut_anew(sizes: Mapping[str, int], arrays: set[str]) -> _Cut:
-    batches: _Cut = []
-    without = sorted(filterfalse(arrays.__contains__, sizes))
-    for some, needs in (without, ()), (sorted(arrays.intersection(sizes)), ("numpy",)):
-        ends = map(operator.lt, map(_shorter, some), map(sizes.__getitem__, some))
-        start = 0
-        for end in (*compress(count(1), ends), len(some)):
-            if start < end:
-                batches.append((some[start:end], needs))
-            start = end
-    return batches
+def _ended(names: list[str], sizes: Mapping[str, int]) -> Iterator[list[str]]:
+    """Yield names, batch by batch."""
+    ends = map(operator.lt, map(_shorter, names), map(sizes.__getitem__, names))
+    start = 0
+    for end in (*compress(count(1), ends), len(names)):
+        if start < end:
+            yield names[start:end]
+        start = end
 
 
 @functools.lru_cache(maxsize=16_384)

@@ -15,6 +15,7 @@ import contextlib
 import functools
 import io
 import itertools
+import operator
 import pickle
 import types
 from collections import deque
@@ -160,7 +161,8 @@ class _Capture:
         self.cells = cells
         self.losses = Losses(self.made, lambda holes: self.desk(Team([], []), None, holes=holes), self.secret)
         self.idle = self.desk(Team([], []), None)
-        held = [name for name in self.small if type(self.values[name]) not in _UNSHARED]
+        kinds = map(type, map(self.values.__getitem__, self.small))
+        held = list(itertools.compress(self.small, map(operator.not_, map(_UNSHARED.__contains__, kinds))))
         self.ownership.claim_alone(held, map(self.values.__getitem__, held))
 
     def run(self, classes: Mapping[str, type]) -> Taken:
@@ -511,7 +513,7 @@ class _Capture:
             (Definition(key, Content(0), home[key], self.classes[key].needs), self.classes[key].stream) for key in kept
         )
         total += sum(len(stream) for _, stream in defined)
-        told = [name for name in self.values if name in self.skips or name in partly] if self.skips or partly else []
+        told = sorted((self.skips.keys() | partly).intersection(self.values), key=self.order.__getitem__)
         skips = [skip for name in told for skip in ([self.skips[name]] if name in self.skips else partly[name])]
         own = itertools.filterfalse(self.entries.__contains__, filter(variables.__contains__, self.values))
         return Taken(

@@ -28,6 +28,7 @@ import sys
 import time
 import uuid
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from . import beside
@@ -68,22 +69,23 @@ def previews(
     named = list(values)
     looks = _looks()
     turn_of = {cls: turn for cls, (turn, _) in looks.items()}
-    dealt = [turn_of.get(type(value)) for _, value in named]
-    turns: list[Iterable[int]] = [
-        itertools.compress(itertools.count(), map(operator.eq, dealt, itertools.repeat(turn))) for turn in range(4)
-    ]
+    dealt = list(map(turn_of.get, map(type, map(operator.itemgetter(1), named))))
+    turns: list[list[int]] = [[], [], [], []]
+    for place, turn in enumerate(dealt):
+        if turn is not None:
+            turns[turn].append(place)
     # a figure before its axes, which look alike
-    turns[1] = sorted(turns[1], key=lambda place: "canvas" not in vars(named[place][1]))
+    turns[1].sort(key=lambda place: "canvas" not in vars(named[place][1]))
     busy, late = time.thread_time() + SECONDS, time.perf_counter() + 10 * SECONDS
     room = LIMIT
     made: dict[int, Preview] = {}
+    written: dict[int, Known | None] = {}
     drawn: set[int] = set()
     for place in itertools.chain.from_iterable(itertools.zip_longest(*turns)):
         if place is None:
             continue
         name, value = named[place]
-        _, look = looks[type(value)]
-        if room < LEAST or time.thread_time() > busy or time.perf_counter() > late:
+        if room < LEAST:
             break
         before = small.get(name)
         if before is not None and (shown := before.shown(sieve)) is not None:
@@ -91,6 +93,9 @@ def previews(
                 room -= len(shown.text)
                 made[place] = shown
             continue
+        if time.thread_time() > busy or time.perf_counter() > late:
+            break
+        _, look = looks[type(value)]
         if names_secret(name) or sieve.is_named(name):
             continue
         if look is _picture:
@@ -99,11 +104,19 @@ def previews(
             drawn.add(figure)
         if (found := _safely(look, value)) is not None and len(found[1]) <= room:
             room -= len(found[1])
-            text = sieve.mask(found[1], secrets) if look is not _picture else found[1]
-            made[place] = Preview(name, found[0], text)
-            if before is not None and look is not _picture:
-                before.preview = sieve, made[place]
+            made[place] = Preview(name, *found)
+            if look is not _picture:
+                written[place] = before
+    if secrets or sieve.one_may([made[place].text for place in written]):
+        made.update((place, _masked(made[place], sieve, secrets)) for place in written)
+    for place, known in written.items():
+        if known is not None:
+            known.preview = sieve, made[place]
     return tuple(made[place] for place in sorted(made))
+
+
+def _masked(preview: Preview, sieve: Sieve, secrets: Sequence[str]) -> Preview:
+    return replace(preview, text=sieve.mask(preview.text, secrets))
 
 
 def of_taken(

@@ -20,7 +20,7 @@ from __future__ import annotations
 
 import functools
 import re
-from collections.abc import Iterable, Iterator, Set
+from collections.abc import Iterable, Iterator, Sequence, Set
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import NamedTuple
@@ -213,6 +213,17 @@ class Sieve:
         """Tell whether there may be a secret in a text; quick, and right when it says no."""
         return _may_hold(text, self.values, self.allowed)
 
+    def one_may(self, texts: Sequence[str]) -> bool:
+        """Tell whether one of many texts may hold a secret: the same, in far less time.
+
+        They are asked for as one, but for the patterns of the settings: these may speak of a text's beginning and end.
+        """
+        own = _compiled(self.values, self.allowed)[1]
+        if any(pattern.search(text) for pattern in own for text in texts):
+            return True
+        chunks = ["\n".join(texts[start : start + _CHUNK]) for start in range(0, len(texts), _CHUNK)]
+        return any(_may_hold(chunk, (), self.allowed) for chunk in chunks)
+
     def in_text(self, text: str) -> Found | None:
         """Return the first secret that a text holds."""
         if len(text) > LONGEST or not self.may_hold(text):
@@ -282,6 +293,7 @@ def _compiled(
 
 
 DEFAULT = Sieve()
+_CHUNK = 512  # texts that are looked at as one
 
 
 # ---- many at once: most are those of the snapshot before -------------------------------------------------------------

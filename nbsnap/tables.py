@@ -10,8 +10,10 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping, Sequence
 from itertools import repeat
-from operator import attrgetter, is_
+from operator import attrgetter
 from typing import Any, NamedTuple
+
+from nbsnap.identity import same
 
 __all__ = ["RUN", "Field", "canonical", "object_of", "table"]
 
@@ -62,7 +64,7 @@ def _filled(texts: list[str], runs: list[_Run], field: Field) -> list[str]:
 
 def _run(name: str, number: int, records: tuple[Any, ...], fields: Sequence[Field]) -> _Run:
     before = _runs.get((name, number))
-    if before is not None and len(before.records) == len(records) and all(map(is_, before.records, records)):
+    if before is not None and same([before.records], [records])[0]:
         return before
     rows = records if type(records[0]) is tuple else map(attrgetter(*[field.name for field in fields]), records)
     made = _Run(records, tuple(map(_text, fields, zip(*rows, strict=True))))

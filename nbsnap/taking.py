@@ -6,6 +6,7 @@ It is only read, and nothing is written: a snapshot is made of the result (`savi
 from __future__ import annotations
 
 import functools
+import itertools
 import os
 import sys
 from collections.abc import Iterable, Mapping
@@ -26,8 +27,8 @@ from .pickling import ENGINES
 from .progress import Progress
 from .sieve import DEFAULT, HOLDS_KNOWN, Found, Sieve
 from .taken import Taken
-from .unchanged import Known
-from .withheld import Withheld, inside, search
+from .unchanged import Known, Looked
+from .withheld import LENGTH, Withheld, inside, search
 
 
 class Seen(NamedTuple):
@@ -67,7 +68,7 @@ def take(
     only, exclude = patterns(only), patterns(exclude)
     seen = host.look(names)
     available, lost = user_names(names, seen.hidden)
-    secret, same = _looked_through(names, available, secrets)
+    secret, same, looked = _looked_through(names, available, secrets)
     mask = functools.partial(mask_code, sieve=secrets, known=secret.known)
     code = mask_cells(seen.code, secrets, secret.known)
     made = provenance.binders(code) if seen.hidden is not None else {}
@@ -81,6 +82,7 @@ def take(
     )  # fmt: skip
     for one in (*secret.whole, *secret.watched):  # the more so what was found by the bytes that would have been written
         unchanged.drop(one)
+    looked.found_clean(secrets, secret.passed)
     gone = tuple(_masked(skip, secrets, secret.known) for skip in taken.lost)
     notes = tuple(f"{' '.join(wording.beside([skip.name]))}: not kept: {skip.reason}" for skip in gone)
     skips = own + taken.skips + tuple(_shell_name(name, names, made) for name in _asked(lost, only))
@@ -108,21 +110,24 @@ def take(
 # --- secrets ----------------------------------------------------------------------------------------------------------
 
 
-def _looked_through(names: dict[str, Any], available: list[str], sieve: Sieve) -> tuple[Withheld, dict[str, Known]]:
-    """Return what is a secret, and the small variables that are as they were and none.
+def _looked_through(
+    names: dict[str, Any], available: list[str], sieve: Sieve
+) -> tuple[Withheld, dict[str, Known], Looked]:
+    """Return what is a secret, the small variables that are as they were and none, and what of the others was seen.
 
     Those in which this very sieve has found nothing are not looked at again; in which it finds nothing now, from the
-    next time on. Nothing is said of those that there was no time for.
+    next time on. Those that there was no time for have their turn by and by.
     """
     same = unchanged.as_they_were(names)
-    clean = {name for name, known in same.items() if known.sieve is sieve or (known.sieve and known.sieve == sieve)}
-    secret = search(dict(zip(available, map(names.__getitem__, available), strict=True)), sieve, {id(names)}, clean)
+    looked = Looked(names, itertools.filterfalse(same.__contains__, available), LENGTH)
+    aside = unchanged.left_aside(same, sieve)
+    secret = search(dict(zip(available, map(names.__getitem__, available), strict=True)), sieve, {id(names)}, aside)
     for name in (*secret.whole, *secret.watched):
         unchanged.drop(name)
         same.pop(name, None)
-    if not secret.hurried:
-        unchanged.judged(names, [name for name in available if name in same and name not in clean], sieve)
-    return secret, same
+    seen = [name for name in available if name in same and name not in aside]
+    unchanged.judged(names, seen, sieve, secret.passed)
+    return secret, same, looked
 
 
 def apart(

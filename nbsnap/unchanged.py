@@ -5,7 +5,7 @@ snapshot, and hardly one of them has changed. Of each that was taken, this proce
 
     a text, a number, a tuple     the object itself. It cannot change, nor can what a tuple of such objects holds
     a list, a dict                a copy of it, if all that it holds cannot change; it is as it was if it holds the same
-                                  objects (`is`), in the same order
+                                  objects (`is`), in the same order; a dict also if nobody has changed it (`versions`)
     an array of numbers           its bytes, its shape and how it lies in memory
 
 and with it what was made of it: the pickle, the preview, and that no secret was found in it, by which sieve; and of the
@@ -21,7 +21,7 @@ from __future__ import annotations
 import operator
 import sys
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import chain, compress, repeat
 from typing import Any
@@ -29,10 +29,12 @@ from typing import Any
 from .identity import same
 from .model import Group, Preview, Variable
 from .sharing import LEAVES
+from .versions import version
 
 __all__ = [
     "Batch",
     "Known",
+    "Looked",
     "as_they_were",
     "cannot_change",
     "drop",
@@ -50,15 +52,17 @@ _OVERHEAD = 500  # bytes for each
 class Known:
     """A small variable, and what was made of it."""
 
-    __slots__ = ("data", "kind", "layout", "made", "preview", "sieve", "size")
+    __slots__ = ("data", "kind", "layout", "made", "passed", "preview", "sieve", "size", "version")
 
-    def __init__(self, kind: type, made: Any, layout: Any, data: bytes) -> None:
+    def __init__(self, kind: type, made: Any, layout: Any, data: bytes, version: int = 0) -> None:
         self.kind = kind
+        self.version = version  # of the dict that held this; 0: nobody can tell
         self.made = made  # the object; of a list or dict, what it held; of an array, its bytes
         self.layout = layout  # of an array
         self.data = data  # the pickle
         self.size = _OVERHEAD + 2 * len(data) + sys.getsizeof(made)  # how much memory it takes, about
         self.sieve: object = None  # no secret was found in it by this one
+        self.passed: object = None  # it was passed over by this one, which had no time for it
         self.preview: tuple[object, Preview] | None = None  # and the sieve that it was made by
 
     def shown(self, sieve: object) -> Preview | None:
@@ -84,6 +88,8 @@ class Batch:
 _known: dict[str, Known] = {}
 _batches: dict[str, Batch] = {}  # of the snapshot before, by their first names
 _size = 0
+_turn = 0  # how many had their turn that there had been no time for
+_AT_ONCE = 32 * 1024  # bytes of their pickles: that many are looked through in a millisecond
 
 
 def as_they_were(namespace: dict[str, Any]) -> dict[str, Known]:
@@ -93,13 +99,81 @@ def as_they_were(namespace: dict[str, Any]) -> dict[str, Known]:
     return _known.copy()
 
 
-def judged(namespace: dict[str, Any], some: Iterable[str], sieve: object) -> None:
-    """Note that the sieve found no secret in some variables, if they are still what is known of them."""
-    known = {name: _known[name] for name in some if name in _known}
+def left_aside(known: Mapping[str, Known], sieve: object) -> set[str]:
+    """Return the names of what this sieve need not look at now: what it found no secret in, and what has to wait.
+
+    What it had no time for has its turn by and by, some with each snapshot.
+    """
+    global _turn
+    aside: set[str] = set()
+    late: list[str] = []
+    for name, one in known.items():
+        if (by := one.sieve) is sieve or (by and by == sieve):
+            aside.add(name)
+        elif (by := one.passed) is sieve or (by and by == sieve):
+            late.append(name)
+    if late:
+        start, room = _turn % len(late), _AT_ONCE
+        late = late[start:] + late[:start]
+        turn = next((at for at, name in enumerate(late, 1) if (room := room - len(known[name].data)) < 0), len(late))
+        aside.update(late[turn:])
+        _turn += turn
+    return aside
+
+
+def judged(namespace: dict[str, Any], some: Iterable[str], sieve: object, passed: Collection[str]) -> None:
+    """Note that the sieve found no secret in some known variables, if they are still what is known of them.
+
+    Those that were passed over are noted as such.
+    """
+    for name in passed:
+        if name in _known:
+            _known[name].passed = sieve
+    known = {name: _known[name] for name in some if name in _known and name not in passed}
     for name in list(_others(namespace, known)):
         del known[name]
     for one in known.values():
         one.sieve = sieve
+
+
+class Looked:
+    """What a look for secrets is given to see: what is kept later is the very same, if it can be told from here.
+
+    Of lists and tuples that cannot be told; they are compared when the next snapshot has looked at them (`judged`).
+    """
+
+    def __init__(self, values: Mapping[str, Any], names: Iterable[str], longest: int) -> None:
+        """Note how these variables are before the look, which goes into no list of more than `longest` items."""
+        self.names = list(names)
+        self.longest = longest
+        kinds = list(map(type, map(values.__getitem__, self.names)))
+        # nothing but atoms is held: what else has one holder more would not look like a variable's own any more
+        self.atoms = {name: values[name] for name in compress(self.names, map(LEAVES.__contains__, kinds))}
+        dicts = compress(self.names, map(operator.is_, kinds, repeat(dict)))
+        self.versions = {name: version(values[name]) for name in dicts}
+
+    def found_clean(self, sieve: object, passed: Collection[str]) -> None:
+        """Note that the sieve found no secret in these variables, as far as they are what was looked at.
+
+        Some were passed over: of those that is noted.
+        """
+        for name in self.names:
+            known = _known.get(name)
+            if known is None:
+                continue
+            if name in passed:
+                known.passed = sieve
+                continue
+            if known.kind in LEAVES:
+                right = self.atoms.get(name, _GONE) is known.made
+            elif known.kind is dict:
+                right = 0 != known.version == self.versions.get(name)
+            elif known.kind is list:
+                right = len(known.made) > self.longest
+            else:
+                right = known.kind not in _KINDS  # an array of numbers
+            if right:
+                known.sieve = sieve
 
 
 def drop(name: str) -> None:
@@ -124,22 +198,29 @@ def remember(batches: dict[str, Batch]) -> None:
     _batches = {name: batch for name, batch in batches.items() if None not in batch.parts}
 
 
-def private(value: Any) -> Any:
-    """Return what is pickled in place of a small value, and kept: a copy of it, made in one step, if it can change."""
+def private(value: Any) -> tuple[Any, int]:
+    """Return what is pickled in place of a small value, and kept: a copy of it, made in one step, if it can change.
+
+    And of a dict, its version at that moment; 0 where nobody can tell.
+    """
     kind = type(value)
-    if kind in _COPIED:
-        return value.copy()
+    if kind is dict:
+        before = version(value)
+        made = value.copy()
+        return made, before if version(value) == before else 0
+    if kind is list:
+        return value.copy(), 0
     if kind in _KINDS or not hasattr(value, "tobytes"):
-        return value
+        return value, 0
     made = value.copy(order="K")
     made.flags.writeable = value.flags.writeable
-    return made
+    return made, 0
 
 
-def keep(name: str, made: Any, data: bytes) -> Known | None:
+def keep(name: str, made: Any, number: int, data: bytes) -> Known | None:
     """Remember that `data` is the pickle of what `private` has `made` of a variable's value, if there is room for it.
 
-    It is an atom, a container of which `cannot_change` is true, or an array of numbers.
+    It is an atom, a container of which `cannot_change` is true, or an array of numbers. `number` is its version.
     """
     global _size
     kind = type(made)
@@ -148,7 +229,7 @@ def keep(name: str, made: Any, data: bytes) -> Known | None:
         made = (*made, *made.values()) if kind is dict else tuple(made)
     elif kind not in _KINDS:
         made, layout = made.tobytes(), _layout(made)
-    known = Known(kind, made, layout, data)
+    known = Known(kind, made, layout, data, number)
     if _size + known.size > MOST:
         return None
     drop(name)
@@ -203,13 +284,20 @@ def _are_same(kind: type, values: list[Any], known: list[Known]) -> list[bool]:
     if kind is list:
         return same(map(tuple, values), made)
     if kind is dict:
-        return same(((*copy, *copy.values()) for copy in map(dict.copy, values)), made)  # a copy is made in one step
+        return _are_same_dicts(values, known)
     return [
         bool(_layout(value) == one.layout and value.tobytes() == one.made)
         for value, one in zip(values, known, strict=True)
     ]
 
 
+def _are_same_dicts(values: list[dict[Any, Any]], known: list[Known]) -> list[bool]:
+    right = [bool(number) and number == one.version for number, one in zip(map(version, values), known, strict=True)]
+    rest = list(map(operator.not_, right))
+    copies = map(dict.copy, compress(values, rest))  # each is made in one step
+    compared = iter(same(((*copy, *copy.values()) for copy in copies), [one.made for one in compress(known, rest)]))
+    return [it_is or next(compared) for it_is in right]
+
+
 def _layout(array: Any) -> tuple[Any, ...]:
-    flags = array.flags
-    return array.dtype, array.shape, array.strides, flags.writeable, flags.c_contiguous
+    return array.dtype, array.shape, array.strides, array.flags.num

@@ -74,7 +74,7 @@ class Withheld:
     code: set[int] = field(default_factory=set)  # those parts that are functions
     known: tuple[str, ...] = ()  # texts that are secrets, and would be told apart anywhere
     sieve: Sieve = DEFAULT
-    hurried: bool = False  # something was passed over, because the budget for all of it was spent
+    passed: set[str] = field(default_factory=set)  # the variables of which something was passed over: see `OBJECTS`
 
     def reasons(self) -> dict[int, str]:
         """Return why each of these parts is not saved."""
@@ -114,15 +114,15 @@ def search(
 ) -> Withheld:
     """Return what of these variables is a secret. Objects whose ids are in `closed` are not looked into.
 
-    `clean` are small variables in which this sieve found nothing, and that are as they were.
+    `clean` are small variables that are as they were, in which this sieve found nothing or that have to wait.
     """
     rest = {name: values[name] for name in itertools.filterfalse(clean.__contains__, values)} if clean else values
-    known = {name: values[name] for name in clean if type(values.get(name)) is dict} if rest else {}
+    known = {name: value for name, value in values.items() if type(value) is dict and name in clean} if rest else {}
     try:
         look = _looked_through(rest, sieve, closed, known)
     finally:
         forget()
-    found = Withheld(whole=look.whole, sieve=sieve, hurried=look.hurried)
+    found = Withheld(whole=look.whole, sieve=sieve, passed=look.passed)
     parts = look.parts()
     for root, part, what in parts:
         found.add(root, part, what)
@@ -154,7 +154,7 @@ def _looked_through(
             if one is not None:
                 found.whole.update(one.whole)
                 found.found += one.found
-                found.hurried |= one.hurried
+                found.passed |= one.passed
             elif not sieve.allows(name):
                 found.whole[name] = unsearched(failure)
     return found
@@ -172,7 +172,7 @@ def _attempt(
             look.top(values)
             for _ in range(DEPTH):
                 if not look.level or look.left <= 0:
-                    look.hurried |= bool(look.level)
+                    look.passed.update(root for _, _, root, _ in look.level)
                     break
                 look.down()
         except Exception as error:  # of whatever kind: see above
@@ -221,7 +221,6 @@ def _stands_in(text: str, value: Any, kind: Any) -> bool:
     return any(kind.__contains__(value, text.encode(how, "replace")) for how in ("utf-8", "latin-1"))
 
 
-_CHUNK = 512  # texts that are looked at as one
 _TOGETHER = 64  # texts that the sieve is asked for at once
 
 
@@ -239,7 +238,7 @@ class _Look:
         self.level: list[tuple[Any, int, str, str]] = []
         self.left = OBJECTS
         self.room = TEXTS
-        self.hurried = False
+        self.passed: set[str] = set()  # the variables for which there was no time
 
     def pass_over(self, known: Mapping[str, Any]) -> None:
         """Take these variables, dicts, for looked at: what others hold of them is not theirs to be counted."""
@@ -301,8 +300,7 @@ class _Look:
             lengths = list(map(len, texts))
         if sum(lengths) > self.room:
             return True
-        chunks = ["\n".join(texts[start : start + _CHUNK]) for start in range(0, len(texts), _CHUNK)]
-        return any(map(self.sieve.may_hold, chunks))
+        return self.sieve.one_may(texts)
 
     def by_name(self, name: str, text: str) -> Found | None:
         """Judge a text by its name, and tell of what kind it is, if that can be seen."""
@@ -330,16 +328,18 @@ class _Look:
         if sum(lengths) > self.room or max(lengths, default=0) > LONGEST:
             some = []
             for one, length in sorted(zip(texts, lengths, strict=True), key=operator.itemgetter(1)):
-                if length > min(self.room, LONGEST):
-                    self.hurried |= length <= LONGEST
+                if length > LONGEST:
                     break
-                self.room -= length
-                some.append(one)
+                if length <= self.room:
+                    self.room -= length
+                    some.append(one)
+                else:  # nor is one that comes later any shorter
+                    self.passed.add(one[0] if type(one[0]) is str else one[0][0])
         else:
             self.room -= sum(lengths)
         for start in range(0, len(some), _TOGETHER):
             together = some[start : start + _TOGETHER]
-            if self.sieve.may_hold("\n".join([text for _, text in together])):
+            if self.sieve.one_may([text for _, text in together]):
                 for one in together:
                     if (found := self.sieve.in_text(one[1])) is not None:
                         yield one, found
@@ -382,13 +382,13 @@ class _Look:
         if sum(sizes) <= self.left:
             self.left -= sum(sizes)
             return found
-        self.hurried = True
         chosen: list[_Entry] = []
         for one, size in sorted(zip(found, sizes, strict=True), key=operator.itemgetter(1)):
-            if size > self.left:
-                break
-            self.left -= size
-            chosen.append(one)
+            if size <= self.left:
+                self.left -= size
+                chosen.append(one)
+            else:
+                self.passed.add(one[-2])
         return chosen
 
     def rows(self, rows: list[tuple[Any, str, str]]) -> None:

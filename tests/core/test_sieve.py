@@ -522,3 +522,16 @@ def test_long_texts_are_not_copied() -> None:
         assert tracemalloc.get_traced_memory()[1] < 1 << 20
     finally:
         tracemalloc.stop()
+
+
+@pytest.mark.parametrize("pattern", [r"^tok\d+$", r"\Atok\d+\Z", r"tok\d+$", r"^tok\d+"])
+@pytest.mark.parametrize("others", [0, 3, 600])
+def test_a_pattern_of_the_settings_may_speak_of_beginning_and_end(pattern, others):
+    """Texts that are asked about together are no less found by it: each begins and ends where it does."""
+    values = {f"v{number}": f"some word {number}" for number in range(others)}
+    values |= {"x": "tok123456", "row": ["a word here", "tok999999", "another"], "table": {"key": "tok555555"}}
+    values |= {f"w{number}": f"some word {number}" for number in range(others)}
+    found = search(values, Sieve(values=(pattern,)))
+    assert set(found.whole) == {"x"}
+    assert found.watched == {"row", "table"}
+    assert not search(values, Sieve()).whole
