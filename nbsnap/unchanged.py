@@ -26,7 +26,7 @@ from dataclasses import dataclass
 from itertools import chain, compress, repeat
 from typing import Any
 
-from .identity import same
+from .identity import same, same_in_lists
 from .model import Group, Preview, Variable
 from .sharing import LEAVES
 from .versions import version
@@ -282,7 +282,7 @@ def _are_same(kind: type, values: list[Any], known: list[Known]) -> list[bool]:
     if kind in _FIXED:
         return list(map(operator.is_, values, made))
     if kind is list:
-        return same(map(tuple, values), made)
+        return same_in_lists(values, made)
     if kind is dict:
         return _are_same_dicts(values, known)
     return [

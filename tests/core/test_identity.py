@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import gc
 import operator
 import random
 import sys
+import threading
 
 import pytest
 
 from nbsnap import identity
 
-WAYS = {"by memory": identity.same, "one by one": identity._one_by_one}
+WAYS = {
+    "by memory": identity.same,
+    "one by one": identity._one_by_one,
+    "lists": lambda some, others: identity.same_in_lists(list(map(list, some)), list(others)),
+    "lists, one by one": lambda some, others: identity._lists_one_by_one(list(map(list, some)), list(others)),
+}
 
 
 @pytest.mark.parametrize("same", WAYS.values(), ids=WAYS)
@@ -26,8 +33,8 @@ def test_equal_is_not_the_same(same):
     assert same([some, some[:-1], some], [some[:-1], some, some[::-1]]) == [False] * 3
 
 
-def test_both_ways_say_the_same():
-    """Of random tuples, short and long, both ways tell the same."""
+def test_all_ways_say_the_same():
+    """Of random tuples, short and long, all ways tell the same."""
     rng = random.Random(3)
     pairs = []
     for _ in range(2_000):
@@ -38,7 +45,8 @@ def test_both_ways_say_the_same():
             other[place] = rng.choice([float(other[place]) + 0.0, other[place], other[place - 1]])
         pairs.append((some, (*other,)))
     found = identity.same(*zip(*pairs, strict=True))
-    assert found == identity._one_by_one(*zip(*pairs, strict=True))
+    for same in WAYS.values():
+        assert found == same(*zip(*pairs, strict=True))
     assert set(found) == {True, False}
 
 
@@ -46,6 +54,56 @@ def test_both_ways_say_the_same():
 def test_memory_is_compared_here():
     """What is fast is used where it can be."""
     assert identity.same is not identity._one_by_one
+    assert identity.same_in_lists is not identity._lists_one_by_one
+
+
+def test_lists_that_others_change_all_the_time():
+    """However often another thread makes lists longer and shorter, each is told as it was at one moment."""
+    rng = random.Random(5)
+    items = [float(number) for number in range(3_000)]
+    lists = [items[: rng.choice([1, 60, 61, 1_000, 3_000])] for _ in range(60)]
+    were = [tuple(one) for one in lists]
+    stop = threading.Event()
+
+    def change():
+        while not stop.is_set():
+            for one, other in zip(lists[:40], were, strict=False):
+                one.clear()
+                one.extend(other[: len(other) // 2])
+                one.extend(range(10_000))
+                del one[len(other) // 2 :]
+                one.extend(other[len(other) // 2 :])
+
+    before = sys.getswitchinterval()
+    thread = threading.Thread(target=change)
+    sys.setswitchinterval(1e-6)
+    try:
+        thread.start()
+        told = [identity.same_in_lists(lists, were) for _ in range(1_000)]
+    finally:
+        stop.set()
+        thread.join()
+        sys.setswitchinterval(before)
+    assert all(all(found[40:]) for found in told)
+    seen = {answer for found in told for answer in found[:40]}
+    assert seen == {True, False}
+    assert identity.same_in_lists(lists, were) == [True] * 60
+
+
+def test_the_garbage_collector_is_as_it_was():
+    """It is off while lists are compared, and on again afterwards, also after an error."""
+    assert gc.isenabled()
+    identity.same_in_lists([[1]], [(1,)])
+    assert gc.isenabled()
+    with pytest.raises((TypeError, ValueError)):
+        identity.same_in_lists([[1], [2]], [(1,)])
+    assert gc.isenabled()
+    gc.disable()
+    try:
+        identity.same_in_lists([[1]], [(1,)])
+        assert not gc.isenabled()
+    finally:
+        gc.enable()
 
 
 def _is_same(one, other):
@@ -68,3 +126,5 @@ def test_what_is_wrong_is_not_used(wrong):
     assert identity._is_right(identity._one_by_one)
     assert not identity._is_right(lambda some, others: list(map(wrong, some, others)))
     assert not identity._is_right(lambda some, others: identity._one_by_one(some, others)[::-1])
+    assert identity._is_right_of_lists(identity._lists_one_by_one)
+    assert not identity._is_right_of_lists(lambda some, others: list(map(wrong, map(tuple, some), others)))
