@@ -51,7 +51,7 @@ LAYERS = """
     keyline credentials
     quiet outfile pagemap theme remarks records thumbnail sieve keys tables
     deltas
-    model digest progress arguments owners called carryline machine moved standards identity
+    model digest progress arguments owners called carryline machine moved standards identity versions
     errors parts runs texts
 """
 
