@@ -20,6 +20,7 @@ from .capture import take_apart
 from .describe import type_name
 from .errors import NbSnapError
 from .masking import mask_cells, mask_code
+from .missed import inside
 from .model import Skip, Snapshot
 from .namespace import matches_any, select, user_names
 from .parts import BESIDE
@@ -28,7 +29,7 @@ from .progress import Progress
 from .sieve import DEFAULT, HOLDS_KNOWN, Found, Sieve
 from .taken import Taken
 from .unchanged import Known, Looked
-from .withheld import LENGTH, Withheld, inside, search
+from .withheld import LENGTH, Withheld, search
 
 
 class Seen(NamedTuple):

@@ -8,8 +8,7 @@ level, and only where it says "perhaps", one by one.
 What is found is told to the capture by identity: a pickler that meets one of these objects refuses it, wherever it
 sits, so it costs a placeholder or its variable, as any other part that cannot be saved (`holes`).
 
-What the look has missed is found afterwards, if it is a value that was found anywhere: `taking` asks the streams for
-the very bytes, and `inside` finds the objects, for the variables in question to be taken apart once more.
+What the look has missed is found afterwards, if it is a value that was found anywhere: see `missed`.
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ import itertools
 import operator
 import re
 import types
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence, Set
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -50,7 +49,7 @@ from .surface import (
     row_of,
 )
 
-__all__ = ["Withheld", "inside", "search"]
+__all__ = ["Withheld", "search", "unsearched"]
 
 DEPTH = 4
 LENGTH = 100
@@ -60,7 +59,6 @@ SHORTEST = 8  # characters of a text that may be a secret by itself
 LONG_KEY = 16  # characters of a key that may be one
 #: More secrets by name in one variable, and it is a table of them: data.
 MANY = 20
-_LOOKED_INSIDE = 200_000  # objects, where a value is known to be in there
 
 
 @dataclass
@@ -485,31 +483,3 @@ def _tells(text: str) -> bool:
     if len(text) < 6 or "\n" in text[:1]:
         return False
     return len(text) >= 12 or (re.search(r"\d", text) is not None and re.search(r"[^\W\d]", text) is not None)
-
-
-# ---- what the look has missed ----------------------------------------------------------------------------------------
-
-
-def inside(withheld: Withheld, values: Mapping[str, Any], names: Iterable[str]) -> bool:
-    """Find the texts in these variables that hold a known secret; tell whether there are new ones."""
-    before = len(withheld.parts), len(withheld.whole), len(withheld.watched)
-    for name in names:
-        value = values.get(name)
-        text = as_text(value)
-        if text is not None:
-            if (found := withheld.within(text)) is not None:
-                withheld.whole[name] = found
-            continue
-        try:
-            for part, found in _texts_in(value, withheld.within):
-                withheld.add(name, part, withheld.parts.get(id(part), found))
-        except Exception as failure:  # as in `_looked_through`
-            withheld.whole[name] = unsearched(failure)
-    return (len(withheld.parts), len(withheld.whole), len(withheld.watched)) != before
-
-
-def _texts_in(value: object, within: Callable[[str], Found | None]) -> Iterator[tuple[object, Found]]:
-    for _, _, child in paths.walk(value, leaves=True, limit=_LOOKED_INSIDE):
-        text = as_text(child)
-        if text is not None and (found := within(text)) is not None:
-            yield child, found

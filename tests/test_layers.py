@@ -35,6 +35,7 @@ LAYERS = """
     losses taken teams batches origins remade | writer later naming places archiver
     pickling                     | reader line archive earlier
                                  | zipform
+    missed                       |
     reducers definitions holes withheld anew | pieces folder appending bucket
     surface                      |
     memory paths flat plain incode | packs backends claims uploads
