@@ -16,6 +16,7 @@ pair is compared.
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import gc
 import operator
@@ -69,13 +70,13 @@ def _lists_by_memory() -> _SameInLists:
         behind = [id(one) + _HEAD for one in others]
         sizes = map(operator.mul, map(min, map(len, lists), lengths), repeat(_EACH))
         steps: Iterable[Any] = zip(map(len, lists), map(compare, held, behind, sizes), strict=True)
-        on = gc.isenabled()
+        told: list[Any] = []
         try:
-            _, *told = list(chain(map(operator.call, (gc.disable,)), steps))
+            told.extend(chain(map(operator.call, (gc.isenabled, gc.disable)), steps))
         finally:
-            if on:
+            if told and told[0]:  # who has put it off puts it on again, however many are at it
                 gc.enable()
-        return [length == now and not differ for length, (now, differ) in zip(lengths, told, strict=True)]
+        return [length == now and not differ for length, (now, differ) in zip(lengths, told[2:], strict=True)]
 
     return found
 
@@ -118,20 +119,15 @@ def _fits() -> bool:
 
 def _best() -> _Same:
     """Return the fastest function that is right."""
-    if _fits():
-        try:
-            found = _by_memory()
-        except AttributeError:
-            return _one_by_one
-        if _is_right(found):
+    with contextlib.suppress(Exception):  # there is no such function, or an audit hook forbids to ask
+        if _fits() and _is_right(found := _by_memory()):
             return found
     return _one_by_one
 
 
 def _best_of_lists() -> _SameInLists:
-    if same is not _one_by_one and list.__basicsize__ == _LIST:
-        found = _lists_by_memory()
-        if _is_right_of_lists(found):
+    with contextlib.suppress(Exception):
+        if same is not _one_by_one and list.__basicsize__ == _LIST and _is_right_of_lists(found := _lists_by_memory()):
             return found
     return _lists_one_by_one
 

@@ -1,5 +1,5 @@
-"""Blocks that are left in peace, by the garbage collector or by Ctrl-C; streams that Ctrl-C gets through; threads that
-begin where there is memory for them."""
+"""Blocks that are left in peace, by the garbage collector, by other threads or by Ctrl-C; streams that Ctrl-C gets
+through; threads that begin where there is memory for them."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import contextlib
 import gc
 import io
 import mmap
+import os
 import signal
 import threading
 from collections import deque
@@ -20,15 +21,55 @@ _ROOM = 16 << 20
 def unhurried() -> Iterator[None]:
     """Keep the cyclic garbage collector off while the block runs, if it was on.
 
-    Where many objects are visited or made, it would look at each again and again, for nothing.
+    Where many objects are visited or made, it would look at each again and again, for nothing. Of several threads the
+    last one puts it on again.
     """
-    on = gc.isenabled()
-    gc.disable()
+    _enter()
     try:
         yield
     finally:
-        if on:
+        _leave()
+
+
+_gate = threading.Lock()
+_inside, _was_on = 0, False
+
+
+def _enter() -> None:
+    global _inside, _was_on
+    with _gate:
+        if not _inside:
+            _was_on = gc.isenabled()
+        gc.disable()
+        _inside += 1
+
+
+def _leave() -> None:
+    global _inside
+    with _gate:
+        _inside -= 1
+        if not _inside and _was_on:
             gc.enable()
+
+
+_turn = threading.RLock()
+
+
+@contextlib.contextmanager
+def one_at_a_time() -> Iterator[None]:
+    """Let no other thread into such a block while this one runs; it waits."""
+    with _turn:
+        yield
+
+
+def _renew() -> None:
+    """Begin anew in a forked child: other threads that were in there are not here."""
+    global _gate, _turn
+    _gate, _turn = threading.Lock(), threading.RLock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_renew)
 
 
 @contextlib.contextmanager

@@ -26,6 +26,7 @@ from .namespace import matches_any, select, user_names
 from .parts import BESIDE
 from .pickling import ENGINES
 from .progress import Progress
+from .quiet import one_at_a_time
 from .sieve import DEFAULT, HOLDS_KNOWN, Found, Sieve
 from .taken import Taken
 from .unchanged import Known, Looked
@@ -64,26 +65,30 @@ def take(
         raise NbSnapError(f"no engine {engine!r}; there are {', '.join(ENGINES)}")
     progress.begin("waiting for the snapshot before")
     jobs.wait()
-    progress.begin("taking apart")
-    names = session_names(namespace)
-    only, exclude = patterns(only), patterns(exclude)
-    seen = host.look(names)
-    available, lost = user_names(names, seen.hidden)
-    secret, same, looked = _looked_through(names, available, secrets)
-    mask = functools.partial(mask_code, sieve=secrets, known=secret.known)
-    code = mask_cells(seen.code, secrets, secret.known)
-    made = provenance.binders(code) if seen.hidden is not None else {}
-    parts = parts_of(beside, names, partly=bool(only))
-    chosen = without(selected(available, only, exclude), ignore, asked=only)
-    kept, lost_beside = state.take(parts, state.Scene({name: names[name] for name in chosen}, host.cells(seen)))
-    taken, own = apart(
-        names, chosen, None if include_secrets else secret, engine=engine, made=made, beside=kept, progress=progress,
-        mask=mask, class_text=lambda name: provenance.class_text(name, code),
-        typed=lambda: (text for _, text in seen.history), known=same,
-    )  # fmt: skip
-    for one in (*secret.whole, *secret.watched):  # the more so what was found by the bytes that would have been written
-        unchanged.drop(one)
-    looked.found_clean(secrets, secret.passed)
+    with one_at_a_time():  # what is known of small variables is one table for all threads
+        progress.begin("taking apart")
+        names = session_names(namespace)
+        only, exclude = patterns(only), patterns(exclude)
+        seen = host.look(names)
+        available, lost = user_names(names, seen.hidden)
+        secret, same, looked = _looked_through(names, available, secrets)
+        mask = functools.partial(mask_code, sieve=secrets, known=secret.known)
+        code = mask_cells(seen.code, secrets, secret.known)
+        made = provenance.binders(code) if seen.hidden is not None else {}
+        parts = parts_of(beside, names, partly=bool(only))
+        chosen = without(selected(available, only, exclude), ignore, asked=only)
+        kept, lost_beside = state.take(parts, state.Scene({name: names[name] for name in chosen}, host.cells(seen)))
+        taken, own = apart(
+            names, chosen, None if include_secrets else secret, engine=engine, made=made, beside=kept, mask=mask,
+            progress=progress, class_text=lambda name: provenance.class_text(name, code),
+            typed=lambda: (text for _, text in seen.history), known=same,
+        )  # fmt: skip
+        for one in (
+            *secret.whole,
+            *secret.watched,
+        ):  # the more so what was found by the bytes that would have been written
+            unchanged.drop(one)
+        looked.found_clean(secrets, secret.passed)
     gone = tuple(_masked(skip, secrets, secret.known) for skip in taken.lost)
     notes = tuple(f"{' '.join(wording.beside([skip.name]))}: not kept: {skip.reason}" for skip in gone)
     skips = own + taken.skips + tuple(_shell_name(name, names, made) for name in _asked(lost, only))

@@ -90,6 +90,7 @@ _batches: dict[str, Batch] = {}  # of the snapshot before, by their first names
 _size = 0
 _turn = 0  # how many had their turn that there had been no time for
 _AT_ONCE = 32 * 1024  # bytes of their pickles: that many are looked through in a millisecond
+_ALL = 3 << 19  # bytes, as `MOST` counts them: if those that wait are no more, none has to wait any longer
 
 
 def as_they_were(namespace: dict[str, Any]) -> dict[str, Known]:
@@ -112,7 +113,7 @@ def left_aside(known: Mapping[str, Known], sieve: object) -> set[str]:
             aside.add(name)
         elif (by := one.passed) is sieve or (by and by == sieve):
             late.append(name)
-    if late:
+    if sum(known[name].size for name in late) > _ALL:
         start, room = _turn % len(late), _AT_ONCE
         late = late[start:] + late[:start]
         turn = next((at for at, name in enumerate(late, 1) if (room := room - len(known[name].data)) < 0), len(late))
@@ -146,11 +147,10 @@ class Looked:
         """Note how these variables are before the look, which goes into no list of more than `longest` items."""
         self.names = list(names)
         self.longest = longest
-        kinds = list(map(type, map(values.__getitem__, self.names)))
+        every = [(name, values.get(name)) for name in self.names]  # once: another thread may bind a name anew
         # nothing but atoms is held: what else has one holder more would not look like a variable's own any more
-        self.atoms = {name: values[name] for name in compress(self.names, map(LEAVES.__contains__, kinds))}
-        dicts = compress(self.names, map(operator.is_, kinds, repeat(dict)))
-        self.versions = {name: version(values[name]) for name in dicts}
+        self.atoms = {name: value for name, value in every if type(value) in LEAVES}
+        self.versions = {name: version(value) for name, value in every if type(value) is dict}
 
     def found_clean(self, sieve: object, passed: Collection[str]) -> None:
         """Note that the sieve found no secret in these variables, as far as they are what was looked at.
@@ -300,4 +300,5 @@ def _are_same_dicts(values: list[dict[Any, Any]], known: list[Known]) -> list[bo
 
 
 def _layout(array: Any) -> tuple[Any, ...]:
-    return array.dtype, array.shape, array.strides, array.flags.num
+    dtype = array.dtype  # one with metadata is equal to one without
+    return dtype, dtype.isbuiltin, array.shape, array.strides, array.flags.num

@@ -10,6 +10,7 @@ changes in place, without a new number.
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import sys
 from collections.abc import Callable
@@ -89,10 +90,10 @@ def _is_right(version: Callable[[_Dict], int]) -> bool:
 
 def _best() -> Callable[[_Dict], int]:
     """Return what tells the number of a dict."""
-    if sys.implementation.name == "cpython" and sys.version_info < (3, 14) and dict.__basicsize__ == _SIZE:
-        found = _in_the_head()
-        if _is_right(found):
-            return found
+    with contextlib.suppress(Exception):  # an audit hook forbids to ask
+        if sys.implementation.name == "cpython" and sys.version_info < (3, 14) and dict.__basicsize__ == _SIZE:
+            if _is_right(found := _in_the_head()):
+                return found
     return _unknown
 
 

@@ -115,7 +115,9 @@ def search(
     `clean` are small variables that are as they were, in which this sieve found nothing or that have to wait.
     """
     rest = {name: values[name] for name in itertools.filterfalse(clean.__contains__, values)} if clean else values
-    known = {name: value for name, value in values.items() if type(value) is dict and name in clean} if rest else {}
+    dicts = {name: value for name, value in values.items() if type(value) is dict and name in clean} if rest else {}
+    mine = set(map(id, rest.values()))  # what goes by another name, too, is looked at for that one
+    known = {name: value for name, value in dicts.items() if id(value) not in mine}
     try:
         look = _looked_through(rest, sieve, closed, known)
     finally:
@@ -124,9 +126,8 @@ def search(
     parts = look.parts()
     for root, part, what in parts:
         found.add(root, part, what)
-    if found.watched:  # and all that goes by another name, too
-        objects = {id(values[name]) for name in found.watched}
-        found.watched.update(name for name, value in values.items() if id(value) in objects)
+    found.watched |= _by_other_names(found.watched, values)
+    found.passed |= _by_other_names(found.passed, values)
     texts = [what.text for what in (*look.whole.values(), *(what for _, _, what in parts))]
     # the longest first: one may be the beginning of another
     found.known = tuple(sorted(dict.fromkeys(filter(_tells, texts)), key=len, reverse=True))
@@ -134,6 +135,12 @@ def search(
         if name not in found.whole and (why := _in_long(value, found)) is not None:
             found.whole[name] = why
     return found
+
+
+def _by_other_names(names: Set[str], values: Mapping[str, Any]) -> set[str]:
+    """Return all names of what goes by these."""
+    objects = {id(values[name]) for name in names}
+    return {name for name, value in values.items() if id(value) in objects} if objects else set()
 
 
 def _looked_through(
