@@ -83,10 +83,7 @@ def take(
             progress=progress, class_text=lambda name: provenance.class_text(name, code),
             typed=lambda: (text for _, text in seen.history), known=same,
         )  # fmt: skip
-        for one in (
-            *secret.whole,
-            *secret.watched,
-        ):  # the more so what was found by the bytes that would have been written
+        for one in (*secret.whole, *secret.watched):  # also what was found by the bytes that would have been written
             unchanged.drop(one)
         looked.found_clean(secrets, secret.passed)
     gone = tuple(_masked(skip, secrets, secret.known) for skip in taken.lost)
