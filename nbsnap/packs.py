@@ -103,7 +103,12 @@ class Index:
     def piece(self, number: int, start: int = 0) -> Piece:
         """Return one record, or raise DamageError if it cannot be true: it may not begin before `start`."""
         record = _RECORDS[self.version]
-        piece = Piece(*record.unpack_from(self.data, _HEADER.size + number * record.size))
+        fields = record.unpack_from(self.data, _HEADER.size + number * record.size)
+        id, offset, stored, raw, codec, *base = fields
+        is_raw = codec == RAW and stored == raw and 0 < raw <= PIECE_SIZE and (not base or base[0] == _NONE)
+        if is_raw and start <= offset <= self.end - stored:  # most are so
+            return Piece(id, offset, stored, raw, codec)
+        piece = Piece(*fields)
         if piece.base == _NONE:
             piece = piece._replace(base=b"")
         if piece.codec not in (RAW, ZSTD, DELTA):
