@@ -378,23 +378,24 @@ class _Look:
                     pairs.append((value, value.values(), root, called))
             elif (held := held_by(value, kind)) is not None and len(held[0]) <= WIDTH:
                 pairs.append((*held, root, called))
-        self.pairs(self.affordable(pairs))
-        self.rows(self.affordable(rows))
+        affordable = self.affordable([*pairs, *rows])
+        self.pairs(list(itertools.compress(pairs, affordable)))
+        self.rows(list(itertools.compress(rows, affordable[len(pairs) :])))
 
-    def affordable(self, found: list[_Entry]) -> list[_Entry]:
-        """Return as many of these, the shortest first, as the budget allows."""
+    def affordable(self, found: Sequence[tuple[Any, ...]]) -> list[bool]:
+        """Tell of each of these whether the budget allows it: it is spent on the shortest first."""
         sizes = [len(one[0]) for one in found]
+        told = [True] * len(sizes)
         if sum(sizes) <= self.left:
             self.left -= sum(sizes)
-            return found
-        chosen: list[_Entry] = []
-        for one, size in sorted(zip(found, sizes, strict=True), key=operator.itemgetter(1)):
-            if size <= self.left:
-                self.left -= size
-                chosen.append(one)
+            return told
+        for at in sorted(range(len(sizes)), key=sizes.__getitem__):
+            if sizes[at] <= self.left:
+                self.left -= sizes[at]
             else:
-                self.passed.add(one[-2])
-        return chosen
+                told[at] = False
+                self.passed.add(found[at][-2])
+        return told
 
     def rows(self, rows: list[tuple[Any, str, str]]) -> None:
         """Look at what stands in lists and the like."""

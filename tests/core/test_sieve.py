@@ -27,6 +27,7 @@ from nbsnap.withheld import search
 
 LETTERS = string.ascii_letters + string.digits
 MIXED = "a1B2c3D4" * 20
+TOKEN = "ghp" + f"_{MIXED[:36]}"
 
 #: Kind -> texts that are of that kind, made up here. In two parts, so that no scanner takes this file for a leak.
 TEXTS = {
@@ -535,3 +536,15 @@ def test_a_pattern_of_the_settings_may_speak_of_beginning_and_end(pattern, other
     assert set(found.whole) == {"x"}
     assert found.watched == {"row", "table"}
     assert not search(values, Sieve()).whole
+
+
+@pytest.mark.parametrize("small", [["x", TOKEN], {"x": TOKEN}, ("x", [TOKEN])], ids=["list", "dict", "tuple"])
+def test_the_smallest_containers_come_first(small):
+    """Whatever they are: what is short is looked at, however many longer ones there are."""
+    values = {f"d{number}": {f"some key {key}": key for key in range(99)} for number in range(300)}
+    values |= {f"l{number}": [(key, "some text") for key in range(99)] for number in range(300)}
+    values["small"] = small
+    found = search(values, DEFAULT)
+    assert found.watched == {"small"}
+    assert "small" not in found.passed
+    assert found.passed
