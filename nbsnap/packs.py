@@ -103,26 +103,20 @@ class Index:
     def piece(self, number: int, start: int = 0) -> Piece:
         """Return one record, or raise DamageError if it cannot be true: it may not begin before `start`."""
         record = _RECORDS[self.version]
-        fields = record.unpack_from(self.data, _HEADER.size + number * record.size)
-        id, offset, stored, raw, codec, *base = fields
-        is_raw = codec == RAW and stored == raw and 0 < raw <= PIECE_SIZE and (not base or base[0] == _NONE)
-        if is_raw and start <= offset <= self.end - stored:  # most are so
-            return Piece(id, offset, stored, raw, codec)
-        piece = Piece(*fields)
-        if piece.base == _NONE:
-            piece = piece._replace(base=b"")
-        if piece.codec not in (RAW, ZSTD, DELTA):
-            raise StoreVersionError(f"a piece is coded in a way ({piece.codec}) unknown to this nbsnap: upgrade it")
+        id, offset, stored, raw, codec, *more = record.unpack_from(self.data, _HEADER.size + number * record.size)
+        base = more[0] if more and more[0] != _NONE else b""
+        if codec not in (RAW, ZSTD, DELTA):
+            raise StoreVersionError(f"a piece is coded in a way ({codec}) unknown to this nbsnap: upgrade it")
         if (
-            not 0 < piece.raw <= PIECE_SIZE
-            or not 0 < piece.stored <= piece.raw
-            or not start <= piece.offset <= self.end - piece.stored
-            or (piece.codec == RAW and piece.stored != piece.raw)
-            or (piece.codec == DELTA) != bool(piece.base)
-            or piece.base == piece.id
+            not 0 < raw <= PIECE_SIZE
+            or not 0 < stored <= raw
+            or not start <= offset <= self.end - stored
+            or (codec == RAW and stored != raw)
+            or (codec == DELTA) != bool(base)
+            or base == id
         ):
             raise DamageError(f"record {number} of the index is nonsense")
-        return piece
+        return Piece(id, offset, stored, raw, codec, base)
 
     def pieces(self) -> list[Piece]:
         """Return all records. They lie one behind the other: no few bytes stand for many pieces."""

@@ -86,6 +86,7 @@ def take(
         for one in (*secret.whole, *secret.watched):  # also what was found by the bytes that would have been written
             unchanged.drop(one)
         looked.found_clean(secrets, secret.passed)
+        unchanged.passed_over(secret.passed, secrets)
     gone = tuple(_masked(skip, secrets, secret.known) for skip in taken.lost)
     notes = tuple(f"{' '.join(wording.beside([skip.name]))}: not kept: {skip.reason}" for skip in gone)
     skips = own + taken.skips + tuple(_shell_name(name, names, made) for name in _asked(lost, only))
@@ -128,8 +129,8 @@ def _looked_through(
     for name in (*secret.whole, *secret.watched):
         unchanged.drop(name)
         same.pop(name, None)
-    seen = [name for name in available if name in same and name not in aside]
-    unchanged.judged(names, seen, sieve, secret.passed)
+    aside |= secret.passed
+    unchanged.judged(names, [name for name in available if name in same and name not in aside], sieve)
     return secret, same, looked
 
 

@@ -40,6 +40,8 @@ __all__ = [
     "drop",
     "judged",
     "keep",
+    "left_aside",
+    "passed_over",
     "private",
     "remember",
     "same_batch",
@@ -122,15 +124,16 @@ def left_aside(known: Mapping[str, Known], sieve: object) -> set[str]:
     return aside
 
 
-def judged(namespace: dict[str, Any], some: Iterable[str], sieve: object, passed: Collection[str]) -> None:
-    """Note that the sieve found no secret in some known variables, if they are still what is known of them.
-
-    Those that were passed over are noted as such.
-    """
-    for name in passed:
+def passed_over(names: Iterable[str], sieve: object) -> None:
+    """Note that the sieve had no time for some variables."""
+    for name in names:
         if name in _known:
             _known[name].passed = sieve
-    known = {name: _known[name] for name in some if name in _known and name not in passed}
+
+
+def judged(namespace: dict[str, Any], some: Iterable[str], sieve: object) -> None:
+    """Note that the sieve found no secret in some known variables, if they are still what is known of them."""
+    known = {name: _known[name] for name in some if name in _known}
     for name in list(_others(namespace, known)):
         del known[name]
     for one in known.values():
@@ -153,16 +156,10 @@ class Looked:
         self.versions = {name: version(value) for name, value in every if type(value) is dict}
 
     def found_clean(self, sieve: object, passed: Collection[str]) -> None:
-        """Note that the sieve found no secret in these variables, as far as they are what was looked at.
-
-        Some were passed over: of those that is noted.
-        """
+        """Note that the sieve found no secret in these but those passed over, as far as they are what was looked at."""
         for name in self.names:
             known = _known.get(name)
-            if known is None:
-                continue
-            if name in passed:
-                known.passed = sieve
+            if known is None or name in passed:
                 continue
             if known.kind in LEAVES:
                 right = self.atoms.get(name, _GONE) is known.made

@@ -407,6 +407,7 @@ def test_what_a_look_is_given_to_see(place):
             made, number = unchanged.private(values[name])
             unchanged.keep(name, made, number, pickle.dumps(made, 5))
         looked.found_clean(sieve, {"long"})
+        unchanged.passed_over({"long", "gone"}, sieve)
         known = unchanged.as_they_were(values)
         clean = {name for name, one in known.items() if one.sieve is sieve}
         assert clean == {"numbers", "table", "text"} - change.keys()
